@@ -1,0 +1,19 @@
+"""For every test of the repository: the marker ``needs``, and no settings of the person who runs the tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.services.catalog import problem, required
+
+for _name in [name for name in os.environ if name.startswith("KEYCLAVE_") and name != "KEYCLAVE_REQUIRE_SERVICES"]:
+    del os.environ[_name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose service is missing; in CI, let it fail."""
+    for marker in item.iter_markers("needs"):
+        if reason := problem(marker.args[0]):
+            (pytest.fail if required() else pytest.skip)(f"needs {marker.args[0]}: {reason}")

@@ -1,0 +1,183 @@
+"""Proves a log offline, record by record in bounded memory, and says which record is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from keyclave.audit.chain import GENESIS, chain_hash
+from keyclave.audit.protocols import AuditTable, Head, HeadLike, RowLike, Transactions
+from keyclave.audit.record import decode_record
+from keyclave.errors import IntegrityError
+
+__all__ = ["MAX_FAULTS", "AuditFault", "AuditReport", "FaultKind", "verify_log"]
+
+MAX_FAULTS = 100
+"""The most faults that a report lists; it counts the others."""
+
+_PAGE = 1024
+_START = Head(0, GENESIS)
+
+
+class FaultKind(StrEnum):
+    """What is wrong.
+
+    MISSING: records are not there. CHAIN: a record does not follow from the one before it. RECORD: its bytes are
+    not a canonical record. COLUMN: a column differs from the record it was copied from, or cannot be read. TAIL:
+    the log does not end where its head says. HEAD: the head itself was changed.
+    """
+
+    MISSING = "MISSING"
+    CHAIN = "CHAIN"
+    RECORD = "RECORD"
+    COLUMN = "COLUMN"
+    TAIL = "TAIL"
+    HEAD = "HEAD"
+
+
+class AuditFault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong.
+
+    Attributes:
+        sequence: the record where it was noticed.
+        kind: see `FaultKind`.
+        detail: a sentence made of numbers and field names only.
+    """
+
+    sequence: int
+    kind: FaultKind
+    detail: str
+
+
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proof of a log found.
+
+    Attributes:
+        records: how many records were read.
+        sequence: the number of the last one; 0 in an empty log.
+        hash: its chain hash.
+        faults: the first faults, in the order of the log.
+        fault_count: how many there are.
+    """
+
+    records: int
+    sequence: int
+    hash: bytes
+    faults: tuple[AuditFault, ...]
+    fault_count: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.fault_count == 0
+
+
+def verify_log(transactions: Transactions, *, after: HeadLike = _START) -> AuditReport:
+    """Read the log from ``after`` to its end, and report what is wrong.
+
+    Appending may go on meanwhile: the head is compared with the last record inside one transaction.
+
+    Args:
+        transactions: the database; only ``read`` is used.
+        after: a place in the log that is known to be right; the beginning, unless told.
+    """
+    proof = _Proof(after)
+    while not proof.ended:
+        with transactions.read() as transaction:
+            rows = _page(transaction.audit, proof)
+        for row in rows:
+            proof.row(row)
+    return proof.report()
+
+
+def _page(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:
+    """Return the next rows; where there are none, let the proof end with the head of the same moment."""
+    try:
+        rows = table.rows(proof.sequence, _PAGE)
+    except IntegrityError:
+        return _readable(table, proof)
+    if not rows:
+        try:
+            proof.end(table.head())
+        except IntegrityError:
+            proof.end(None)
+    return rows
+
+
+def _readable(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:
+    """Return the next rows up to one that cannot even be read; let the proof step over that one."""
+    rows: list[RowLike] = []
+    try:
+        while len(rows) < _PAGE:
+            rows += table.rows(rows[-1].sequence if rows else proof.sequence, 1)
+    except IntegrityError:
+        if not rows:
+            proof.skip()
+    return rows
+
+
+class _Proof:
+    """How far the proof has come."""
+
+    def __init__(self, after: HeadLike) -> None:
+        self.sequence = after.sequence
+        self.ended = False
+        self._hash: bytes | None = after.hash
+        self._unreadable = 0
+        self._records = 0
+        self._faults: list[AuditFault] = []
+        self._fault_count = 0
+
+    def row(self, row: RowLike) -> None:
+        expected = self.sequence + 1
+        if row.sequence != expected:
+            self.fault(expected, FaultKind.MISSING, f"records {expected} to {row.sequence - 1} are missing")
+        elif self._hash is not None and chain_hash(self._hash, row.record) != row.hash:
+            self.fault(row.sequence, FaultKind.CHAIN, "the record does not follow from the one before it")
+        self._check_record(row)
+        self.sequence, self._hash = row.sequence, row.hash
+        self._records += 1
+
+    def _check_record(self, row: RowLike) -> None:
+        try:
+            record = decode_record(row.record)
+        except IntegrityError:
+            self.fault(row.sequence, FaultKind.RECORD, "the bytes are not a record in its canonical form")
+            return
+        for column in ("operation_id", "occurred_at", "key_reference"):
+            if getattr(row, column) != getattr(record, column):
+                self.fault(row.sequence, FaultKind.COLUMN, f"{column} differs from the record")
+
+    def skip(self) -> None:
+        """Step over a row that cannot be read; give up when there are too many of them."""
+        self.sequence += 1
+        self._hash = None
+        self._unreadable += 1
+        self.ended = self._unreadable == MAX_FAULTS
+        self.fault(self.sequence, FaultKind.COLUMN, "the row cannot be read")
+
+    def end(self, head: HeadLike | None) -> None:
+        self.ended = True
+        if head is None:
+            self.fault(self.sequence, FaultKind.HEAD, "the head of the log was changed")
+        elif head.sequence != self.sequence:
+            detail = f"the log ends with record {self.sequence}, its head says {head.sequence}"
+            self.fault(min(self.sequence, head.sequence) + 1, FaultKind.TAIL, detail)
+        elif self._hash not in (None, head.hash):
+            self.fault(self.sequence, FaultKind.TAIL, "the last record is not the one that the head names")
+
+    def fault(self, sequence: int, kind: FaultKind, detail: str) -> None:
+        self._fault_count += 1
+        if len(self._faults) < MAX_FAULTS:
+            self._faults.append(AuditFault(sequence=sequence, kind=kind, detail=detail))
+
+    def report(self) -> AuditReport:
+        return AuditReport(
+            records=self._records,
+            sequence=self.sequence,
+            hash=self._hash or GENESIS,
+            faults=tuple(self._faults),
+            fault_count=self._fault_count,
+        )

@@ -1,0 +1,131 @@
+"""What the audit log needs from the database, by structure: it imports nothing of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+__all__ = ["AuditTable", "Head", "HeadLike", "Row", "RowLike", "Transaction", "Transactions", "UsableKeys"]
+
+
+class HeadLike(Protocol):
+    """Where the log ends."""
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last record; 0 in an empty log."""
+
+    @property
+    def hash(self) -> bytes:
+        """Its chain hash; 32 zero bytes in an empty log."""
+
+
+class RowLike(Protocol):
+    """One record as the database keeps it: its place, copies of what is searched for, and the record itself."""
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the log, from 1, without gaps."""
+
+    @property
+    def operation_id(self) -> UUID:
+        """Copied from the record."""
+
+    @property
+    def occurred_at(self) -> int:
+        """Copied from the record: microseconds since 1970 UTC."""
+
+    @property
+    def key_reference(self) -> str:
+        """Copied from the record."""
+
+    @property
+    def record(self) -> bytes:
+        """The canonical bytes of the record."""
+
+    @property
+    def hash(self) -> bytes:
+        """The chain hash up to and with this record, 32 bytes."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The head that the log writes; see `HeadLike`."""
+
+    sequence: int
+    hash: bytes
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The row that the log writes; see `RowLike`."""
+
+    sequence: int
+    operation_id: UUID
+    occurred_at: int
+    key_reference: str
+    record: bytes
+    hash: bytes
+
+
+class AuditTable(Protocol):
+    """The records inside one transaction."""
+
+    def head(self) -> HeadLike:
+        """Return where the log ends; raise ``IntegrityError`` if somebody changed that row."""
+
+    def append(self, rows: Sequence[RowLike], head: HeadLike) -> None:
+        """Add the rows, and move the head to the last of them."""
+
+    def find(self, operation_id: UUID) -> RowLike | None:
+        """Return the record of an operation, ``None`` if there is none."""
+
+    def rows(self, after: int, limit: int) -> Sequence[RowLike]:
+        """Return up to ``limit`` rows with a sequence greater than ``after``, ascending."""
+
+
+class UsableKeys(Protocol):
+    """The keys inside one transaction, as far as the log asks about them."""
+
+    def usable(self, key_id: UUID, version: int, operation_type: str) -> bool:
+        """Return whether this version may be used for this operation now."""
+
+
+class Transaction(Protocol):
+    """One transaction; everything read in it is of one moment."""
+
+    @property
+    def audit(self) -> AuditTable:
+        """The records."""
+
+    @property
+    def keys(self) -> UsableKeys:
+        """The keys."""
+
+    @property
+    def epoch(self) -> int:
+        """A number that rises with every change of keys or key versions."""
+
+
+class Transactions(Protocol):
+    """The database."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that is durable when its block ends without an exception.
+
+        One at a time, over all processes. ``Conflict`` and ``IntegrityError`` say that nothing was written:
+        another one took too long, the database refused a row (``Conflict`` that is not retryable), or stored data
+        is not what was written. After any other exception it is unknown whether the transaction is durable.
+        """
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that sees one moment and changes nothing."""
+
+    def reopen(self) -> None:
+        """Drop every connection and open new ones, so that only what the disk holds is seen.
+
+        What is seen afterwards was written to the disk again: after a failed ``fsync`` the copy in the page
+        cache proves nothing.
+        """

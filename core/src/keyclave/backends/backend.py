@@ -1,0 +1,215 @@
+"""An opened backend, as services call it: every hook behind its guards.
+
+All methods raise ``CapabilityUnsupported`` for a hook that the backend does not implement, before anything happens,
+and ``BackendUnavailable`` once the backend broke its contract. What else they raise is said at `HookCalls.call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import NoneType
+
+from keyclave.backends.calls import HookCalls
+from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.backends.data import DataCalls, unwrap
+from keyclave.backends.key_results import KeyResults
+from keyclave.backends.signer import SignerBinder
+from keyclave.errors import CapabilityUnsupported, InvalidArgument
+from keyclave.models import get_algorithm
+from keyclave.plugin.records import (
+    Attestation,
+    BackendContext,
+    BackendDescription,
+    CreatedKey,
+    CreateKeyRequest,
+    Decrypted,
+    DestroyResult,
+    DestroyState,
+    Encrypted,
+    HealthReport,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyLabel,
+    KeyPage,
+    KeyReference,
+    Mac,
+    PublicKey,
+    Signed,
+    WrappedKey,
+)
+
+__all__ = ["Backend"]
+
+_NONCE_SIZES = range(16, 65)
+
+
+class Backend:
+    """One configured backend instance, opened. Safe to share between threads.
+
+    Attributes:
+        id: the name of the configured instance.
+        provider_type: the plugin that serves it.
+        description: what it said about itself when it was opened.
+        accept_simulator: whether the settings let a simulator stand for the real thing.
+    """
+
+    def __init__(
+        self, context: BackendContext, calls: HookCalls, description: BackendDescription, crypto: CryptoFunctions
+    ) -> None:
+        self.id = context.backend_id
+        self.provider_type = description.provider_type
+        self.description = description
+        self.accept_simulator = context.accept_simulator
+        self._calls = calls
+        self._results = KeyResults(context.backend_id, context.instance_id, crypto.check_public_key)
+        self._data = DataCalls(calls, description)
+        self._signers = SignerBinder(calls, description, crypto)
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.id!r} {self.provider_type}>"
+
+    def has(self, hook: str) -> bool:
+        """Return whether the backend implements a hook."""
+        return self._calls.implements(hook)
+
+    def supports(self, algorithm: str) -> bool:
+        """Return whether the backend describes keys of an algorithm."""
+        return any(support.algorithm == algorithm for support in self.description.algorithms)
+
+    def _require_algorithm(self, hook: str, algorithm: str) -> None:
+        self._calls.require(hook)
+        if not self.supports(get_algorithm(algorithm).name):
+            raise CapabilityUnsupported(f"it has no {algorithm}", operation=hook, backend_id=self.id)
+
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        """Create a key version, or return the one that this label already names.
+
+        Raises:
+            IntegrityError: the backend made something else than was asked for.
+        """
+        self._require_algorithm("create_key", request.algorithm)
+        made = self._calls.call("create_key", CreatedKey, request=request)
+        return self._results.created("create_key", request, made)
+
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        """Return the key version with this label; raise ``KeyNotFound`` if there is none."""
+        return self._results.reference("find_key", label, self._calls.call("find_key", KeyReference, label=label))
+
+    def list_keys(self) -> Iterator[KeyReference]:
+        """Return all key versions of this instance, page by page as they are asked for.
+
+        Raises:
+            IntegrityError: the backend repeats a page, or lists a key of another instance.
+        """
+        self._calls.require("list_keys")
+        return self._pages()
+
+    def _pages(self) -> Iterator[KeyReference]:
+        seen: set[str] = set()
+        token: str | None = None
+        while True:
+            page = self._calls.call("list_keys", KeyPage, page=token)
+            for reference in page.keys:
+                yield self._results.listed(reference)
+            token = page.next_page
+            if token is None:
+                return
+            if token in seen:
+                raise self._results.wrong("list_keys", "it repeats a page")
+            seen.add(token)
+
+    def public_key(self, key: KeyReference) -> PublicKey:
+        """Return the public key, a good one of the key's algorithm."""
+        found = self._calls.call("public_key", PublicKey, key=key)
+        self._results.public_key("public_key", found.spki, key.algorithm)
+        return found
+
+    def enable_key(self, key: KeyReference) -> None:
+        """Let the key be used again."""
+        self._calls.call("enable_key", NoneType, key=key)
+
+    def disable_key(self, key: KeyReference) -> None:
+        """Refuse the key for every use but its public key."""
+        self._calls.call("disable_key", NoneType, key=key)
+
+    def destroy_key(self, key: KeyReference) -> DestroyResult:
+        """Destroy the key, or schedule it; the result says which."""
+        result = self._calls.call("destroy_key", DestroyResult, key=key)
+        if (result.scheduled_for is not None) is not (result.state is DestroyState.SCHEDULED):
+            raise self._results.wrong("destroy_key", "it does not say when the key will be gone, or that it is gone")
+        return result
+
+    def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
+        """Return a ticket to import one key with."""
+        self._require_algorithm("begin_import", request.algorithm)
+        ticket = self._calls.call("begin_import", ImportTicket, request=request)
+        if ticket.request != request:
+            raise self._results.wrong("begin_import", "it returned a ticket for another key")
+        return ticket
+
+    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        """Import a wrapped key with its ticket.
+
+        Raises:
+            InvalidArgument: the key is wrapped in another way than the ticket asks for, or the backend refuses it.
+            IntegrityError: the backend imported something else than was asked for.
+        """
+        if wrapped.method != ticket.method:
+            raise InvalidArgument(f"the ticket asks for {ticket.method}, and the key is wrapped by {wrapped.method}")
+        made = self._calls.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped)
+        return self._results.created("import_key", ticket.request, made)
+
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        """Return the key, wrapped under an RSA public key (DER SubjectPublicKeyInfo)."""
+        wrapped = self._calls.call(
+            "wrap_key", WrappedKey, key=key, wrapping_public_key=wrapping_public_key, method=method
+        )
+        if wrapped.method != method or not wrapped.blob:
+            raise self._results.wrong("wrap_key", "it wrapped the key in another way than asked")
+        return wrapped
+
+    def attest_key(self, key: KeyReference, nonce: bytes) -> Attestation:
+        """Return the maker's statement of how the key is kept, bound to a nonce of 16 to 64 bytes."""
+        if len(nonce) not in _NONCE_SIZES:
+            raise InvalidArgument("a nonce has 16 to 64 bytes")
+        return self._calls.call("attest_key", Attestation, key=key, nonce=nonce)
+
+    def check_health(self) -> HealthReport:
+        """Return how the backend is."""
+        return self._calls.call("check_health", HealthReport)
+
+    def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes = b"") -> Encrypted:
+        """Encrypt ``plaintext`` and bind ``aad``, which is refused where the backend cannot bind it."""
+        outcome = self._data.encrypt(key, plaintext, aad)
+        del plaintext  # it may be a key, and must not be in the frame of an error
+        return unwrap(outcome)
+
+    def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes = b"") -> Decrypted:
+        """Return what ``encrypt`` encrypted with the same ``aad``; raise ``DecryptionFailed`` for anything else."""
+        return self._data.decrypt(key, ciphertext, aad)
+
+    def mac(self, key: KeyReference, data: bytes) -> Mac:
+        """Return the message authentication code of ``data``."""
+        return self._data.mac(key, data)
+
+    def bind_signer(
+        self, key: KeyReference, spki: bytes | None, scheme: str, *, prehashed: bool
+    ) -> Callable[[bytes], Signed]:
+        """Return a function that signs with one key and scheme, as fast as the backend allows.
+
+        It takes the message, or with ``prehashed`` its digest, as bytes, bytearray or memoryview, and returns the
+        signature in its public form: DER for ECDSA. A signature that did not come from software in this process is
+        verified against the stored public key before it is returned.
+
+        Args:
+            key: the key version.
+            spki: its stored public key, DER SubjectPublicKeyInfo.
+            scheme: a signature scheme of `keyclave.models.algorithms`.
+            prehashed: whether the caller passes digests.
+
+        Raises:
+            CapabilityUnsupported: the backend does not sign, not with this scheme, or hashes messages itself.
+            InvalidArgument: the scheme is unknown. The function raises it for data of a wrong type or length.
+            IntegrityError: there is no public key to verify with. The function raises it for a wrong signature.
+        """
+        return self._signers.bind(key, spki, scheme, prehashed=prehashed)

@@ -1,0 +1,156 @@
+"""Call the hooks of one opened backend: in time, with errors of Keyclave's own, and never again after a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from pluggy import PluginManager
+
+from keyclave.backends.deadlines import Overdue, Workers
+from keyclave.backends.failures import bare, describe
+from keyclave.backends.limits import TimeLimits
+from keyclave.backends.report import Fault, PluginStage
+from keyclave.backends.results import WrongResult, checked
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    DeadlineExceeded,
+    KeyclaveError,
+    OutcomeUnknown,
+)
+
+__all__ = ["HookCalls"]
+
+T = TypeVar("T")
+_CHANGES = frozenset({"create_key", "import_key", "destroy_key", "enable_key", "disable_key"})
+"""Hooks that change something in the backend, so that a call without an answer may have changed it."""
+
+
+class HookCalls:
+    """The hooks that one backend implements.
+
+    Attributes:
+        backend_id: the configured instance.
+        faults: empty while the backend may be called; then why it may not. It never becomes empty again.
+        workers: the threads that its calls run in.
+    """
+
+    def __init__(
+        self,
+        backend_id: str,
+        manager: PluginManager,
+        limits: TimeLimits,
+        on_fault: Callable[[Fault], None],
+    ) -> None:
+        self.backend_id = backend_id
+        self.faults: list[str] = []
+        self.workers = Workers(f"keyclave-{backend_id}")
+        self._relay = manager.hook
+        self._limits = limits
+        self._on_fault = on_fault
+
+    def implements(self, hook: str) -> bool:
+        """Return whether the backend implements a hook."""
+        caller = getattr(self._relay, hook, None)
+        return caller is not None and caller.spec is not None and bool(caller.get_hookimpls())
+
+    def require(self, hook: str) -> None:
+        """Refuse a hook that cannot be called.
+
+        Raises:
+            BackendUnavailable: the backend broke its contract, or is closed.
+            CapabilityUnsupported: it does not implement the hook.
+        """
+        if self.faults:
+            raise self.unavailable(hook)
+        if not self.implements(hook):
+            raise CapabilityUnsupported(
+                f"the backend does not implement {hook}", operation=hook, backend_id=self.backend_id
+            )
+
+    def function(self, hook: str) -> Callable[..., Any]:
+        """Return the one implementation of a hook, which may be called without pluggy in between."""
+        self.require(hook)
+        implementation: Callable[..., Any] = getattr(self._relay, hook).get_hookimpls()[0].function
+        return implementation
+
+    def in_worker(self, hook: str, function: Callable[..., T], *arguments: object) -> T:
+        """Return what a function returns, called in a worker within the time limit of the hook.
+
+        Raises:
+            Overdue: it did not return in time.
+            BaseException: what it raised.
+        """
+        return self.workers.run(lambda: function(*arguments), self._limits.of(hook))
+
+    def call(self, hook: str, due: type[T], **arguments: object) -> T:
+        """Call a hook in a worker, and return its checked result.
+
+        Raises:
+            CapabilityUnsupported: the backend does not implement the hook.
+            BackendUnavailable: it returned something else than a ``due``, now or before, or a foreign exception
+                escaped from a hook that changes nothing.
+            DeadlineExceeded: no answer in time, and nothing can have changed.
+            OutcomeUnknown: no answer in time, or a foreign exception, from a hook that changes something.
+            KeyclaveError: what the hook raised.
+        """
+        self.require(hook)
+        caller = getattr(self._relay, hook)
+        outcome = self.attempt(hook, partial(checked, due=due), lambda: caller(**arguments), in_worker=True)
+        if isinstance(outcome, KeyclaveError):
+            raise outcome
+        return outcome
+
+    def attempt(
+        self, hook: str, accept: Callable[[object], T], work: Callable[[], object], *, in_worker: bool
+    ) -> T | KeyclaveError:
+        """Return the result of a call as ``accept`` returns it, or the error to raise.
+
+        An error is returned, so that its caller can forget what must not stay in a traceback before it is raised.
+        """
+        try:
+            return accept(self.in_worker(hook, work) if in_worker else work())
+        except WrongResult as error:
+            return self.fault(hook, str(error))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a plugin lets escape
+            return self.translate(hook, error)
+
+    def translate(self, hook: str, error: BaseException) -> KeyclaveError:
+        """Return what to raise for an exception that escaped from a hook."""
+        if isinstance(error, KeyclaveError):
+            return bare(error).at(operation=hook, backend_id=self.backend_id)
+        if isinstance(error, Overdue):
+            unknown = error.started and hook in _CHANGES
+            message = f"no answer within {self._limits.of(hook):g} s"
+        else:
+            unknown = hook in _CHANGES
+            message = f"the plugin raised {describe(error)}"
+            if hook == "describe":
+                self._on_fault(Fault(stage=PluginStage.DESCRIBE, reason=message, final=False))
+        kind: type[KeyclaveError] = BackendUnavailable
+        if unknown:
+            kind = OutcomeUnknown
+        elif isinstance(error, Overdue):
+            kind = DeadlineExceeded
+        return kind(message, operation=hook, backend_id=self.backend_id)
+
+    def fault(self, hook: str, reason: str) -> BackendUnavailable:
+        """Take the backend out of use, since its plugin breaks the contract; return the error to raise."""
+        self.faults.append(f"{hook}: {reason}")
+        stage = PluginStage.DESCRIBE if hook == "describe" else PluginStage.CALL
+        self._on_fault(Fault(stage=stage, reason=self.faults[-1]))
+        return self.unavailable(hook)
+
+    def unavailable(self, hook: str) -> BackendUnavailable:
+        """Return the error for a backend that is out of use."""
+        return BackendUnavailable(
+            f"the backend is out of use: {self.faults[0]}",
+            operation=hook,
+            backend_id=self.backend_id,
+            next_step="Run `keyclave doctor`, replace the plugin, and start again.",
+            retryable=False,
+        )

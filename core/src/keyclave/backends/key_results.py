@@ -1,0 +1,70 @@
+"""Check what a backend says about keys against what it was asked: the right key, whole, and of this instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from keyclave.errors import IntegrityError, KeyclaveError
+from keyclave.models import get_algorithm
+from keyclave.plugin.records import CreatedKey, CreateKeyRequest, ImportKeyRequest, KeyLabel, KeyReference
+
+__all__ = ["KeyResults"]
+
+
+class KeyResults:
+    """The checks for one backend.
+
+    Every method raises ``IntegrityError`` for an answer that does not fit the question.
+    """
+
+    def __init__(self, backend_id: str, instance_id: UUID, check_public_key: Callable[[bytes, str], object]) -> None:
+        self._backend_id = backend_id
+        self._instance_id = instance_id
+        self._check_public_key = check_public_key
+
+    def created(self, hook: str, request: CreateKeyRequest | ImportKeyRequest, made: CreatedKey) -> CreatedKey:
+        """Check a key version that was made or imported."""
+        self.reference(hook, request.label, made.reference)
+        if made.reference.algorithm != request.algorithm:
+            raise self.wrong(hook, f"it made a key of algorithm {made.reference.algorithm!r}")
+        if made.exportable is not request.exportable:
+            raise self.wrong(hook, f"it made a key that is {'' if made.exportable else 'not '}exportable")
+        if (made.public_key is not None) is not get_algorithm(request.algorithm).signs:
+            raise self.wrong(hook, "it made a key pair without a public key, or a secret key with one")
+        if made.public_key is not None:
+            self.public_key(hook, made.public_key, request.algorithm)
+        return made
+
+    def reference(self, hook: str, label: KeyLabel, reference: KeyReference) -> KeyReference:
+        """Check that a reference is the one asked for."""
+        if reference.label != label:
+            raise self.wrong(hook, "it answered with the label of another key")
+        if not reference.uri:
+            raise self.wrong(hook, "it answered with a key that has no address")
+        return reference
+
+    def listed(self, reference: KeyReference) -> KeyReference:
+        """Check that a listed key belongs to this Keyclave instance."""
+        if reference.label.instance_id != self._instance_id:
+            raise self.wrong("list_keys", "it listed a key of another Keyclave instance")
+        return reference
+
+    def public_key(self, hook: str, spki: bytes, algorithm: str) -> bytes:
+        """Check that a public key is a good one of its algorithm."""
+        try:
+            self._check_public_key(spki, algorithm)
+        except KeyclaveError as error:
+            problem = error.message
+        else:
+            return spki
+        raise self.wrong(hook, f"it answered with a bad public key: {problem}")
+
+    def wrong(self, hook: str, problem: str) -> IntegrityError:
+        """Return the error for an answer that does not fit."""
+        return IntegrityError(
+            problem,
+            operation=hook,
+            backend_id=self._backend_id,
+            next_step="Do not use the backend until you know why; its contract tests may show it.",
+        )

@@ -1,0 +1,181 @@
+"""The configured backends: opened on first use, kept open, and closed together.
+
+A key whose backend cannot be used fails closed with ``BackendUnavailable``; no other backend ever takes its place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from copy import copy
+from uuid import UUID
+
+from msgspec import structs
+
+from keyclave.backends.backend import Backend
+from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.backends.detection import detect
+from keyclave.backends.limits import TimeLimits
+from keyclave.backends.modules import PluginModules
+from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
+from keyclave.backends.policy import PluginPolicy
+from keyclave.backends.report import Fault, PluginReport, PluginState
+from keyclave.errors import AuthenticationFailed, BackendUnavailable
+from keyclave.models import EnvironmentType
+from keyclave.plugin.records import BackendContext, DetectionEvidence, Host
+
+__all__ = ["BackendInstance", "BackendManager", "CryptoFunctions", "PluginPolicy", "TimeLimits"]
+
+
+class _Slot:
+    """One configured backend, opened or not yet."""
+
+    def __init__(self, instance: BackendInstance) -> None:
+        self.instance = instance
+        self.lock = threading.Lock()
+        self.opened: Opened | None = None
+        self.refused: AuthenticationFailed | None = None
+        self.fault: Fault | None = None
+
+    def record(self, fault: Fault | None) -> None:
+        """Remember how the plugin broke its contract, for its report."""
+        self.fault = fault
+
+
+class BackendManager:
+    """All configured backends of an instance. Safe to share between threads."""
+
+    def __init__(
+        self,
+        instances: Mapping[str, BackendInstance],
+        policy: PluginPolicy,
+        *,
+        instance_id: UUID,
+        environment_type: EnvironmentType,
+        crypto: CryptoFunctions,
+        limits: TimeLimits = TimeLimits(),  # noqa: B008  frozen
+    ) -> None:
+        self._slots = {backend_id: _Slot(instance) for backend_id, instance in instances.items()}
+        self._instance_id = instance_id
+        self._environment_type = environment_type
+        self._limits = limits
+        self._closed = False
+        self._modules = PluginModules(policy, limits)
+        self._opener = Opener(self._modules, limits, crypto)
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the names of the configured backends."""
+        return tuple(self._slots)
+
+    def plugin_of(self, backend_id: str) -> str:
+        """Return the name of the plugin that serves a configured backend."""
+        return self._slot(backend_id).instance.plugin
+
+    def get(self, backend_id: str) -> Backend:
+        """Return an opened backend, opening it on first use.
+
+        Raises:
+            BackendUnavailable: no such backend is configured, its plugin cannot be used, or it cannot be reached.
+                In the last case the next call tries again.
+            AuthenticationFailed: the credential is wrong. It is tried once, not again at the next call.
+            ConfigurationError: the settings do not fit the plugin.
+        """
+        slot = self._slot(backend_id)
+        opened = slot.opened
+        if opened is None:
+            with slot.lock:
+                opened = slot.opened or self._open(slot)
+        if opened.calls.faults:
+            raise opened.calls.unavailable("open")
+        return opened.backend
+
+    def reports(self) -> tuple[PluginReport, ...]:
+        """Return what became of every installed plugin, and of each one that the settings name. Loads none."""
+        reports = self._modules.reports()
+        known = {report.name for report in reports}
+        for slot in self._slots.values():
+            if slot.instance.plugin not in known:
+                reports.append(self._modules.load(slot.instance.plugin))
+                known.add(slot.instance.plugin)
+        return tuple(self._with_faults(report) for report in sorted(reports, key=lambda r: r.name))
+
+    def load_plugins(self) -> tuple[PluginReport, ...]:
+        """Load every installed plugin that may load, and return the reports."""
+        for name in self._modules.catalog.offers:
+            self._modules.load(name)
+        return self.reports()
+
+    def detect(self, host: Host) -> tuple[DetectionEvidence, ...]:
+        """Return what the plugins see of the machine, loading all that may load."""
+        self.load_plugins()
+        return detect(self._modules, host)
+
+    def close(self) -> None:
+        """Close every opened backend. A second call does nothing."""
+        self._closed = True
+        for slot in self._slots.values():
+            with slot.lock:
+                if slot.opened is not None:
+                    slot.opened.close(self._limits.other)
+                    slot.opened = None
+        self._modules.close()
+
+    def _slot(self, backend_id: str) -> _Slot:
+        try:
+            return self._slots[backend_id]
+        except KeyError:
+            raise BackendUnavailable(
+                "no such backend is configured",
+                backend_id=backend_id,
+                next_step=f"Configure [backends.{backend_id}]; the settings name {', '.join(self._slots) or 'none'}.",
+                retryable=False,
+            ) from None
+
+    def _open(self, slot: _Slot) -> Opened:
+        instance = slot.instance
+        if self._closed:
+            raise BackendUnavailable("Keyclave is closed", backend_id=instance.id, retryable=False)
+        if slot.refused is not None:
+            raise copy(slot.refused)
+        report = self._modules.load(instance.plugin)
+        if report.state is not PluginState.LOADED or (slot.fault is not None and slot.fault.final):
+            raise _with_fault(report, slot).to_unavailable(instance.id)
+        try:
+            slot.opened = self._opener.open(instance, self._context(instance), slot.record)
+        except AuthenticationFailed as error:
+            slot.refused = copy(error)
+            raise
+        except Broken as error:
+            slot.fault = error.fault
+        else:
+            slot.fault = None
+            return slot.opened
+        raise _with_fault(report, slot).to_unavailable(instance.id)
+
+    def _context(self, instance: BackendInstance) -> BackendContext:
+        return BackendContext(
+            backend_id=instance.id,
+            instance_id=self._instance_id,
+            environment_type=self._environment_type,
+            data_directory=instance.data_directory,
+            accept_simulator=instance.accept_simulator,
+        )
+
+    def _with_faults(self, report: PluginReport) -> PluginReport:
+        """Return the report of a plugin, failed if it broke its contract while it served a backend."""
+        if report.state is not PluginState.LOADED:
+            return report
+        faulty = (s for s in self._slots.values() if s.instance.plugin == report.name and s.fault is not None)
+        slot = next(faulty, None)
+        return report if slot is None else _with_fault(report, slot)
+
+
+def _with_fault(report: PluginReport, slot: _Slot) -> PluginReport:
+    if slot.fault is None or report.state is not PluginState.LOADED:
+        return report
+    return structs.replace(
+        report,
+        state=PluginState.FAILED,
+        stage=slot.fault.stage,
+        reason=f"backend {slot.instance.id!r}: {slot.fault.reason}",
+    )

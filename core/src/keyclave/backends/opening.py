@@ -1,0 +1,198 @@
+"""Open one configured backend: its settings, its object, its hooks in a manager of their own, its description.
+
+Each opened backend gets a private plugin manager that holds exactly its object: no call can reach another one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pluggy import PluginManager
+from pydantic import BaseModel, ValidationError
+
+from keyclave.backends.backend import Backend
+from keyclave.backends.calls import HookCalls
+from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.backends.deadlines import Overdue, Workers
+from keyclave.backends.description import description_problem
+from keyclave.backends.failures import bare, describe
+from keyclave.backends.limits import TimeLimits
+from keyclave.backends.modules import PluginModules
+from keyclave.backends.registration import new_manager, register
+from keyclave.backends.report import Fault, PluginStage
+from keyclave.errors import BackendUnavailable, ConfigurationError, KeyclaveError, PluginLoadError
+from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
+from keyclave.plugin.records import BackendContext, BackendDescription, Record
+
+__all__ = ["BackendInstance", "Opened", "Opener"]
+
+_log = logging.getLogger("keyclave.backends")
+
+
+class BackendInstance(Record, frozen=True, kw_only=True):
+    """One backend as the settings configure it. Its representation shows no settings, which may hold secrets.
+
+    Attributes:
+        id: its name.
+        plugin: the name of the plugin that serves it.
+        settings: the plugin's own settings.
+        data_directory: a directory for this backend alone; it may not exist yet.
+        accept_simulator: whether a simulator may stand for the real thing.
+    """
+
+    id: str
+    plugin: str
+    settings: Mapping[str, Any]
+    data_directory: Path
+    accept_simulator: bool = False
+
+    def __repr__(self) -> str:
+        return f"BackendInstance(id={self.id!r}, plugin={self.plugin!r})"
+
+
+class Broken(Exception):  # never leaves this package
+    """The plugin broke its contract while it opened the backend."""
+
+    def __init__(self, stage: PluginStage, reason: str, *, final: bool = True) -> None:
+        super().__init__(reason)
+        self.fault = Fault(stage=stage, reason=reason, final=final)
+
+
+class Opened(Record, frozen=True, kw_only=True):
+    """An opened backend and how to close it.
+
+    Attributes:
+        backend: what services call.
+        calls: its hooks.
+        target: the object that the plugin returned.
+    """
+
+    backend: Backend
+    calls: HookCalls
+    target: object
+
+    def close(self, seconds: float) -> None:
+        """Take the backend out of use and close it, for at most ``seconds``. Never raises."""
+        self.calls.faults.append("it is closed")
+        close_object(self.target, self.calls.workers, seconds)
+        self.calls.workers.close()
+
+
+class Opener:
+    """Opens backends with the plugins that are loaded."""
+
+    def __init__(self, modules: PluginModules, limits: TimeLimits, crypto: CryptoFunctions) -> None:
+        self._modules = modules
+        self._limits = limits
+        self._crypto = crypto
+
+    def open(self, instance: BackendInstance, context: BackendContext, on_fault: Callable[[Fault], None]) -> Opened:
+        """Open the backend; its plugin is loaded.
+
+        Raises:
+            Broken: the plugin broke its contract.
+            ConfigurationError: the settings do not fit the plugin.
+            KeyclaveError: what the plugin raised.
+        """
+        model = self._settings_model(instance)
+        target = self._target(instance, context, _parse(model, instance))
+        manager = new_manager(KeyStorage, Signing, Health)
+        calls = HookCalls(instance.id, manager, self._limits, on_fault)
+        try:
+            _register(manager, target, instance)
+            description = _describe(calls, instance)
+        except BaseException:
+            close_object(target, calls.workers, self._limits.other)
+            calls.workers.close()
+            raise
+        return Opened(backend=Backend(context, calls, description, self._crypto), calls=calls, target=target)
+
+    def _settings_model(self, instance: BackendInstance) -> type[BaseModel]:
+        model = self._call(instance, PluginStage.SETTINGS, "settings_model", self._limits.other)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise Broken(
+                PluginStage.SETTINGS, f"settings_model returned {type(model).__name__}, not a pydantic model"
+            )
+        return model
+
+    def _target(self, instance: BackendInstance, context: BackendContext, settings: BaseModel) -> object:
+        target = self._call(instance, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context)
+        if target is None:
+            raise Broken(PluginStage.OPEN, "open_backend returned None")
+        return target
+
+    def _call(
+        self, instance: BackendInstance, stage: PluginStage, hook: str, seconds: float, *arguments: object
+    ) -> object:
+        failure: KeyclaveError | Broken
+        try:
+            return self._modules.call(instance.plugin, hook, seconds, *arguments, discard=_close_late)
+        except KeyboardInterrupt:
+            raise
+        except Overdue:
+            message = f"{hook} did not return within {seconds:g} s"
+            failure = BackendUnavailable(message, backend_id=instance.id)
+        except KeyclaveError as error:
+            failure = bare(error).at(backend_id=instance.id)
+        except BaseException as error:  # whatever a plugin lets escape
+            failure = Broken(stage, f"{hook} raised {describe(error)}", final=False)
+        raise failure
+
+
+def _register(manager: PluginManager, target: object, instance: BackendInstance) -> None:
+    try:
+        register(manager, target, instance.id, required=["describe"])
+    except PluginLoadError as error:
+        problem = error.message
+    else:
+        return
+    raise Broken(PluginStage.REGISTER, problem)
+
+
+def _describe(calls: HookCalls, instance: BackendInstance) -> BackendDescription:
+    description = calls.call("describe", BackendDescription)
+    problem = description_problem(description, instance.plugin, accept_simulator=instance.accept_simulator)
+    if problem is not None:
+        raise Broken(PluginStage.DESCRIBE, problem)
+    return description
+
+
+def _parse(model: type[BaseModel], instance: BackendInstance) -> BaseModel:
+    try:
+        return model.model_validate(dict(instance.settings))
+    except ValidationError as error:
+        problem = "; ".join(_describe_setting(p) for p in error.errors(include_input=False, include_url=False))
+    except KeyclaveError as error:
+        problem = error.message
+    except Exception as error:  # a validator of the plugin
+        problem = f"its settings model raised {describe(error)}"
+    raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
+
+
+def _describe_setting(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+
+
+def _close_late(target: object) -> None:
+    """Close a backend that was opened after its caller gave up, in the worker that opened it."""
+    close = getattr(target, "close", None)
+    if callable(close):
+        _quietly(close)
+
+
+def close_object(target: object, workers: Workers, seconds: float) -> None:
+    """Call the ``close`` method of a backend's object, if it has one, for at most ``seconds``. Never raises."""
+    _quietly(lambda: workers.run(lambda: _close_late(target), seconds))
+
+
+def _quietly(close: Callable[[], object]) -> None:
+    try:
+        close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # closing is the end; nothing depends on it
+        _log.warning("a backend could not be closed: %s", describe(error))

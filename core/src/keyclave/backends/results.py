@@ -1,0 +1,70 @@
+"""Check that what a hook returned is the record that its specification names, in every field.
+
+A record is not checked when it is made, so a plugin may return one whose fields are of any type.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import NoneType
+from typing import Any, TypeVar
+
+import msgspec
+
+__all__ = ["WrongResult", "answered", "checked"]
+
+T = TypeVar("T")
+
+
+class WrongResult(Exception):  # never leaves this package
+    """What a hook returned is not what its specification says; the message says why, and holds no value."""
+
+
+def checked(result: object, due: type[T]) -> T:
+    """Return ``result`` if it is exactly a ``due``, with fields of the right types all the way down.
+
+    Raises:
+        WrongResult: it is something else.
+    """
+    if type(result) is not due:
+        raise WrongResult(f"it returned {type(result).__name__} where {due.__name__} is due")
+    if due is NoneType:
+        return result
+    try:
+        converted = msgspec.convert(_plain(result), due)
+        same = converted == result
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition(" - at ")[2].strip("`")
+        problem = f"it returned a {due.__name__} whose {field} has the wrong type"
+    except Exception as error:  # a foreign object in a field, with an __eq__ of its own
+        problem = f"it returned a {due.__name__} that cannot be read ({type(error).__name__})"
+    else:
+        if same:
+            return converted
+        problem = f"it returned a {due.__name__} with a field of the wrong type"
+    raise WrongResult(problem)
+
+
+def _plain(value: object) -> Any:
+    """Return records as dicts, so that msgspec looks at every field again."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise TypeError("a time without a time zone")
+    return value
+
+
+def answered(result: object, due: type[T], field: str) -> T:
+    """Return ``result`` if it is a ``due`` with bytes in ``field``: `checked` for the hooks that must be fast.
+
+    Raises:
+        WrongResult: it is something else.
+    """
+    if type(result) is not due:
+        raise WrongResult(f"it returned {type(result).__name__} where {due.__name__} is due")
+    reference = getattr(result, "provider_reference", None)
+    if type(getattr(result, field)) is not bytes or not (reference is None or type(reference) is str):
+        raise WrongResult(f"it returned a {due.__name__} with a field of the wrong type")
+    return result

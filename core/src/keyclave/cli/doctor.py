@@ -1,0 +1,39 @@
+"""``keyclave doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from keyclave.cli.command import command
+from keyclave.cli.examination import examine
+from keyclave.cli.exit_codes import ExitCode
+from keyclave.cli.output import cell, counted
+from keyclave.cli.session import Session
+
+__all__ = ["doctor"]
+
+_MARKS = {"ok": click.style("ok      ", fg="green"), "note": "note    ", "problem": click.style("PROBLEM ", fg="red")}
+
+
+@command("doctor", example="keyclave doctor")
+def doctor(session: Session) -> int:
+    """Look at everything, and say what is wrong.
+
+    Everything is settings, plugins, backends, state, open changes and the audit log. Exit code 1 says that
+    something is wrong.
+    """
+    findings = []
+    for finding in examine(session):
+        findings.append(finding)
+        if not session.as_json:
+            click.echo(f"{_MARKS[finding.status]}{cell(finding.area)}: {cell(finding.text)}")
+            if finding.next_step is not None:
+                click.echo(f"        Next: {cell(finding.next_step)}")
+    problems = sum(finding.status == "problem" for finding in findings)
+    if session.as_json:
+        session.answer({"ok": problems == 0, "findings": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        click.echo(f"{counted(problems, 'problem')}." if problems else "Nothing is wrong.")
+    return ExitCode.FAILED if problems else ExitCode.DONE

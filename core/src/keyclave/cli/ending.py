@@ -1,0 +1,68 @@
+"""How a run ends: with an exit code, whatever happens, and with its streams left in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import click
+
+from keyclave.cli.exit_codes import ExitCode
+from keyclave.cli.failures import failure_of
+
+__all__ = ["die_on_sigterm", "run_guarded"]
+
+
+def run_guarded(call: Callable[[], object], *, as_json: bool) -> int:
+    """Run the program, show its error on standard error, and return its exit code.
+
+    Args:
+        call: the program. It returns its exit code, or anything else for 0.
+        as_json: show an error as one line of JSON.
+    """
+    try:
+        code = call()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has enough of it.
+        _discard_output()
+        return ExitCode.FAILED
+    except click.UsageError as error:
+        if as_json:
+            return _show(error, as_json=True)
+        error.show()
+        return error.exit_code
+    except OSError as error:
+        _discard_output()
+        return _show(error, as_json=as_json)
+    except (Exception, KeyboardInterrupt) as error:
+        return _show(error, as_json=as_json)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def die_on_sigterm() -> None:
+    """Let SIGTERM end the process as an exception does: files are removed and databases closed."""
+
+    def leave(*_: object) -> None:
+        sys.exit(ExitCode.TERMINATED)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _show(error: BaseException, *, as_json: bool) -> int:
+    failure = failure_of(error, for_json=as_json)
+    click.echo(failure.as_json() if as_json else failure.as_text(), err=True)
+    return failure.code
+
+
+def _discard_output() -> None:
+    """Let nothing be written at exit to a standard output that cannot be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        descriptor = sys.stdout.fileno()
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, descriptor)
+        os.close(devnull)

@@ -1,0 +1,135 @@
+"""What ``keyclave doctor`` looks at, and what it finds."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from keyclave import __version__
+from keyclave.cli.output import counted
+from keyclave.cli.session import Session
+from keyclave.errors import KeyclaveError
+
+if TYPE_CHECKING:
+    from keyclave import Keyclave, Settings
+
+__all__ = ["Finding", "examine"]
+
+_PREFIX = "KEYCLAVE_"
+_BROKEN_PLUGIN = frozenset({"failed", "conflicting"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        area: what it is.
+        status: ``ok``, ``problem``, or ``note`` for something to know.
+        text: what was found.
+        next_step: what to do about a problem; ``None`` otherwise.
+    """
+
+    area: str
+    status: Literal["ok", "problem", "note"]
+    text: str
+    next_step: str | None = None
+
+
+def examine(session: Session) -> Iterator[Finding]:
+    """Look at everything, and yield what is found. A problem does not end it, unless nothing more can be seen."""
+    yield Finding("keyclave", "ok", f"{__version__}, Python {platform.python_version()}, {platform.system()}")
+    try:
+        settings = session.settings()
+    except KeyclaveError as error:
+        yield _problem("settings", error)
+        return
+    yield from _settings(settings)
+    try:
+        with session.open() as clave:
+            yield Finding("state", "ok", f"instance {clave.instance_id}, all changes of the schema are applied")
+            yield from _backends(clave)
+            yield from _plugins(clave)
+            yield _recovery(clave)
+            yield _audit(clave)
+    except KeyclaveError as error:
+        yield _problem("state", error)
+
+
+def _problem(area: str, error: KeyclaveError) -> Finding:
+    return Finding(area, "problem", error.message, error.next_step)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    from keyclave.state.databases import database_at  # noqa: PLC0415  SQLAlchemy is not needed for --help
+
+    yield Finding("settings", "ok", f"file: {settings.source or 'none'}")
+    if variables := sorted(name for name in os.environ if name.startswith(_PREFIX)):
+        yield Finding("settings", "ok", f"environment variables: {', '.join(variables)}")
+    if settings.is_default:
+        yield Finding("settings", "note", "no backend is configured: keys are kept in software, for local use only")
+    environment = settings.environment
+    yield Finding(
+        "environment",
+        "ok",
+        f"{environment.type.value}, required level {environment.effective_level.value}, "
+        f"audit {'on' if environment.audit.enabled else 'off'}",
+    )
+    try:
+        place = database_at(settings.state.effective_url, 0).place()
+    except KeyclaveError as error:
+        yield _problem("state", error)
+    else:
+        yield Finding("state", "ok", f"database: {place}; instance key: {settings.state.effective_key_file}")
+
+
+def _backends(clave: Keyclave) -> Iterator[Finding]:
+    for backend_id in clave.settings.effective_backends:
+        area = f"backend {backend_id}"
+        try:
+            shown = clave.backends.show(backend_id)
+        except KeyclaveError as error:
+            yield _problem(area, error)
+        else:
+            evidence = "; ".join(shown.security_evidence)
+            yield Finding(
+                area, "ok", f"opened, plugin {shown.provider_type}, {shown.security_level.value}: {evidence}"
+            )
+
+
+def _plugins(clave: Keyclave) -> Iterator[Finding]:
+    for report in clave.backends.reports():
+        whose = f"{report.distribution} {report.version}" if report.distribution else "no distribution"
+        text = f"{report.state.value} ({whose})"
+        if report.stage is not None:
+            text += f", at stage {report.stage.value}: {report.reason}"
+        if report.state.value in _BROKEN_PLUGIN:
+            yield Finding(f"plugin {report.name}", "problem", text, report.to_error().next_step)
+        else:
+            yield Finding(f"plugin {report.name}", "ok", text)
+
+
+def _recovery(clave: Keyclave) -> Finding:
+    count = len(clave.recovery.open_intents())
+    if count:
+        return Finding(
+            "recovery", "problem", f"unfinished: {counted(count, 'change')}", "Run `keyclave recover` to see which."
+        )
+    return Finding("recovery", "ok", "no change is open")
+
+
+def _audit(clave: Keyclave) -> Finding:
+    if not clave.audit.enabled:
+        return Finding("audit", "note", "off")
+    report = clave.audit.verify()
+    if report.ok:
+        return Finding("audit", "ok", f"{counted(report.records, 'record')}, the chain is whole")
+    return Finding(
+        "audit",
+        "problem",
+        f"{counted(report.fault_count, 'fault')} in {counted(report.records, 'record')}",
+        "Run `keyclave audit verify` to see which.",
+    )

@@ -1,0 +1,1 @@
+"""Algorithms, encodings and checks, all computed by `cryptography`. No primitive is written here."""

@@ -1,0 +1,1 @@
+"""Keyclave's keys in the types of other libraries."""

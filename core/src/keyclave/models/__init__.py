@@ -1,0 +1,78 @@
+"""The domain: frozen records whose rules hold from construction on. Pure data, no input or output."""
+
+from keyclave.models.algorithms import (
+    ALGORITHMS,
+    SIGNATURE_SCHEMES,
+    AlgorithmFamily,
+    KeyAlgorithm,
+    KeyOperation,
+    SignatureScheme,
+    get_algorithm,
+    get_signature_scheme,
+    scheme_for,
+)
+from keyclave.models.backend import CLOUD_BACKENDS, CryptographicBackend, HealthCheckResult
+from keyclave.models.environment import (
+    DEFAULT_PRECEDENCE,
+    AuditConfiguration,
+    EnvironmentConfiguration,
+    FallbackPolicyConfiguration,
+)
+from keyclave.models.key import KEY_NAME_PATTERN, KeyHandle, KeySecurityProperties, KeyStatus
+from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, EnvironmentType, SecurityLevel
+from keyclave.models.migration import (
+    SOURCE_RETENTION,
+    ApprovalRecord,
+    KeyMigrationRecord,
+    MigrationStatus,
+    MigrationStrategy,
+)
+from keyclave.models.operation import (
+    SLOW_SIGNATURE,
+    STORED,
+    CryptographicOperation,
+    OperationStatus,
+    OperationType,
+    looks_like_key_material,
+)
+from keyclave.models.rotation import DEFAULT_ROTATION_INTERVAL, RotationPolicy
+
+__all__ = [
+    "ALGORITHMS",
+    "CLOUD_BACKENDS",
+    "DEFAULT_PRECEDENCE",
+    "DEFAULT_ROTATION_INTERVAL",
+    "KEY_NAME_PATTERN",
+    "SIGNATURE_SCHEMES",
+    "SLOW_SIGNATURE",
+    "SOURCE_RETENTION",
+    "STORED",
+    "AlgorithmFamily",
+    "ApprovalRecord",
+    "AuditConfiguration",
+    "AuthenticationMethod",
+    "AvailabilityStatus",
+    "CryptographicBackend",
+    "CryptographicOperation",
+    "EnvironmentConfiguration",
+    "EnvironmentType",
+    "FallbackPolicyConfiguration",
+    "HealthCheckResult",
+    "KeyAlgorithm",
+    "KeyHandle",
+    "KeyMigrationRecord",
+    "KeyOperation",
+    "KeySecurityProperties",
+    "KeyStatus",
+    "MigrationStatus",
+    "MigrationStrategy",
+    "OperationStatus",
+    "OperationType",
+    "RotationPolicy",
+    "SecurityLevel",
+    "SignatureScheme",
+    "get_algorithm",
+    "get_signature_scheme",
+    "looks_like_key_material",
+    "scheme_for",
+]

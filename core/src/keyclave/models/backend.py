@@ -1,0 +1,157 @@
+"""CryptographicBackend: where keys live, and how we know how well they are kept there."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import timedelta
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints, model_validator
+
+from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, require
+from keyclave.models.environment import BackendType
+from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, EnvironmentType, SecurityLevel
+
+__all__ = ["CLOUD_BACKENDS", "BackendId", "CryptographicBackend", "HealthCheckResult"]
+
+CLOUD_BACKENDS = frozenset({"azure", "aws", "gcp"})
+_NEVER_HSM = frozenset({"os-keychain", "browser", "software", "tpm"})
+_STRICT_ENVIRONMENTS = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
+_REQUIRED_AUTHENTICATION = {
+    **dict.fromkeys(CLOUD_BACKENDS, AuthenticationMethod.MANAGED_IDENTITY),
+    "k8s": AuthenticationMethod.SERVICE_ACCOUNT,
+}
+
+BackendId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$")]
+
+
+class HealthCheckResult(Model):
+    """The outcome of one health check.
+
+    Attributes:
+        status: whether the backend answers.
+        checked_at: UTC.
+        latency: how long the check took.
+        detail: what was seen, without secrets.
+    """
+
+    status: AvailabilityStatus
+    checked_at: UtcDatetime
+    latency: timedelta
+    detail: str = ""
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        require(self.latency >= timedelta(0), "FR-016", "latency", "must not be negative")
+        return self
+
+
+class CryptographicBackend(Model):
+    """One configured backend instance.
+
+    Attributes:
+        backend_id: unique; the name in settings, a GUID or a provider's own identifier.
+        provider_type: the plugin that serves it.
+        environment_type: the environment that configures it.
+        security_level: what the backend can show, never what configuration claims.
+        security_evidence: what the level rests on, a sentence each.
+        accept_simulator: a simulator is treated as the real thing; refused in production.
+        availability_status: updated by health checks (FR-016).
+        configuration: settings without secrets.
+        last_health_check, health_check_status: when it was checked last, and the result.
+        connection_uri: for a cloud a valid absolute URI.
+        authentication_method: how Keyclave proves itself to it (FR-023).
+    """
+
+    backend_id: BackendId
+    provider_type: BackendType
+    environment_type: EnvironmentType
+    security_level: SecurityLevel
+    security_evidence: tuple[NonEmptyStr, ...] = ()
+    accept_simulator: bool = False
+    availability_status: AvailabilityStatus = AvailabilityStatus.AVAILABLE
+    configuration: dict[str, str] = Field(default_factory=dict)
+    last_health_check: UtcDatetime | None = None
+    health_check_status: HealthCheckResult | None = None
+    connection_uri: NonEmptyStr | None = None
+    authentication_method: AuthenticationMethod
+
+    @model_validator(mode="after")
+    def _check_level(self) -> Self:
+        """FR-001, FR-003: a level is what evidence shows."""
+        level, cloud = self.security_level, self.provider_type in CLOUD_BACKENDS
+        production = self.environment_type is EnvironmentType.PRODUCTION
+        require(
+            level is SecurityLevel.SOFTWARE or bool(self.security_evidence),
+            "FR-003",
+            "security_evidence",
+            f"must show what the level {level.value} rests on",
+        )
+        require(
+            level is not SecurityLevel.HSM or self.provider_type not in _NEVER_HSM,
+            "FR-003",
+            "security_level",
+            f"cannot be HSM for {self.provider_type}",
+        )
+        require(
+            not cloud or level is SecurityLevel.HSM or bool(self.security_evidence),
+            "FR-001",
+            "security_level",
+            "must be HSM for a cloud backend, unless evidence shows another level",
+        )
+        require(
+            not (cloud and production) or level is SecurityLevel.HSM,
+            "FR-001",
+            "security_level",
+            "must be HSM for a cloud backend in production",
+        )
+        require(
+            not (self.accept_simulator and production),
+            "FR-014",
+            "accept_simulator",
+            "must be off in production",
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _check_authentication(self) -> Self:
+        """FR-023: refused in production and staging, a warning elsewhere."""
+        required = _REQUIRED_AUTHENTICATION.get(self.provider_type)
+        if required is None or self.authentication_method is required:
+            return self
+        problem = f"must be {required.value} for {self.provider_type}"
+        require(
+            self.environment_type not in _STRICT_ENVIRONMENTS,
+            "FR-023",
+            "authentication_method",
+            f"{problem} in {self.environment_type.value}",
+        )
+        warnings.warn(f"FR-023: authentication_method {problem}", UserWarning, stacklevel=2)
+        return self
+
+    @model_validator(mode="after")
+    def _check_health_and_uri(self) -> Self:
+        require(
+            self.availability_status is AvailabilityStatus.AVAILABLE or self.last_health_check is not None,
+            "FR-016",
+            "last_health_check",
+            f"must be set while the backend is {self.availability_status.value}",
+        )
+        require(
+            self.provider_type not in CLOUD_BACKENDS
+            or self.connection_uri is None
+            or _is_absolute_uri(self.connection_uri),
+            "connection-uri",
+            "connection_uri",
+            "must be an absolute URI for a cloud backend",
+        )
+        return self
+
+
+def _is_absolute_uri(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc)

@@ -1,0 +1,131 @@
+"""Take a key out of use: revoke all of it, or destroy one version.
+
+The state decides what may be used and is changed first; the backend follows, and recovery repeats that second step
+where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyNotFound, PolicyViolation
+from keyclave.models import KeyHandle, KeyStatus, OperationType
+from keyclave.services.handles import to_handle, to_reference
+from keyclave.services.instance import Instance
+from keyclave.services.intents import new_intent
+from keyclave.services.names import name_reference, require_name
+from keyclave.services.recording import Operation, Recorder
+from keyclave.state.records import StoredKey, StoredVersion
+
+__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend"]
+
+
+def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[StoredVersion, ...]) -> None:
+    """Disable every version that exists in its backend, where the backend can do that."""
+    for version in versions:
+        backend = instance.backends.get(version.backend_id)
+        if version.destroyed_at is None and backend.has("disable_key"):
+            backend.disable_key(to_reference(key, version))
+
+
+def destroy_in_backend(instance: Instance, key: StoredKey, version: StoredVersion) -> datetime:
+    """Destroy a version in its backend; return when it is gone, or will be. A missing one is gone."""
+    try:
+        result = instance.backends.get(version.backend_id).destroy_key(to_reference(key, version))
+    except KeyNotFound:
+        return datetime.now(UTC)
+    return result.scheduled_for or datetime.now(UTC)
+
+
+class Destruction:
+    """Revokes keys and destroys versions."""
+
+    def __init__(self, instance: Instance, recorder: Recorder) -> None:
+        self._instance = instance
+        self._recorder = recorder
+
+    def revoke(self, name: str, reason: str) -> tuple[KeyHandle, ...]:
+        """Revoke every version; see `KeyService.revoke`."""
+        with (
+            self._recorder.operation(OperationType.REVOKE, name_reference(name)) as operation,
+            self._instance.owner.working(operation.operation_id),
+        ):
+            key = self._mark_revoked(name, reason, operation)
+            with self._instance.store.read() as state:
+                versions = state.keys.versions(key.key_id)
+            disable_in_backend(self._instance, key, versions)
+            with self._instance.store.write() as state:
+                state.intents.close(operation.operation_id, "done")
+                self._instance.audit.append_in(state, operation.success())
+        return tuple(to_handle(key, version) for version in versions)
+
+    def _mark_revoked(self, name: str, reason: str, operation: Operation) -> StoredKey:
+        require_name(name)
+        if not reason.strip():
+            raise InvalidArgument("a revocation needs a reason", key_name=name)
+        with self._instance.store.write() as state:
+            key = state.keys.by_name(name)
+            operation.key_reference = str(key.key_id)
+            versions = state.keys.versions(key.key_id)
+            intent = new_intent(
+                self._instance, operation, "revoke", key_id=key.key_id, backend_id=versions[-1].backend_id
+            )
+            intent.parameters["reason"] = reason
+            state.intents.add(intent)
+            for version in versions:
+                if version.status is not KeyStatus.REVOKED:
+                    state.keys.update_version(key.key_id, version.version, status=KeyStatus.REVOKED)
+        return key
+
+    def destroy(self, name: str, number: int) -> KeyHandle:
+        """Destroy one version; see `KeyService.destroy`."""
+        with (
+            self._recorder.operation(OperationType.DESTROY, name_reference(name)) as operation,
+            self._instance.owner.working(operation.operation_id),
+        ):
+            require_name(name)
+            with self._instance.store.read() as state:
+                key = state.keys.by_name(name)
+                version = state.keys.version(key.key_id, number)
+            operation.key_reference, operation.key_version = str(key.key_id), number
+            operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
+            _require_destructible(name, version)
+            if version.destroyed_at is None:
+                self._destroy(key, version, operation)
+            with self._instance.store.write() as state:
+                self._instance.audit.append_in(state, operation.success())
+                return to_handle(key, state.keys.version(key.key_id, number))
+
+    def _destroy(self, key: StoredKey, version: StoredVersion, operation: Operation) -> None:
+        if not self._instance.backends.get(version.backend_id).has("destroy_key"):
+            raise CapabilityUnsupported("it cannot destroy keys", backend_id=version.backend_id, key_name=key.name)
+        intent = new_intent(
+            self._instance,
+            operation,
+            "destroy",
+            key_id=key.key_id,
+            backend_id=version.backend_id,
+            to_version=version.version,
+        )
+        with self._instance.store.write() as state:
+            state.intents.add(intent)
+        destroyed_at = destroy_in_backend(self._instance, key, version)
+        with self._instance.store.write() as state:
+            state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
+            state.intents.close(operation.operation_id, "done")
+
+
+def _require_destructible(name: str, version: StoredVersion) -> None:
+    if version.status not in (KeyStatus.DEPRECATED, KeyStatus.REVOKED):
+        raise Conflict(
+            f"version {version.version} is {version.status.value}",
+            key_name=name,
+            next_step="Rotate or revoke the key first: only deprecated and revoked versions are destroyed.",
+            retryable=False,
+        )
+    if version.not_destroy_before is not None and version.not_destroy_before > datetime.now(UTC):
+        raise PolicyViolation(
+            f"version {version.version} is kept until {version.not_destroy_before:%Y-%m-%d %H:%M} UTC",
+            key_name=name,
+            next_step="Wait until then: old signatures and ciphertexts may still need it.",
+        )

@@ -1,0 +1,45 @@
+"""Stored rows as what callers and backends see of them."""
+
+from __future__ import annotations
+
+from keyclave.models import KeyHandle, KeySecurityProperties, KeyStatus, get_algorithm
+from keyclave.plugin import KeyLabel, KeyReference
+from keyclave.state.records import StoredKey, StoredVersion
+
+__all__ = ["current", "to_handle", "to_reference"]
+
+
+def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
+    """Return the public handle of a version."""
+    return KeyHandle(
+        key_id=key.key_id,
+        name=key.name,
+        version=version.version,
+        algorithm=key.algorithm,
+        created_at=version.created_at,
+        last_rotation_at=version.last_rotation_at,
+        next_rotation_at=version.next_rotation_at,
+        provider_uri=version.provider_uri,
+        security_properties=KeySecurityProperties(
+            exportable=version.exportable,
+            hsm_backed=version.hsm_backed,
+            allowed_operations=get_algorithm(key.algorithm).operations,
+            minimum_rotation_interval=key.minimum_rotation_interval,
+        ),
+        backend_id=version.backend_id,
+        backend_type=version.backend_type,
+        status=version.status,
+        owner_principal=key.owner_principal,
+        not_destroy_before=version.not_destroy_before,
+        destroyed_at=version.destroyed_at,
+    )
+
+
+def to_reference(key: StoredKey, version: StoredVersion) -> KeyReference:
+    """Return what the backend needs to address a version."""
+    return KeyReference(label=KeyLabel.parse(version.label), uri=version.provider_uri, algorithm=key.algorithm)
+
+
+def current(versions: tuple[StoredVersion, ...]) -> StoredVersion:
+    """Return the version that stands for the key: the ACTIVE one, or the newest where none is active."""
+    return next((v for v in versions if v.status is KeyStatus.ACTIVE), versions[-1])

@@ -1,0 +1,47 @@
+"""The durable intent that a change writes before its first side effect."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+from keyclave.plugin import KeyLabel
+from keyclave.services.instance import Instance
+from keyclave.services.owners import OWNER
+from keyclave.services.recording import Operation
+from keyclave.state.records import StoredIntent
+
+__all__ = ["IntentKind", "new_intent"]
+
+IntentKind = Literal["create", "rotate", "revoke", "destroy"]
+
+
+def new_intent(
+    instance: Instance,
+    operation: Operation,
+    kind: IntentKind,
+    *,
+    key_id: UUID,
+    backend_id: str,
+    from_version: int | None = None,
+    to_version: int | None = None,
+    label: KeyLabel | None = None,
+) -> StoredIntent:
+    """Return the intent of an operation, owned by this instance."""
+    now = datetime.now(UTC)
+    return StoredIntent(
+        operation_id=operation.operation_id,
+        kind=kind,
+        step="begun",
+        key_id=key_id,
+        from_version=from_version,
+        to_version=to_version,
+        backend_id=backend_id,
+        label=None if label is None else str(label),
+        parameters={OWNER: instance.owner.name},
+        principal=instance.principal,
+        created_at=now,
+        updated_at=now,
+        outcome=None,
+    )

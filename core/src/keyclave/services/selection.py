@@ -1,0 +1,111 @@
+"""Which backend takes a new key: a choice with its reasons (FR-001, FR-014, FR-021).
+
+It never lowers the required level, and it is asked for new keys only: an existing key stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keyclave.backends.backend import Backend
+from keyclave.errors import CapabilityUnsupported, ConfigurationError, KeyclaveError, PolicyViolation
+from keyclave.services.instance import Instance
+from keyclave.services.results import Candidate, Selection
+
+__all__ = ["BackendSelector"]
+
+
+class BackendSelector:
+    """Walks the configured backends in order of precedence."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._backends = instance.backends
+        self._environment = instance.environment
+
+    def select(self, algorithm: str | None = None) -> Selection:
+        """Return the choice for a new key, with every candidate and why it was taken or refused.
+
+        Args:
+            algorithm: what the key will be; ``None`` asks for no particular algorithm.
+        """
+        candidates = tuple(self._candidates(algorithm))
+        chosen = next((c.backend_id for c in candidates if c.accepted), None)
+        return Selection(chosen=chosen, candidates=candidates)
+
+    def choose(self, algorithm: str, backend_id: str | None) -> Backend:
+        """Return the backend for a new key: the named one, or the first that may take it.
+
+        Raises:
+            ConfigurationError: no backend of that name is configured.
+            PolicyViolation: the policy refuses the named backend, or every backend.
+            CapabilityUnsupported: the named backend has no such algorithm.
+            BackendUnavailable: the named backend cannot be opened.
+        """
+        if backend_id is not None:
+            return self._named(backend_id, algorithm)
+        candidates = []
+        for candidate in self._candidates(algorithm):
+            if candidate.accepted:
+                return self._backends.get(candidate.backend_id)
+            candidates.append(candidate)
+        reasons = "; ".join(f"{c.backend_id}: {c.reason}" for c in candidates)
+        raise PolicyViolation(
+            f"no backend may take a key of algorithm {algorithm} ({reasons})",
+            next_step="Configure a backend of the required level; `keyclave backends select` explains each one.",
+        )
+
+    def _named(self, backend_id: str, algorithm: str) -> Backend:
+        if backend_id not in self._backends.ids():
+            raise ConfigurationError(
+                f"no backend {backend_id!r} is configured",
+                next_step=f"Use one of {', '.join(self._backends.ids())}, or configure it.",
+            )
+        if refused := self._refused_by_type(self._backends.plugin_of(backend_id)):
+            raise PolicyViolation(refused, backend_id=backend_id)
+        backend = self._backends.get(backend_id)
+        if refused := self._refused_by_level(backend):
+            raise PolicyViolation(refused, backend_id=backend_id)
+        if not backend.supports(algorithm):
+            raise CapabilityUnsupported(f"it has no {algorithm}", backend_id=backend_id)
+        return backend
+
+    def _candidates(self, algorithm: str | None) -> Iterator[Candidate]:
+        order = self._environment.backend_precedence_order
+        by_type = {backend_id: self._backends.plugin_of(backend_id) for backend_id in self._backends.ids()}
+        for backend_type in order:
+            for backend_id in (i for i, plugin in by_type.items() if plugin == backend_type):
+                yield self._judge(backend_id, backend_type, algorithm)
+        for backend_id, plugin in by_type.items():
+            if plugin not in order:
+                yield Candidate(
+                    backend_id=backend_id, backend_type=plugin, accepted=False, reason="not in the precedence"
+                )
+
+    def _judge(self, backend_id: str, backend_type: str, algorithm: str | None) -> Candidate:
+        refused = self._refused_by_type(backend_type)
+        if refused is None:
+            try:
+                backend = self._backends.get(backend_id)
+            except KeyclaveError as error:
+                refused = error.message
+            else:
+                refused = self._refused_by_level(backend)
+                if refused is None and algorithm is not None and not backend.supports(algorithm):
+                    refused = f"it has no {algorithm}"
+        return Candidate(
+            backend_id=backend_id,
+            backend_type=backend_type,
+            accepted=refused is None,
+            reason=refused or "available, allowed, and of the required level",
+        )
+
+    def _refused_by_type(self, backend_type: str) -> str | None:
+        if backend_type in self._environment.allowed_backend_types:
+            return None
+        return f"{backend_type} is not among the allowed backends"
+
+    def _refused_by_level(self, backend: Backend) -> str | None:
+        level, required = backend.description.security_level, self._environment.required_security_level
+        if level.satisfies(required):
+            return None
+        return f"its level is {level.value}, and {required.value} is required (FR-014)"

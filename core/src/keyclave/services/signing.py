@@ -1,0 +1,177 @@
+"""Sign: resolve key, version and backend once, then call straight through.
+
+Order: the backend signs, the signature is verified where it came from a device or a network, its audit record
+becomes durable, and only then is it released.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import BinaryIO
+from uuid import UUID
+
+from opentelemetry import metrics
+
+from keyclave.audit.log import Guard, StaleKey
+from keyclave.backends.backend import Backend
+from keyclave.crypto.streams import digest_stream
+from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyDisabled, PolicyViolation
+from keyclave.models import SLOW_SIGNATURE, KeyStatus, OperationType, get_algorithm, scheme_for
+from keyclave.plugin import Record, Signed
+from keyclave.services.bindings import Bindings, Wanted
+from keyclave.services.handles import current, to_reference
+from keyclave.services.instance import Instance
+from keyclave.services.names import name_reference, require_name
+from keyclave.services.recording import Recorder
+from keyclave.services.results import SignResult
+from keyclave.state.records import StoredKey, StoredVersion
+from keyclave.state.store import Transaction
+
+__all__ = ["Signer"]
+
+_SLOW_SECONDS = SLOW_SIGNATURE.total_seconds()
+_log = logging.getLogger("keyclave.signing")
+_slow_signatures = metrics.get_meter("keyclave").create_counter(
+    "keyclave.signatures.slow", description="Signatures that took longer than 500 ms (NFR-007)"
+)
+
+
+class _Bound(Record, frozen=True, kw_only=True):
+    """A key version, ready to sign with one scheme."""
+
+    sign: Callable[[bytes], Signed]
+    scheme: str
+    key_id: UUID
+    version: int
+    backend_id: str
+    backend_type: str
+    guard: Guard
+
+
+class Signer:
+    """Signs with the active version of a key."""
+
+    def __init__(self, instance: Instance, recorder: Recorder) -> None:
+        self._instance = instance
+        self._recorder = recorder
+        self._audited = instance.audit.enabled
+        self._bindings: Bindings[_Bound] = Bindings(instance.epoch)
+
+    def sign(self, wanted: Wanted, data: bytes) -> SignResult:
+        """Sign ``data``. A wanted version is the only one that may sign. See `KeyService.sign`."""
+        if self._audited:
+            return self._sign_audited(wanted, data)
+        started = monotonic()
+        bound = self._bindings.get(wanted, started) or self._bind(wanted)
+        signed = bound.sign(data)
+        if monotonic() - started > _SLOW_SECONDS:
+            _report_slow(bound)
+        return SignResult(
+            signature=signed.signature,
+            scheme=bound.scheme,
+            key_id=bound.key_id,
+            version=bound.version,
+            backend_id=bound.backend_id,
+            audit_reference=None,
+        )
+
+    def sign_stream(self, name: str, source: BinaryIO, scheme: str | None) -> SignResult:
+        """Sign what a file holds, hashing it piece by piece where the backend signs digests."""
+        hashed: Wanted = (name, scheme, True, None)
+        with self._recorder.operation(OperationType.SIGN, name_reference(name)):
+            bound = self._bind_digest(hashed)
+        if bound is None:
+            return self.sign((name, scheme, False, None), source.read())
+        return self.sign(hashed, digest_stream(bound.scheme, source))
+
+    def _bind_digest(self, hashed: Wanted) -> _Bound | None:
+        try:
+            return self._bindings.get(hashed, monotonic()) or self._bind(hashed)
+        except (CapabilityUnsupported, InvalidArgument):
+            # The backend or the scheme signs messages only; what else is wrong is found again.
+            return None
+
+    def _sign_audited(self, wanted: Wanted, data: bytes) -> SignResult:
+        try:
+            return self._sign_once(wanted, data)
+        except StaleKey:
+            # The key changed after it was bound and before its record was durable; the signature was dropped.
+            self._instance.epoch.invalidate()
+        return self._sign_once(wanted, data)
+
+    def _sign_once(self, wanted: Wanted, data: bytes) -> SignResult:
+        with self._recorder.operation(OperationType.SIGN, name_reference(wanted[0])) as operation:
+            started = monotonic()
+            bound = self._bindings.get(wanted, started) or self._bind(wanted)
+            operation.key_reference, operation.key_version = str(bound.key_id), bound.version
+            operation.backend_id, operation.backend_type = bound.backend_id, bound.backend_type
+            signed = bound.sign(data)
+            if monotonic() - started > _SLOW_SECONDS:
+                _report_slow(bound)
+            operation.provider_reference = signed.provider_reference
+            reference = self._instance.audit.append(operation.success(), bound.guard)
+        return SignResult(
+            signature=signed.signature,
+            scheme=bound.scheme,
+            key_id=bound.key_id,
+            version=bound.version,
+            backend_id=bound.backend_id,
+            audit_reference=reference,
+        )
+
+    def _bind(self, wanted: Wanted) -> _Bound:
+        name, scheme, prehashed, version = wanted
+        require_name(name)
+        with self._instance.store.read() as state:
+            epoch = state.epoch
+            key, stored = _signing_version(state, name, version)
+        chosen = scheme_for(get_algorithm(key.algorithm), scheme).name
+        backend = self._instance.backends.get(stored.backend_id)
+        _require_level(key, backend)
+        bound = _Bound(
+            sign=backend.bind_signer(to_reference(key, stored), stored.public_key, chosen, prehashed=prehashed),
+            scheme=chosen,
+            key_id=key.key_id,
+            version=stored.version,
+            backend_id=backend.id,
+            backend_type=backend.provider_type,
+            guard=Guard(epoch=epoch, key_id=key.key_id, version=stored.version),
+        )
+        return self._bindings.put(wanted, epoch, bound)
+
+
+def _require_level(key: StoredKey, backend: Backend) -> None:
+    level = backend.description.security_level
+    if not level.satisfies(key.required_security_level):
+        raise PolicyViolation(
+            f"the key requires {key.required_security_level.value}, and its backend shows {level.value}",
+            backend_id=backend.id,
+            key_name=key.name,
+        )
+
+
+def _signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:
+    key = state.keys.by_name(name)
+    active = current(state.keys.versions(key.key_id))
+    if active.status is not KeyStatus.ACTIVE:
+        raise KeyDisabled(f"version {active.version} is {active.status.value}", key_name=name)
+    if version is not None and version != active.version:
+        raise Conflict(
+            f"version {version} no longer signs, version {active.version} does",
+            key_name=name,
+            next_step="Get the private key again, and renew what names the old public key.",
+            retryable=False,
+        )
+    return key, active
+
+
+def _report_slow(bound: _Bound) -> None:
+    """NFR-007: a signature slower than 500 ms is a warning and is counted."""
+    _log.warning(
+        "NFR-007: a signature by backend %r took longer than %d ms",
+        bound.backend_id,
+        _SLOW_SECONDS * 1000,
+    )
+    _slow_signatures.add(1, {"backend": bound.backend_id})

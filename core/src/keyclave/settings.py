@@ -1,0 +1,278 @@
+"""The settings: one TOML file and ``KEYCLAVE_…`` environment variables. Parsed here, acted on in `keyclave.app`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from keyclave.errors import ConfigurationError
+from keyclave.models.backend import BackendId
+from keyclave.models.environment import DEFAULT_PRECEDENCE, BackendType
+from keyclave.models.levels import EnvironmentType, SecurityLevel
+
+__all__ = [
+    "AuditSettings",
+    "BackendSettings",
+    "EnvironmentSettings",
+    "FallbackSettings",
+    "PluginSettings",
+    "RotationSettings",
+    "Settings",
+    "StateSettings",
+    "load",
+]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_STRICT_LEVEL = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
+
+
+def _parse_duration(value: object) -> object:
+    """Accept ``90d``, ``24h``, ``30m`` and ``10s`` beside what pydantic takes (ISO 8601, seconds)."""
+    if isinstance(value, str) and value[-1:] in _UNITS and value[:-1].isdecimal():
+        return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class RotationSettings(_Section):
+    """When keys get a new version. A key created with a policy of its own follows that one."""
+
+    automatic: bool = True
+    """Rotate a key when it is older than the interval."""
+    interval: Duration = timedelta(days=90)
+    """Age at which a key is rotated: 1 to 365 days."""
+    retention: Duration = timedelta(days=90)
+    """How long a deprecated version is kept at least: 90 days or more."""
+    validation_period: Duration = timedelta(hours=24)
+    """How long old and new version both sign during a rotation."""
+
+
+class FallbackSettings(_Section):
+    """Whether a standby key of a weaker backend may sign while a backend is down."""
+
+    enabled: bool = False
+    """Allow it. Never below the required level."""
+    warning_level: Literal["WARNING", "ERROR"] = "WARNING"
+    """Level of the log record that each fallback emits."""
+    max_duration: Duration | None = None
+    """How long a fallback may last; without limit if unset."""
+
+
+class AuditSettings(_Section):
+    """What is recorded, and for how long."""
+
+    enabled: bool = True
+    """Record every operation, durably, before its result is returned. Cannot be off in production."""
+    retention: Duration = timedelta(days=90)
+    """How long records are kept at least: 90 days or more."""
+
+
+class EnvironmentSettings(_Section):
+    """The environment and what it requires."""
+
+    type: EnvironmentType = EnvironmentType.LOCAL
+    """production, staging, development or local."""
+    required_level: SecurityLevel | None = None
+    """Lowest level that a backend must show: HSM, TPM or SOFTWARE. Unset: HSM in production and staging,
+    SOFTWARE elsewhere."""
+    allowed_backends: tuple[BackendType, ...] | None = None
+    """Plugins that may hold keys. Unset: the precedence and every configured plugin."""
+    precedence: tuple[BackendType, ...] = DEFAULT_PRECEDENCE
+    """Plugins in order of preference, for keys created without naming a backend."""
+    rotation: RotationSettings = RotationSettings()
+    """Table `[environment.rotation]`."""
+    fallback: FallbackSettings = FallbackSettings()
+    """Table `[environment.fallback]`."""
+    audit: AuditSettings = AuditSettings()
+    """Table `[environment.audit]`."""
+
+    @property
+    def effective_level(self) -> SecurityLevel:
+        """The required level, with its default for the type of environment."""
+        if self.required_level is not None:
+            return self.required_level
+        return SecurityLevel.HSM if self.type in _STRICT_LEVEL else SecurityLevel.SOFTWARE
+
+
+class StateSettings(_Section):
+    """Where Keyclave keeps what it knows of keys, and the audit log."""
+
+    directory: Path = Field(default_factory=lambda: user_data_path("keyclave"))
+    """Directory of the state and of backends that keep files, created with mode 0700."""
+    url: str | None = None
+    """SQLAlchemy URL of the database. Unset: SQLite in the file `keyclave.db` of the directory."""
+    key_file: Path | None = None
+    """Key that authenticates the rows of the database. Unset: `instance.key` in the directory. Machines that
+    share a database share this file's content."""
+
+    @property
+    def effective_url(self) -> str:
+        """The URL, with its default."""
+        return self.url or f"sqlite:///{self.directory / 'keyclave.db'}"
+
+    @property
+    def effective_key_file(self) -> Path:
+        """The key file, with its default."""
+        return self.key_file or self.directory / "instance.key"
+
+
+class PluginSettings(_Section):
+    """Which plugins may load."""
+
+    allow: tuple[BackendType, ...] | None = None
+    """Plugins that may load. Unset: in production those that `[backends]` names, elsewhere all installed ones."""
+    block: tuple[BackendType, ...] = ()
+    """Plugins that must not load."""
+    pin: dict[BackendType, str] = Field(default_factory=dict)
+    """Distribution that must provide a plugin, where more than one does."""
+
+
+class BackendSettings(BaseModel):
+    """One configured backend instance: these settings, and the plugin's own beside them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    plugin: BackendType
+    """Name of the plugin's entry point, such as `software` or `pkcs11-hsm`."""
+    accept_simulator: bool = False
+    """Let a simulator or emulator stand for the real thing. Refused in production."""
+
+    @property
+    def plugin_settings(self) -> dict[str, Any]:
+        """What the plugin's own settings model is made from."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown keys are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KEYCLAVE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    environment: EnvironmentSettings = EnvironmentSettings()
+    """Table `[environment]`."""
+    state: StateSettings = Field(default_factory=StateSettings)
+    """Table `[state]`."""
+    plugins: PluginSettings = PluginSettings()
+    """Table `[plugins]`."""
+    backends: dict[BackendId, BackendSettings] = Field(default_factory=dict)
+    """Tables `[backends.<id>]`. None at all: one backend `software`, except in production."""
+
+    _source: Path | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file that was read; ``None`` if there was none."""
+        return self._source
+
+    @property
+    def is_default(self) -> bool:
+        """Whether neither file nor environment configured a backend."""
+        return not self.backends
+
+    @property
+    def effective_backends(self) -> dict[str, BackendSettings]:
+        """The backends, with the default where none is configured."""
+        return self.backends or {"software": BackendSettings(plugin="software")}
+
+    @model_validator(mode="after")
+    def _check_production(self) -> Self:
+        if self.environment.type is not EnvironmentType.PRODUCTION:
+            return self
+        if self.is_default:
+            raise ValueError("FR-014: production does not start on defaults; configure a backend")
+        simulators = [name for name, backend in self.backends.items() if backend.accept_simulator]
+        if simulators:
+            raise ValueError(f"FR-014: production refuses accept_simulator, set for {', '.join(simulators)}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(  # the signature is pydantic-settings'
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first, then the file, whose content ``load`` passes to the constructor."""
+        return _Environment(settings_cls), init_settings
+
+
+class _Environment(EnvSettingsSource):
+    """The environment variables. A plugin's own values stay text, as its settings model expects of them."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo | None, value: Any) -> Any:
+        """Leave alone what only looks like JSON, such as a PIN of digits."""
+        if field is None and isinstance(value, str) and not value.startswith(("[", "{")):
+            return value
+        return super().decode_complex_value(field_name, field, value)  # type: ignore[arg-type]  # None is passed
+
+
+def load(config: str | os.PathLike[str] | None = None) -> Settings:
+    """Return the settings of a file and the environment.
+
+    Args:
+        config: the TOML file. ``None`` looks for ``KEYCLAVE_CONFIG``, then ``keyclave.toml`` in the working
+            directory, then ``keyclave.toml`` in the user's configuration directory.
+
+    Raises:
+        ConfigurationError: a named file is missing, a file is not TOML, or a setting is wrong or unknown.
+    """
+    path = _find(config)
+    content = _read(path) if path else {}
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors(include_input=False, include_url=False))
+    except ValueError:
+        # pydantic-settings: an environment variable for a table is not JSON; its text could hold a secret.
+        problems = "a KEYCLAVE_ environment variable cannot be parsed"
+    else:
+        settings._source = path  # noqa: SLF001  private to settings, set once here
+        return settings
+    raise ConfigurationError(f"{path or 'environment'}: {problems}")
+
+
+def _find(config: str | os.PathLike[str] | None) -> Path | None:
+    named = config or os.environ.get("KEYCLAVE_CONFIG")
+    if named:
+        return Path(named)
+    candidates = (Path("keyclave.toml"), user_config_path("keyclave") / "keyclave.toml")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the text of the file could hold a secret.
+        place = str(error).rpartition("(")[2].rstrip(")")
+    raise ConfigurationError(f"{path} is not TOML: {place}")
+
+
+def _describe(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])

@@ -1,0 +1,103 @@
+"""What the state needs of a database: the Python DB-API (PEP 249), and what each kind does in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy.engine.interfaces import Dialect
+
+from keyclave.errors import KeyclaveError
+
+__all__ = ["Connection", "Cursor", "Database"]
+
+
+class Cursor(Protocol):
+    """A cursor."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement changed."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
+        """Run a statement."""
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Any:
+        """Run a statement for each set of parameters."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or ``None``."""
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that remain."""
+
+    def close(self) -> None:
+        """Make the cursor unusable."""
+
+
+class Connection(Protocol):
+    """A connection that begins and ends transactions by the statements that it is given, and no others."""
+
+    def cursor(self) -> Any:
+        """Return a new cursor."""
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is undone."""
+
+
+class Database(Protocol):
+    """One kind of database at one place.
+
+    Attributes:
+        dialect: SQLAlchemy's, with a positional parameter style.
+        error: what its driver raises.
+        begin_write: the statements that begin a transaction which is the only one that writes.
+        begin_read: the statements that begin a transaction which sees one moment and changes nothing.
+        upgrades_itself: whether the schema is upgraded when the database is opened.
+    """
+
+    dialect: Dialect
+    error: tuple[type[Exception], ...]
+    begin_write: tuple[str, ...]
+    begin_read: tuple[str, ...]
+    upgrades_itself: bool
+
+    def prepare(self) -> None:
+        """Make the place ready, and refuse an unsafe one with ``ConfigurationError``."""
+
+    def connect(self, *, read_only: bool = False) -> Connection:
+        """Return a connection whose effective settings were checked.
+
+        Raises:
+            ConfigurationError: a setting that durability or safety rests on is not in force.
+        """
+
+    def commit(self, cursor: Cursor) -> None:
+        """End the transaction, and return when it is durable; raise an error of the driver if it is not known to be.
+
+        Raises:
+            StateUnavailable: the database undid the transaction.
+        """
+
+    def settle(self, connection: Connection) -> None:
+        """Write to the disk again what the connection sees, since a failed write may have left it in a cache only.
+
+        Raises:
+            KeyclaveError: it could not be done.
+        """
+
+    def revision(self, cursor: Cursor) -> str | None:
+        """Return the revision of the schema; ``None`` if the database is empty.
+
+        Raises:
+            ConfigurationError: there are tables, but they are not Keyclave's.
+        """
+
+    def lock_for_upgrade(self) -> str:
+        """Return the statement that begins a transaction in which only one process upgrades."""
+
+    def explain(self, error: Exception) -> KeyclaveError:
+        """Return what an error of the driver means: `Conflict`, `IntegrityError` or `StateUnavailable`."""
+
+    def place(self) -> str:
+        """Return where the database is, without secrets."""

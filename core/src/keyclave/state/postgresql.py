@@ -1,0 +1,122 @@
+"""PostgreSQL, through psycopg: for several machines that share keys."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import Dialect
+
+from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
+from keyclave.state.dbapi import Connection, Cursor
+from keyclave.state.migrations.guards import PREFIX
+
+__all__ = ["PostgresqlDatabase"]
+
+_DIALECT: Dialect = dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_REQUIRED = {
+    "fsync": ("on",),
+    "full_page_writes": ("on",),
+    "synchronous_commit": ("on", "remote_apply"),
+    "server_encoding": ("UTF8",),
+}
+_LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serialization failure, deadlock
+_UPGRADE_LOCK = 0x6B6579636C617665  # the bytes of "keyclave"
+
+
+class PostgresqlDatabase:
+    """A PostgreSQL database; see `keyclave.state.dbapi.Database`.
+
+    Args:
+        url: where it is, as SQLAlchemy writes it.
+        timeout: seconds to wait for a connection or a lock.
+    """
+
+    dialect: Dialect = _DIALECT
+    begin_write: tuple[str, ...] = ("BEGIN", "LOCK TABLE audit_head IN EXCLUSIVE MODE")
+    begin_read: tuple[str, ...] = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+    upgrades_itself = False
+
+    def __init__(self, url: URL, timeout: float) -> None:
+        self._place = url.render_as_string()
+        self._address = SecretStr(url.set(drivername="postgresql").render_as_string(hide_password=False))
+        self._timeout = timeout
+        self._driver: Any = _psycopg()
+        self.error: tuple[type[Exception], ...] = (self._driver.Error,)
+
+    def prepare(self) -> None:
+        """Do nothing: the server keeps its files."""
+
+    def connect(self, *, read_only: bool = False) -> Connection:
+        """Return a connection to a server that keeps what it commits."""
+        connection = self._driver.connect(
+            self._address.get_secret_value(),
+            autocommit=True,
+            connect_timeout=max(1, round(self._timeout)),
+            application_name="keyclave",
+            options=f"-c lock_timeout={round(self._timeout * 1000)} -c TimeZone=UTC"
+            f" -c default_transaction_read_only={'on' if read_only else 'off'}",
+        )
+        try:
+            self._check(connection.cursor())
+        except BaseException:
+            connection.close()
+            raise
+        return connection  # type: ignore[no-any-return]  # psycopg is imported by name: it is optional
+
+    def _check(self, cursor: Cursor) -> None:
+        for name, allowed in _REQUIRED.items():
+            (effective,) = cursor.execute(f"SHOW {name}").fetchone()
+            if effective not in allowed:
+                raise ConfigurationError(f"{self._place}: PostgreSQL's {name} is {effective}, not {allowed[0]}")
+
+    def commit(self, cursor: Cursor) -> None:
+        """Commit; a transaction in which a statement failed is undone by this, and no error says so."""
+        if cursor.execute("COMMIT").statusmessage != "COMMIT":
+            raise StateUnavailable("the database undid the transaction")
+
+    def settle(self, connection: Connection) -> None:
+        """Do nothing: a server that fails to flush its log stops, and replays it from the disk."""
+
+    def revision(self, cursor: Cursor) -> str | None:
+        """Return what alembic noted."""
+        tables = cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        if ("alembic_version",) in tables:
+            row = cursor.execute("SELECT version_num FROM alembic_version").fetchone()
+            return str(row[0]) if row else None
+        if tables:
+            raise ConfigurationError(f"{self._place} is not a database of Keyclave")
+        return None
+
+    def lock_for_upgrade(self) -> str:
+        """Return the statement that lets one process upgrade."""
+        return f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"
+
+    def explain(self, error: Exception) -> KeyclaveError:
+        """Return what an error of psycopg means."""
+        state = getattr(error, "sqlstate", None) or ""
+        if state in _LOCKED:
+            return Conflict("the database was locked for too long")
+        if state.startswith("23"):
+            rule = getattr(error, "diag").message_primary or ""  # noqa: B009  an attribute of psycopg's errors only
+            return Conflict(f"the database refused a change: {rule.removeprefix(PREFIX)}", retryable=False)
+        if state.startswith("XX"):
+            return IntegrityError(f"the database {self._place} is damaged")
+        return StateUnavailable(f"the database failed: {type(error).__name__} {state}".rstrip())
+
+    def place(self) -> str:
+        """Return the URL without its password."""
+        return self._place
+
+
+def _psycopg() -> Any:
+    try:
+        return importlib.import_module("psycopg")
+    except ImportError:
+        pass
+    raise ConfigurationError(
+        "a postgresql URL needs the package psycopg", next_step='Install it: pip install "keyclave[postgresql]".'
+    )

@@ -1,0 +1,78 @@
+"""The tables as queries see them; `keyclave.state.migrations` makes them.
+
+Values are integers, texts and bytes only, the same in every database, so that a row's MAC does not depend on which
+one it is: identifiers are 32 hexadecimal digits, times and durations microseconds (times since 1970 UTC).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text
+
+__all__ = [
+    "AUDIT_HEAD",
+    "BACKENDS",
+    "ENVIRONMENTS",
+    "INSTANCE",
+    "INTENTS",
+    "KEYS",
+    "KEY_VERSIONS",
+    "METADATA",
+    "MIGRATIONS",
+    "OPERATIONS",
+    "REVISIONS",
+]
+
+REVISIONS = ("0001",)
+"""Every revision of the schema, oldest first. A database at any other one is newer than this code."""
+
+METADATA = MetaData()
+
+
+def _table(name: str, *, text: str = "", integer: str = "", binary: str = "") -> Table:
+    types = ((text, Text), (integer, BigInteger), (binary, LargeBinary))
+    columns = {column: kind for names, kind in types for column in names.split()}
+    return Table(name, METADATA, *(Column(column, columns[column]) for column in sorted(columns)))
+
+
+INSTANCE = _table("instance", text="instance_id", integer="singleton created_at epoch", binary="mac")
+ENVIRONMENTS = _table(
+    "environments",
+    text="environment_type required_security_level created_by details",
+    integer="created_at updated_at",
+    binary="mac",
+)
+BACKENDS = _table(
+    "backends",
+    text="backend_id provider_type security_level availability_status authentication_method details",
+    binary="mac",
+)
+KEYS = _table(
+    "keys",
+    text="key_id name algorithm owner_principal required_security_level rotation_policy",
+    integer="created_at minimum_rotation_interval epoch",
+    binary="mac",
+)
+KEY_VERSIONS = _table(
+    "key_versions",
+    text="key_id status backend_id backend_type label provider_uri",
+    integer="version exportable hsm_backed created_at last_rotation_at next_rotation_at not_destroy_before"
+    " destroyed_at epoch",
+    binary="public_key mac",
+)
+INTENTS = _table(
+    "intents",
+    text="operation_id kind step key_id backend_id label parameters principal outcome",
+    integer="from_version to_version created_at updated_at",
+    binary="mac",
+)
+OPERATIONS = _table(
+    "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
+)
+AUDIT_HEAD = _table("audit_head", integer="singleton sequence", binary="hash mac")
+MIGRATIONS = _table(
+    "migrations",
+    text="migration_id strategy source_backend_id source_provider destination_backend_id destination_provider"
+    " source_key_id destination_key_id status details",
+    integer="migrated_at completed_at source_retained_until",
+    binary="cryptographic_proof mac",
+)

@@ -1,0 +1,111 @@
+"""The state of one Keyclave instance: opened once, shared between threads, written and read in transactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from keyclave.errors import StateUnavailable
+from keyclave.state import forks
+from keyclave.state.bootstrap import open_instance
+from keyclave.state.connector import Connector
+from keyclave.state.databases import database_at
+from keyclave.state.readers import Readers, ReadTransaction
+from keyclave.state.transaction import Transaction
+from keyclave.state.writer import Writer, WriteTransaction
+
+__all__ = ["Store", "Transaction"]
+
+_TIMEOUT = 5.0
+
+
+class Store:
+    """The state. Use `Store.open`.
+
+    Attributes:
+        instance_id: the identity of the instance, made when its database was.
+    """
+
+    def __init__(self, connector: Connector, writer: Writer, instance_id: UUID) -> None:
+        self.instance_id = instance_id
+        self._connector = connector
+        self._writer = writer
+        self._readers = Readers(connector)
+        forks.watch(self)
+
+    @classmethod
+    def open(cls, url: str, *, key_file: Path, timeout: float = _TIMEOUT) -> Store:
+        """Open the state; make it if there is none.
+
+        Args:
+            url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user@host/database``. An
+                SQLite file is created with mode 0600, in a directory of mode 0700, and its schema is upgraded.
+            key_file: the instance key that authenticates every row; made together with a new database.
+            timeout: seconds to wait for a lock that another thread or process holds.
+
+        Raises:
+            ConfigurationError: the URL, a file or a setting of the database is not as it must be, or the schema is
+                newer than this code.
+            IntegrityError: the key file is missing or belongs to another database, or the database is damaged.
+            Conflict: another process kept the database locked.
+            StateUnavailable: the database failed, or the parent of this forked process has it open.
+        """
+        database = database_at(url, timeout)
+        forks.refuse_inherited(database.place())
+        connector, instance_id = open_instance(database, Path(key_file).absolute())
+        return cls(connector, Writer(connector, timeout), instance_id)
+
+    def write(self) -> WriteTransaction:
+        """Begin a transaction that is durable when its block ends without an exception.
+
+        One at a time, over all threads and processes. Where the block raises, nothing was written; nor is anything
+        written where a statement failed and the block went on: its error is raised at the end.
+
+        Raises:
+            Conflict: another transaction took too long, or the database refused a change. Nothing was written.
+            IntegrityError: the database is damaged.
+            StateUnavailable: the database failed. Where the commit did, it is not known whether the transaction is
+                durable. The next transaction uses a new connection.
+        """
+        return WriteTransaction(self._writer)
+
+    def read(self) -> ReadTransaction:
+        """Begin a transaction that sees one moment and changes nothing. It waits for no writer.
+
+        Raises:
+            IntegrityError: the database is damaged.
+            StateUnavailable: the database failed.
+        """
+        return ReadTransaction(self._readers, self._connector)
+
+    def reopen(self) -> None:
+        """Drop every connection, open a new one, and let it write to the disk again what it sees.
+
+        After a failed flush the operating system may show what the disk does not hold; after this, what is seen was
+        written anew. Raises as ``write`` does.
+        """
+        self._connector.require_usable()
+        self._readers.forget()
+        self._writer.reopen()
+
+    def close(self) -> None:
+        """Wait for the transaction that writes, and close every connection. A second call does nothing."""
+        if not self._connector.inherited:
+            self._connector.closed = True
+            self._readers.forget()
+            self._writer.close()
+
+    def place(self) -> str:
+        """Return where the database is, without secrets."""
+        return self._connector.database.place()
+
+    def connections(self) -> list[object]:
+        """Return every connection that is open, for a forked child to leave alone."""
+        writer = self._writer.connection
+        return [*self._readers.connections(), *(() if writer is None else (writer,))]
+
+    def abandon(self, failure: StateUnavailable) -> None:
+        """Let every transaction that is under way fail like this, without touching its connection."""
+        session = self._writer.session
+        for inherited in (*self._readers.sessions(), *(() if session is None else (session,))):
+            inherited.abandon(failure)

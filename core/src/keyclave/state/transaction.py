@@ -1,0 +1,57 @@
+"""What a caller sees of the state between the beginning and the end of a transaction."""
+
+from __future__ import annotations
+
+from keyclave.state.anchors import Anchors
+from keyclave.state.audit import AuditTable
+from keyclave.state.intents import Intents
+from keyclave.state.keys import Keys
+from keyclave.state.models import Backends, Environments, Migrations
+from keyclave.state.session import Session
+
+__all__ = ["Transaction"]
+
+
+class Transaction:
+    """One transaction; everything read in it is of one moment. It cannot be used after its end."""
+
+    __slots__ = ("_anchors", "_session")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._anchors = Anchors(session)
+
+    @property
+    def epoch(self) -> int:
+        """A number that rises with every change of keys or key versions."""
+        return self._anchors.epoch
+
+    @property
+    def keys(self) -> Keys:
+        """Keys and their versions."""
+        return Keys(self._session, self._anchors)
+
+    @property
+    def intents(self) -> Intents:
+        """What is being done, and what was interrupted."""
+        return Intents(self._session)
+
+    @property
+    def audit(self) -> AuditTable:
+        """The audit log's records."""
+        return AuditTable(self._session, self._anchors)
+
+    @property
+    def environments(self) -> Environments:
+        """The configured environments."""
+        return Environments(self._session)
+
+    @property
+    def backends(self) -> Backends:
+        """The backend instances that were seen."""
+        return Backends(self._session)
+
+    @property
+    def migrations(self) -> Migrations:
+        """The migrations of keys between backends."""
+        return Migrations(self._session)

@@ -1,0 +1,121 @@
+"""The one connection that writes, kept open: a transaction at a time, each durable when it ends."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from keyclave.errors import Conflict, InvalidArgument
+from keyclave.state.connector import Connector
+from keyclave.state.dbapi import Connection
+from keyclave.state.session import Session
+from keyclave.state.transaction import Transaction
+
+__all__ = ["WriteTransaction", "Writer"]
+
+
+class Writer:
+    """Runs one writing transaction after the other, for all threads.
+
+    After anything but a refusal the connection is dropped, and the next transaction opens a new one.
+
+    Args:
+        connector: makes connections.
+        timeout: seconds to wait for another thread of this process.
+
+    Attributes:
+        connection: the connection; ``None`` while there is none.
+        session: the transaction that is under way, or the last one.
+    """
+
+    def __init__(self, connector: Connector, timeout: float) -> None:
+        self._connector = connector
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._thread = 0
+        self.connection: Connection | None = None
+        self.session: Session | None = None
+
+    def begin(self) -> Session:
+        """Begin a transaction; see `keyclave.state.store.Store.write`."""
+        self._enter()
+        session = None
+        try:
+            session = self._connector.session(self._connected())
+            self.session = session
+            session.begin(self._connector.database.begin_write)
+        except BaseException:
+            self._leave(session)
+            raise
+        return session
+
+    def end(self, session: Session, *, commit: bool) -> None:
+        """End a transaction: durable if it is to be committed and no statement failed, else without a trace."""
+        failure = session.failure
+        try:
+            if commit and failure is None:
+                session.commit()
+        finally:
+            self._leave(session)
+        if commit and failure is not None:
+            raise failure
+
+    def reopen(self) -> None:
+        """Open a new connection, and let it write to the disk again what it sees."""
+        self._enter()
+        try:
+            self._drop()
+            self._connector.settle(self._connected())
+        finally:
+            self._leave(None)
+
+    def close(self) -> None:
+        """Wait for the transaction that is under way, and close the connection."""
+        with self._lock:
+            self._drop()
+
+    def _enter(self) -> None:
+        self._connector.require_usable()
+        thread = threading.get_ident()
+        if self._thread == thread:
+            raise InvalidArgument("this thread is in a writing transaction already")
+        if not self._lock.acquire(timeout=self._timeout):
+            raise Conflict("another thread kept the database locked for too long")
+        self._thread = thread
+
+    def _leave(self, session: Session | None) -> None:
+        try:
+            if session is not None and not session.end():
+                self._drop()
+        finally:
+            self._thread = 0
+            self._lock.release()
+
+    def _connected(self) -> Connection:
+        if self.connection is None:
+            self._connector.require_usable()  # it may have been closed while this thread waited
+            self.connection = self._connector.connect()
+        return self.connection
+
+    def _drop(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._connector.close(connection)
+
+
+class WriteTransaction:
+    """A writing transaction as a context manager."""
+
+    __slots__ = ("_session", "_writer")
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> Transaction:
+        self._session = self._writer.begin()
+        return Transaction(self._session)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writer.end(self._session, commit=exc_type is None)

@@ -1,0 +1,188 @@
+"""``keyclave keys``, against the real software backend. Signatures are checked by ``cryptography`` alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+Run = Callable[..., Result]
+MESSAGE = b"What the file says.\n"
+
+
+@pytest.fixture
+def file() -> Path:
+    path = Path("message.txt")
+    path.write_bytes(MESSAGE)
+    return path
+
+
+@pytest.fixture
+def key(run: Run) -> str:
+    run("keys", "create", "k", "--algorithm", "ECDSA_P256")
+    return "k"
+
+
+def public_key(run: Run, *options: str) -> ec.EllipticCurvePublicKey:
+    loaded = serialization.load_pem_public_key(run("keys", "public-key", "k", *options).stdout_bytes)
+    assert isinstance(loaded, ec.EllipticCurvePublicKey)
+    return loaded
+
+
+def test_the_main_job(run: Run, key: str, file: Path) -> None:
+    said = run("keys", "sign", key, str(file), "-o", "first.sig").stdout
+    assert said == "Signed by version 1 of 'k' (ECDSA_SHA256); the signature is in first.sig.\n"
+    first = Path("first.sig").read_bytes()
+    public_key(run).verify(first, MESSAGE, ec.ECDSA(hashes.SHA256()))
+    assert "Version 2 of 'k' is active." in run("keys", "rotate", key).stdout
+    run("keys", "sign", key, str(file), "-o", "second.sig")
+    second = Path("second.sig").read_bytes()
+    public_key(run).verify(second, MESSAGE, ec.ECDSA(hashes.SHA256()))
+    public_key(run, "--version", "1").verify(first, MESSAGE, ec.ECDSA(hashes.SHA256()))
+    with pytest.raises(InvalidSignature):
+        public_key(run, "--version", "2").verify(first, MESSAGE, ec.ECDSA(hashes.SHA256()))
+    assert run("keys", "verify", key, str(file), "first.sig").stdout == "Good signature by version 1 of 'k'.\n"
+    assert json.loads(run("keys", "verify", key, str(file), "second.sig", "--json").stdout)["version"] == 2
+
+
+def test_a_wrong_signature_ends_with_5(run: Run, key: str, file: Path) -> None:
+    run("keys", "sign", key, str(file), "-o", "sig")
+    file.write_bytes(MESSAGE + b".")
+    result = run("keys", "verify", key, str(file), "sig", code=5)
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[1].startswith("Next: Do not trust the data.")
+    run("keys", "verify", key, str(file), "sig", "--version", "1", code=5)
+
+
+def test_a_signature_goes_to_standard_output_without_o(run: Run, key: str, file: Path) -> None:
+    signature = run("keys", "sign", key, str(file)).stdout_bytes
+    public_key(run).verify(signature, MESSAGE, ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_signature_is_in_the_json_answer_without_o(run: Run, key: str, file: Path) -> None:
+    answer = json.loads(run("keys", "sign", key, str(file), "--json").stdout)
+    public_key(run).verify(base64.b64decode(answer["signature"]), MESSAGE, ec.ECDSA(hashes.SHA256()))
+    assert answer["audit_reference"].startswith("urn:keyclave:audit:")
+    assert (answer["version"], answer["scheme"], answer["backend_id"]) == (1, "ECDSA_SHA256", "software")
+
+
+def test_with_json_and_o_only_the_file_has_the_signature(run: Run, key: str, file: Path) -> None:
+    answer = json.loads(run("keys", "sign", key, str(file), "-o", "sig", "--json").stdout)
+    assert answer["output"] == "sig"
+    assert "signature" not in answer
+    public_key(run).verify(Path("sig").read_bytes(), MESSAGE, ec.ECDSA(hashes.SHA256()))
+
+
+def test_files_may_be_standard_input(run: Run, key: str, file: Path) -> None:
+    signature = run("keys", "sign", key, "-", stdin=MESSAGE).stdout_bytes
+    run("keys", "verify", key, str(file), "-", stdin=signature)
+    Path("sig").write_bytes(signature)
+    run("keys", "verify", key, "-", "sig", stdin=MESSAGE)
+    run("keys", "verify", key, "-", "sig", stdin=MESSAGE + b".", code=5)
+    assert "cannot both be" in run("keys", "verify", key, "-", "-", stdin=MESSAGE, code=2).stderr
+
+
+def test_a_scheme_may_be_chosen(run: Run, file: Path) -> None:
+    run("keys", "create", "r", "--algorithm", "RSA_2048")
+    signature = run("keys", "sign", "r", str(file), "--scheme", "RSA_PKCS1_SHA384").stdout_bytes
+    loaded = serialization.load_pem_public_key(run("keys", "public-key", "r").stdout_bytes)
+    assert isinstance(loaded, rsa.RSAPublicKey)
+    loaded.verify(signature, MESSAGE, padding.PKCS1v15(), hashes.SHA384())
+    run("keys", "verify", "r", str(file), "-", "--scheme", "RSA_PKCS1_SHA384", stdin=signature)
+    run("keys", "verify", "r", str(file), "-", stdin=signature, code=5)
+    assert "RSA_PSS_SHA256" in run("keys", "sign", "r", str(file), "--scheme", "X", code=2).stderr
+
+
+def test_create_list_and_show_agree(run: Run) -> None:
+    assert run("keys", "list").stdout == ""
+    assert json.loads(run("keys", "list", "--json").stdout) == []
+    created = json.loads(
+        run("keys", "create", "b", "--algorithm", "ED25519", "--backend", "software", "--json").stdout
+    )
+    run("keys", "create", "a", "--algorithm", "AES_256")
+    listed = json.loads(run("keys", "list", "--json").stdout)
+    assert [handle["name"] for handle in listed] == ["a", "b"]
+    assert listed[1] == created
+    assert json.loads(run("keys", "show", "b", "--json").stdout) == [created]
+    assert [line.split("\t")[:4] for line in run("keys", "list").stdout.splitlines()] == [
+        ["a", "AES_256", "1", "ACTIVE"],
+        ["b", "ED25519", "1", "ACTIVE"],
+    ]
+    shown = run("keys", "show", "b").stdout
+    assert created["key_id"] in shown
+    assert created["provider_uri"] in shown
+
+
+def test_a_public_key_in_json_names_its_version(run: Run, key: str) -> None:
+    run("keys", "rotate", key)
+    for options, version in (((), 2), (("--version", "1"), 1)):
+        answer = json.loads(run("keys", "public-key", key, *options, "--json").stdout)
+        assert (answer["name"], answer["version"]) == (key, version)
+        assert answer["public_key"].encode() == run("keys", "public-key", key, *options).stdout_bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("create", "k", "--algorithm", "ED25519"), 3, "exists"),
+        (("create", "K", "--algorithm", "ED25519"), 2, "not a key name"),
+        (("create", "n", "--algorithm", "DES"), 2, "ECDSA_P256"),
+        (("create", "n", "--algorithm", "ED25519", "--backend", "hsm"), 2, "hsm"),
+        (("show", "missing"), 3, "keyclave keys list"),
+        (("rotate", "missing"), 3, "missing"),
+        (("public-key", "k", "--version", "9"), 3, "k"),
+        (("sign", "k", "missing.txt"), 2, "missing.txt cannot be read"),
+        (("sign", "k", "."), 2, ". cannot be read"),
+        (("verify", "k", "message.txt", "missing.sig"), 2, "missing.sig cannot be read"),
+        (("encrypt", "k", "message.txt", "-o", "out"), 2, "AES_256"),
+        (("destroy", "k", "--version", "1", "--yes"), 3, "ACTIVE"),
+        (("revoke", "k", "--reason", " ", "--yes"), 2, "reason"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(
+    run: Run, key: str, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    Path("message.txt").write_bytes(MESSAGE)
+    result = run("keys", *arguments, code=code)
+    assert result.stdout == ""
+    error, next_step = result.stderr.splitlines()
+    assert error.startswith("Error: ")
+    assert next_step.startswith("Next: ")
+    assert said in result.stderr
+    failure = json.loads(run("keys", *arguments, "--json", code=code).stderr)["error"]
+    assert failure["exit_code"] == code
+    assert failure["next_step"]
+
+
+def test_a_signature_that_is_too_long_is_not_read(run: Run, key: str, file: Path) -> None:
+    Path("sig").write_bytes(bytes(64 * 1024 + 1))
+    assert "longer than 65536 bytes" in run("keys", "verify", key, str(file), "sig", code=2).stderr
+
+
+def test_a_symmetric_key_has_no_public_key(run: Run) -> None:
+    run("keys", "create", "a", "--algorithm", "AES_256")
+    assert "no public key" in run("keys", "public-key", "a", code=1).stderr
+
+
+def test_revoke_and_destroy_need_a_confirmation(run: Run, key: str, file: Path) -> None:
+    for arguments in (("revoke", key, "--reason", "lost"), ("destroy", key, "--version", "1")):
+        assert "Next: Add --yes" in run("keys", *arguments, stdin="y\n", code=2).stderr
+    assert json.loads(run("keys", "show", key, "--json").stdout)[0]["status"] == "ACTIVE"
+    run("keys", "sign", key, str(file), "-o", "sig")
+    assert run("keys", "revoke", key, "--reason", "lost", "--yes").stdout == "Version 1 of 'k' is revoked.\n"
+    run("keys", "sign", key, str(file), code=3)
+    run("keys", "verify", key, str(file), "sig", code=3)
+    assert "is destroyed as of" in run("keys", "destroy", key, "--version", "1", "--yes").stdout
+    assert json.loads(run("keys", "show", key, "--json").stdout)[0]["destroyed_at"]
+
+
+def test_an_exportable_key_says_so(run: Run) -> None:
+    run("keys", "create", "e", "--algorithm", "ED25519", "--exportable")
+    assert "Exportable: yes." in run("keys", "show", "e").stdout

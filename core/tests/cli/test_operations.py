@@ -1,0 +1,253 @@
+"""The commands of an operator: backends, health, audit, recover, doctor, state."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import keyclave
+import pytest
+from click.testing import CliRunner, Result
+from keyclave.cli.root import app
+from keyclave.services.owners import OWNER
+from keyclave.state.records import StoredIntent
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def broken(config: Path) -> None:
+    """A second backend, whose plugin is not installed."""
+    config.write_text(config.read_text() + '\n[backends.hsm]\nplugin = "no-such-plugin"\n')
+
+
+@pytest.mark.usefixtures("broken")
+def test_backends_are_listed_with_evidence_or_error(run: Run) -> None:
+    good, bad = json.loads(run("backends", "list", "--json").stdout)
+    assert (good["backend_id"], good["security_level"], good["availability_status"]) == (
+        "software",
+        "SOFTWARE",
+        "AVAILABLE",
+    )
+    assert (bad["backend_id"], bad["provider_type"], bad["availability_status"]) == (
+        "hsm",
+        "no-such-plugin",
+        "UNAVAILABLE",
+    )
+    assert bad["error"]
+    lines = [line.split("\t") for line in run("backends", "list").stdout.splitlines()]
+    assert [line[:2] for line in lines] == [["software", "software"], ["hsm", "no-such-plugin"]]
+    assert lines[1][4] == bad["error"]
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_backend_is_shown_with_the_keys_that_it_takes(run: Run) -> None:
+    shown = json.loads(run("backends", "show", "software", "--json").stdout)
+    assert shown["security_evidence"]
+    assert shown["new_keys"]["ECDSA_P256"]["accepted"] is True
+    assert "ECDSA_P256   yes" in run("backends", "show", "software").stdout
+    assert "security level: SOFTWARE" in run("backends", "show", "software").stdout
+    run("backends", "show", "hsm", code=4)
+    run("backends", "show", "none", code=2)
+
+
+@pytest.mark.usefixtures("broken")
+def test_selection_gives_its_reasons(run: Run) -> None:
+    selection = json.loads(run("backends", "select", "--algorithm", "ED25519", "--json").stdout)
+    assert selection["chosen"] == "software"
+    assert {c["backend_id"]: c["accepted"] for c in selection["candidates"]} == {"software": True, "hsm": False}
+    assert "Chosen: software" in run("backends", "select").stdout
+    run("backends", "select", "--algorithm", "DES", code=2)
+
+
+def test_no_backend_for_a_key_is_refused_by_policy(run: Run, config: Path) -> None:
+    config.write_text(config.read_text().replace('type = "local"', 'type = "local"\nrequired_level = "HSM"'))
+    answer = json.loads(run("backends", "select", "--json", code=6).stdout)
+    assert answer["chosen"] is None
+    assert "FR-014" in answer["candidates"][0]["reason"]
+    assert "Chosen: none" in run("backends", "select", code=6).stdout
+    assert "no: " in run("backends", "show", "software").stdout
+    assert "FR-014" in run("keys", "create", "k", "--algorithm", "ED25519", code=6).stderr
+
+
+def test_health_says_what_is_available(run: Run, broken: None, config: Path) -> None:
+    answer = json.loads(run("health", "--json", code=4).stdout)
+    assert {backend_id: result["status"] for backend_id, result in answer.items()} == {
+        "software": "AVAILABLE",
+        "hsm": "UNAVAILABLE",
+    }
+    config.write_text(config.read_text().partition("\n[backends.hsm]")[0])
+    assert run("health").stdout.split("\t")[:2] == ["software", "AVAILABLE"]
+
+
+def test_the_audit_log_is_listed_and_filtered(run: Run) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    created = json.loads(run("keys", "create", "l", "--algorithm", "ED25519", "--json").stdout)
+    for _ in range(3):
+        run("keys", "sign", "k", "-", stdin=b"x")
+    run("keys", "sign", "missing", "-", stdin=b"x", code=3)
+    everything = json.loads(run("audit", "list", "--json").stdout)
+    kinds = [record["operation_type"] for record in everything]
+    assert kinds == ["KEY_GENERATION"] * 2 + ["SIGN"] * 4
+    assert everything[-1]["status"] == "FAILED"
+    assert everything[-1]["error_message"].startswith("KeyNotFound")
+    (only,) = json.loads(run("audit", "list", "--key", "l", "--json").stdout)
+    assert only["key_handle_reference"] == created["key_id"]
+    assert len(run("audit", "list", "--operation", "SIGN").stdout.splitlines()) == 4
+    assert len(run("audit", "list", "--operation", "SIGN", "--limit", "2").stdout.splitlines()) == 2
+    assert json.loads(run("audit", "list", "--limit", "2", "--json").stdout) == everything[-2:]
+    assert json.loads(run("audit", "list", "--limit", "2", "--all", "--json").stdout) == everything
+    assert run("audit", "list", "--until", "2000-01-01").stdout == ""
+    assert len(run("audit", "list", "--since", "2000-01-01T00:00:00+0000").stdout.splitlines()) == 6
+    assert "KEY_GENERATION" in run("audit", "list", "--operation", "X", code=2).stderr
+    run("audit", "list", "--since", "yesterday", code=2)
+    run("audit", "list", "--key", "missing", code=3)
+
+
+def test_a_changed_audit_log_ends_with_7(run: Run, tmp_path: Path) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("keys", "sign", "k", "-", stdin=b"x")
+    good = run("audit", "verify").stdout
+    assert good.startswith("2 records, the chain is whole; its last hash is ")
+    assert json.loads(run("audit", "verify", "--json").stdout)["hash"] in good
+    assert json.loads(run("doctor", "--json").stdout)["ok"]
+    (database,) = tmp_path.rglob("*.db")
+    with sqlite3.connect(database) as connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            connection.execute(f'DROP TRIGGER "{name}"')
+        table = next(
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if {"sequence", "record", "occurred_at"}
+            <= {column[1] for column in connection.execute(f'PRAGMA table_info("{name}")')}
+        )
+        connection.execute(f'UPDATE "{table}" SET occurred_at = occurred_at + 1 WHERE sequence = 1')
+    connection.close()
+    bad = run("audit", "verify", code=7)
+    assert "Record 1: COLUMN" in bad.stdout
+    assert "2 records, 1 fault." in bad.stdout
+    answer = json.loads(run("audit", "verify", "--json", code=7).stdout)
+    assert (answer["ok"], answer["fault_count"], answer["faults"][0]["sequence"]) == (False, 1, 1)
+    problems = [f for f in json.loads(run("doctor", "--json", code=1).stdout)["findings"] if f["status"] == "problem"]
+    assert [problem["area"] for problem in problems] == ["audit"]
+
+
+def test_nothing_is_open_after_everything_ended(run: Run) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    assert run("recover").stdout == "Nothing is open.\n"
+    assert json.loads(run("recover", "--json").stdout) == {"open": []}
+
+
+def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
+    now = datetime.now(UTC)
+    with keyclave.open(config) as other:
+        handle = other.keys.create("k", "ED25519")
+        intent = StoredIntent(
+            operation_id=uuid4(),
+            kind="revoke",
+            step="begun",
+            key_id=handle.key_id,
+            from_version=None,
+            to_version=None,
+            backend_id="software",
+            label=None,
+            parameters={OWNER: other._owner.name},
+            principal="tester",
+            created_at=now,
+            updated_at=now,
+            outcome=None,
+        )
+        with other._store.write() as state:
+            state.intents.add(intent)
+        (found,) = json.loads(run("recover", "--json", code=1).stdout)["open"]
+        assert (found["operation_id"], found["kind"]) == (str(intent.operation_id), "revoke")
+        said = run("recover", code=1).stdout
+        assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
+        assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
+    assert run("recover").stdout == "Nothing is open.\n"
+    (record,) = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
+    assert record["key_handle_reference"] == str(handle.key_id)
+
+
+def test_doctor_notes_that_nothing_is_audited(run: Run, config: Path) -> None:
+    config.write_text(config.read_text() + "\n[environment.audit]\nenabled = false\n")
+    assert "note    audit: off" in run("doctor").stdout
+
+
+def test_doctor_finds_nothing_wrong(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYCLAVE_BACKENDS__SOFTWARE__PASSPHRASE_FILE", str(config.with_name("passphrase")))
+    config.with_name("passphrase").write_text("correct horse battery staple")
+    config.with_name("passphrase").chmod(0o600)
+    said = run("doctor").stdout
+    assert said.endswith("\nNothing is wrong.\n")
+    assert f"settings: file: {config}" in said
+    assert "environment variables: KEYCLAVE_BACKENDS__SOFTWARE__PASSPHRASE_FILE" in said
+    assert "correct horse" not in said
+    assert "backend software: opened, plugin software, SOFTWARE: " in said
+    assert "plugin software: loaded (keyclave-software " in said
+    areas = [finding["area"] for finding in json.loads(run("doctor", "--json").stdout)["findings"]]
+    for area in ("keyclave", "settings", "environment", "state", "backend software", "recovery", "audit"):
+        assert area in areas
+
+
+@pytest.mark.usefixtures("broken")
+def test_doctor_finds_a_broken_backend(run: Run) -> None:
+    result = run("doctor", code=1)
+    assert "PROBLEM backend hsm: " in result.stdout
+    assert "Next: " in result.stdout
+    assert result.stdout.splitlines()[-1] == "2 problems."
+
+
+def test_doctor_finds_wrong_settings_and_looks_no_further(run: Run, config: Path) -> None:
+    config.write_text("[enviroment]\n")
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    assert [(f["area"], f["status"]) for f in findings] == [("keyclave", "ok"), ("settings", "problem")]
+    assert "enviroment" in findings[1]["text"]
+    assert findings[1]["next_step"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_doctor_finds_a_state_that_others_can_read(run: Run, tmp_path: Path) -> None:
+    run("keys", "list")
+    (tmp_path / "state").chmod(0o755)
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    assert findings[-1]["area"] == "state"
+    assert "0755" in findings[-1]["text"]
+
+
+def test_doctor_notes_what_is_only_a_default() -> None:
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    assert "note    settings: no backend is configured" in result.stdout
+    assert "Warning: no backend is configured" in result.stderr
+
+
+def test_a_warning_is_json_where_that_was_asked_for() -> None:
+    result = CliRunner().invoke(app, ["keys", "list", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == []
+    (line,) = result.stderr.splitlines()
+    assert json.loads(line)["warning"].startswith("no backend is configured")
+
+
+def test_the_state_is_upgraded(run: Run, tmp_path: Path) -> None:
+    said = run("state", "upgrade").stdout
+    assert "has schema revision" in said
+    (database,) = tmp_path.rglob("*.db")
+    answer = json.loads(run("state", "upgrade", "--json").stdout)
+    assert str(database) in answer["state"]
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("state", "upgrade")
+    assert run("keys", "list").stdout.startswith("k\t")
+
+
+def test_a_config_file_that_is_not_there_is_a_configuration_error() -> None:
+    result = CliRunner().invoke(app, ["--config", "missing.toml", "keys", "list"])
+    assert result.exit_code == 2
+    assert "missing.toml cannot be read" in result.stderr

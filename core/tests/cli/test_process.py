@@ -1,0 +1,137 @@
+"""The program as a process: streams that end early, signals, terminals, what is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX streams and signals")
+PROGRAM = str(Path(sys.executable).with_name("keyclave"))
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def key(run: Run) -> str:
+    run("keys", "create", "a", "--algorithm", "AES_256")
+    return "a"
+
+
+@posix
+def test_a_reader_that_leaves_is_no_traceback(config: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [PROGRAM, "--config", str(config), "audit", "verify"], stdout=writing, stderr=-1, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", [("audit", "verify"), ("keys", "encrypt", "a", "-")])
+def test_a_full_disk_behind_standard_output_is_an_error(config: Path, key: str, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [PROGRAM, "--config", str(config), *arguments], stdout=full, stderr=-1, input=b"x" * 100, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == b"Error: No space left on device"
+    assert b"Traceback" not in done.stderr
+
+
+@posix
+def test_closed_streams_are_no_traceback(config: Path, key: str) -> None:
+    for redirect, code in ((">&-", 1), ("<&-", 2)):
+        command = f'"{PROGRAM}" --config "{config}" keys encrypt a - {redirect}'
+        done = subprocess.run(["sh", "-c", command], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        assert done.returncode == code
+        assert done.stderr.startswith(b"Error: standard ")
+    command = f'"{PROGRAM}" --config "{config}" keys list >&-'
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_an_ended_decryption_leaves_no_plaintext(config: Path, key: str, number: int, code: int) -> None:
+    """It is ended while it waits for the rest of its input."""
+    if number == signal.SIGKILL and not hasattr(os, "O_TMPFILE"):
+        pytest.skip("only Linux has files without a name")
+    encrypt = [PROGRAM, "--config", str(config), "keys", "encrypt", key, "-"]
+    cipher = subprocess.run(encrypt, input=os.urandom(8 << 20), capture_output=True, check=True).stdout
+    decrypt = subprocess.Popen(
+        [*encrypt[:-3], "decrypt", key, "-", "-o", "plain"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert decrypt.stdin is not None
+    decrypt.stdin.write(cipher[: 4 << 20])  # a pipe holds far less: most of it has been read after this
+    decrypt.stdin.flush()
+    decrypt.send_signal(number)
+    _, said = decrypt.communicate()
+    assert decrypt.returncode == code
+    assert b"Traceback" not in said
+    assert os.listdir() == []  # noqa: PTH208  hidden names too
+
+
+@posix
+def test_on_a_terminal_tables_are_drawn_and_results_are_not_printed(config: Path, key: str) -> None:
+    listed = on_terminal(config, "keys", "list")
+    assert b"Algorithm" in listed
+    assert b"AES_256" in listed
+    assert b"\t" not in listed
+    assert b"name a file with -o".lower() in on_terminal(config, "keys", "encrypt", key, "-", code=2).lower()
+    assert b"\x1b[" in on_terminal(config, "tour")
+    assert on_terminal(config, "keys", "list", "--json").startswith(b"[\r\n{")
+
+
+@posix
+def test_on_a_terminal_a_confirmation_is_asked_for(run: Run, config: Path, key: str) -> None:
+    revoke = ("keys", "revoke", key, "--reason", "lost")
+    assert b"cannot be undone. [y/N]:" in on_terminal(config, *revoke, code=130, answer=b"n\n")
+    assert json.loads(run("keys", "show", key, "--json").stdout)[0]["status"] == "ACTIVE"
+    assert b"is revoked" in on_terminal(config, *revoke, answer=b"y\n")
+
+
+def on_terminal(config: Path, *arguments: str, code: int = 0, answer: bytes = b"") -> bytes:
+    """Run the program on a terminal of its own, and return what the terminal showed."""
+    import pty  # noqa: PLC0415  POSIX only
+
+    main, side = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "160"}
+    command = [PROGRAM, "--config", str(config), *arguments]
+    with subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment) as program:
+        os.close(side)
+        os.write(main, answer)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:  # Linux: the other side was closed
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(main)
+    assert program.returncode == code, shown
+    return shown
+
+
+def test_without_click_the_program_says_what_to_install() -> None:
+    code = "import sys; sys.modules['click'] = None; from keyclave.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1] == "Next: pip install 'keyclave[cli]'"
+
+
+def test_a_secret_given_as_an_argument_is_not_repeated(run: Run) -> None:
+    for arguments in (("--pin", "hunter2"), ("--pin=hunter2",), ("--json", "--pin", "hunter2")):
+        said = run("keys", "create", "n", "--algorithm", "ED25519", *arguments, code=2)
+        assert "hunter2" not in said.output

@@ -1,0 +1,136 @@
+"""FR-010: every operation leaves one record, and without a record there is no result."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import keyclave
+import pytest
+from keyclave import Keyclave
+from keyclave.errors import (
+    AuditUnavailable,
+    Conflict,
+    DecryptionFailed,
+    InvalidArgument,
+    InvalidSignature,
+    KeyAlreadyExists,
+    KeyclaveError,
+    KeyNotFound,
+)
+from keyclave.services import signing
+
+MESSAGE = b"message"
+
+
+def kinds(clave: Keyclave) -> list[tuple[str, str]]:
+    return [(record.operation_type, record.status) for record in clave.audit.records()]
+
+
+def test_fr_010_every_successful_operation_is_recorded_in_order(clave: Keyclave) -> None:
+    clave.keys.create("s", "ED25519")
+    clave.keys.create("e", "AES_256")
+    signature = clave.keys.sign("s", MESSAGE)
+    clave.keys.verify("s", MESSAGE, signature.signature)
+    clave.keys.decrypt("e", clave.keys.encrypt("e", MESSAGE))
+    clave.rotation.rotate("s")
+    clave.backends.health()
+    clave.keys.revoke("s", "test")
+    clave.keys.revoke("e", "test")
+    clave.keys.destroy("e", 1)
+    assert kinds(clave) == [
+        (kind, "SUCCESS")
+        for kind in (
+            "KEY_GENERATION",
+            "KEY_GENERATION",
+            "SIGN",
+            "VERIFY",
+            "ENCRYPT",
+            "DECRYPT",
+            "ROTATE",
+            "HEALTH_CHECK",
+            "REVOKE",
+            "REVOKE",
+            "DESTROY",
+        )
+    ]
+    assert clave.audit.verify().ok
+
+
+def test_fr_010_a_result_names_its_record(clave: Keyclave) -> None:
+    handle = clave.keys.create("k", "ED25519")
+    result = clave.keys.sign("k", MESSAGE)
+    found = [r for r in clave.audit.records() if r.audit_trail_reference == result.audit_reference]
+    assert len(found) == 1
+    assert (found[0].key_handle_reference, found[0].key_version) == (str(handle.key_id), 1)
+    assert (found[0].backend_id, found[0].backend_type) == ("software", "software")
+    assert found[0].requesting_principal == "tester"
+    assert found[0].duration is not None
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "kind"),
+    [
+        (lambda clave: clave.keys.create("s", "ED25519"), KeyAlreadyExists, "KEY_GENERATION"),
+        (lambda clave: clave.keys.create("UPPER", "ED25519"), InvalidArgument, "KEY_GENERATION"),
+        (lambda clave: clave.keys.create("new", "NONSENSE"), InvalidArgument, "KEY_GENERATION"),
+        (lambda clave: clave.keys.sign("missing", MESSAGE), KeyNotFound, "SIGN"),
+        (lambda clave: clave.keys.sign("s", "text"), InvalidArgument, "SIGN"),
+        (lambda clave: clave.keys.sign("s", MESSAGE, scheme="ECDSA_SHA256"), InvalidArgument, "SIGN"),
+        (lambda clave: clave.keys.verify("s", MESSAGE, bytes(64)), InvalidSignature, "VERIFY"),
+        (lambda clave: clave.keys.encrypt("s", MESSAGE), InvalidArgument, "ENCRYPT"),
+        (lambda clave: clave.keys.decrypt("e", b"KCE1" + bytes(200)), DecryptionFailed, "DECRYPT"),
+        (lambda clave: clave.keys.destroy("s", 1), Conflict, "DESTROY"),
+        (lambda clave: clave.keys.revoke("s", ""), InvalidArgument, "REVOKE"),
+        (lambda clave: clave.rotation.rotate("missing"), KeyNotFound, "ROTATE"),
+    ],
+)
+def test_fr_010_refused_and_failed_operations_are_recorded_once(
+    clave: Keyclave, call: Callable[[Keyclave], object], error: type[KeyclaveError], kind: str
+) -> None:
+    clave.keys.create("s", "ED25519")
+    clave.keys.create("e", "AES_256")
+    with pytest.raises(error):
+        call(clave)
+    records = list(clave.audit.records())
+    assert len(records) == 3
+    assert (records[-1].operation_type, records[-1].status) == (kind, "FAILED")
+    assert (records[-1].error_message or "").startswith(error.__name__)
+
+
+def test_fr_010_without_a_durable_record_there_is_no_signature(clave: Keyclave, tmp_path: Path) -> None:
+    clave.keys.create("k", "ED25519")
+    clave.keys.sign("k", MESSAGE)
+    blocker = sqlite3.connect(tmp_path / "state" / "keyclave.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(AuditUnavailable) as caught:
+            clave.keys.sign("k", MESSAGE)
+        assert caught.value.retryable
+    finally:
+        blocker.execute("ROLLBACK")
+        blocker.close()
+    assert clave.keys.sign("k", MESSAGE).version == 1
+    assert [status for kind, status in kinds(clave) if kind == "SIGN"] == ["SUCCESS", "SUCCESS"]
+
+
+def test_nfr_007_a_slow_signature_is_a_warning(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clave.keys.create("k", "RSA_2048")
+    with caplog.at_level(logging.WARNING, logger="keyclave.signing"):
+        clave.keys.sign("k", MESSAGE)
+        assert "NFR-007" not in caplog.text
+        monkeypatch.setattr(signing, "_SLOW_SECONDS", 0.0)
+        clave.keys.sign("k", MESSAGE)
+    assert "NFR-007" in caplog.text
+
+
+def test_with_auditing_off_nothing_is_recorded(config: Path) -> None:
+    config.write_text(config.read_text() + "\n[environment.audit]\nenabled = false\n")
+    with keyclave.open(config) as clave:
+        clave.keys.create("k", "ED25519")
+        assert clave.keys.sign("k", MESSAGE).audit_reference is None
+        assert list(clave.audit.records()) == []

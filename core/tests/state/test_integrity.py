@@ -1,0 +1,196 @@
+"""What somebody changed behind Keyclave's back is noticed, and not used."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from keyclave.errors import IntegrityError, KeyclaveError
+from keyclave.models import EnvironmentType
+from keyclave.state.migrations.initial.rules import GUARDS
+from keyclave.state.migrations.initial.tables import METADATA
+from keyclave.state.store import Transaction
+
+from core.tests.state.conftest import Place
+from core.tests.state.raw_sql import change
+
+READS: dict[str, Callable[[Transaction], object]] = {
+    "instance": lambda state: state.epoch,
+    "environments": lambda state: state.environments.get(EnvironmentType.LOCAL),
+    "backends": lambda state: state.backends.all(),
+    "keys": lambda state: state.keys.page(None, 10),
+    "key_versions": lambda state: state.keys.versions(state.keys.page(None, 1)[0].key_id),
+    "intents": lambda state: state.intents.open(),
+    "audit_head": lambda state: state.audit.head(),
+    "migrations": lambda state: state.migrations.all(),
+}
+LOOKED_UP = {
+    ("instance", "singleton"),
+    ("audit_head", "singleton"),
+    ("environments", "environment_type"),
+    ("key_versions", "key_id"),
+    ("intents", "outcome"),
+}
+"""Columns by which a row is found: a changed one hides the row instead. Those of the two singletons are constants."""
+
+
+def disarm(place: Place, connection: Any) -> None:
+    """Take away whatever would refuse the edit, as somebody with the file in hands can."""
+    if place.kind != "sqlite":
+        for table in METADATA.tables:
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        return
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    for guard in GUARDS:
+        connection.execute(f"DROP TRIGGER {guard.table}_{guard.name}")
+
+
+def all_columns() -> list[tuple[str, str]]:
+    pairs = [(table, column.name) for table in READS for column in METADATA.tables[table].columns]
+    return [pair for pair in pairs if pair not in LOOKED_UP]
+
+
+def edited(table: str, column: str) -> str:
+    kind = METADATA.tables[table].columns[column].type
+    if isinstance(kind, sa.LargeBinary):
+        return "randomblob(32)"
+    return f"COALESCE({column} || 'x', 'x')" if isinstance(kind, sa.Text) else f"COALESCE({column} + 10, 1)"
+
+
+@pytest.mark.parametrize(("table", "column"), all_columns())
+def test_a_changed_column_is_noticed(populated: Place, table: str, column: str) -> None:
+    if populated.kind != "sqlite":
+        pytest.skip("the MAC is computed in Python, and the edit is SQLite's")
+    with populated.raw() as connection:
+        disarm(populated, connection)
+        connection.execute(f"UPDATE {table} SET {column} = {edited(table, column)}")
+    with pytest.raises(IntegrityError), contextlib.closing(populated.open()) as store, store.read() as state:
+        READS[table](state)
+
+
+@pytest.mark.parametrize("table", READS)
+def test_unchanged_rows_are_read(populated: Place, table: str) -> None:
+    with contextlib.closing(populated.open()) as store, store.read() as state:
+        READS[table](state)
+
+
+def test_an_edit_that_obeys_every_rule_is_noticed(populated: Place) -> None:
+    """The rules let a PENDING version become ACTIVE when the ACTIVE one is deprecated; the MAC does not."""
+    with contextlib.closing(populated.open()) as store:
+        with populated.raw() as connection:
+            connection.execute("UPDATE backends SET security_level = 'HSM'")
+        with pytest.raises(IntegrityError, match="backends"), store.read() as state:
+            state.backends.all()
+
+
+def test_an_edit_under_an_open_store_is_noticed(populated: Place) -> None:
+    with contextlib.closing(populated.open()) as store:
+        with store.write() as state:
+            assert state.epoch
+        with populated.raw() as connection:
+            connection.execute(change("keys", "")[0])
+        for begin in (store.read, store.write):
+            with pytest.raises(IntegrityError, match="instance"), begin() as state:
+                assert state.epoch
+
+
+def test_values_of_two_rows_cannot_be_exchanged(populated: Place) -> None:
+    with populated.raw() as connection:
+        disarm(populated, connection)
+        for column in ("provider_uri", "mac"):
+            connection.execute(
+                f"UPDATE key_versions SET {column} = (SELECT {column} FROM key_versions AS other"
+                " WHERE other.version = 2) WHERE version = 1"
+            )
+    with pytest.raises(IntegrityError), contextlib.closing(populated.open()) as store, store.read() as state:
+        READS["key_versions"](state)
+
+
+@pytest.mark.parametrize("version", [1])
+def test_a_version_that_was_removed_is_missed(populated: Place, version: int) -> None:
+    with populated.raw() as connection:
+        disarm(populated, connection)
+        connection.execute(f"DELETE FROM key_versions WHERE version = {version}")
+    with (
+        pytest.raises(IntegrityError, match="missing"),
+        contextlib.closing(populated.open()) as store,
+        store.read() as state,
+    ):
+        READS["key_versions"](state)
+
+
+@pytest.mark.parametrize("table", ["instance", "audit_head"])
+def test_a_row_on_which_the_others_rest_is_missed(populated: Place, table: str) -> None:
+    with contextlib.closing(populated.open()) as store:
+        with populated.raw() as connection:
+            disarm(populated, connection)
+            connection.execute(f"DELETE FROM {table}")
+        with pytest.raises(IntegrityError, match="missing"), store.read() as state:
+            assert state.epoch
+
+
+def test_an_intent_that_was_removed_is_missed(populated: Place) -> None:
+    with contextlib.closing(populated.open()) as store:
+        with store.read() as state:
+            (intent,) = state.intents.open()
+        with populated.raw() as connection:
+            disarm(populated, connection)
+            connection.execute("DELETE FROM intents")
+        with pytest.raises(IntegrityError, match="missing"), store.write() as state:
+            state.intents.close(intent.operation_id, "done")
+
+
+def everything(place: Place) -> list[object]:
+    with contextlib.closing(place.open()) as store, store.read() as state:
+        return [read(state) for read in READS.values()]
+
+
+def test_an_edit_of_the_file_is_noticed(populated: Place) -> None:
+    if populated.kind != "sqlite":
+        pytest.skip("a server keeps its files to itself")
+    path = Path(populated.url.removeprefix("sqlite:///"))
+    content = path.read_bytes()
+    assert content.count(b"software:") >= 2
+    path.write_bytes(content.replace(b"software:", b"softwarf:"))
+    with pytest.raises(IntegrityError, match="key_versions"):
+        everything(populated)
+
+
+def test_a_flipped_bit_never_becomes_other_data(populated: Place, tmp_path: Path) -> None:
+    """SQLite notices few of them. A row may be hidden by one, or all of it refused, but none is read as another."""
+    if populated.kind != "sqlite":
+        pytest.skip("a server keeps its files to itself")
+    path = Path(populated.url.removeprefix("sqlite:///"))
+    original = everything(populated)
+    pristine, outcomes = path.read_bytes(), []
+    generator = random.Random(1)
+    for _ in range(120):
+        content = bytearray(pristine)
+        # Whole pages are unused: aim at bytes that are not zero.
+        position = generator.choice([i for i in range(0, len(content), 7) if content[i]])
+        content[position] ^= 1 << generator.randrange(8)
+        for leftover in path.parent.glob(f"{path.name}-*"):
+            leftover.unlink()
+        path.write_bytes(content)
+        try:
+            found = everything(populated)
+        except KeyclaveError as error:
+            outcomes.append(type(error).__name__)
+            continue
+        outcomes.append("read")
+        assert all(_part_of(f, o) for f, o in zip(found, original, strict=True)), f"bit of byte {position}"
+    assert outcomes.count("IntegrityError") >= 20, outcomes
+    assert outcomes.count("read") >= 20, outcomes
+    shutil.rmtree(tmp_path / "private")
+
+
+def _part_of(found: object, original: object) -> bool:
+    if isinstance(found, tuple) and isinstance(original, tuple):
+        return all(item in original for item in found)
+    return found == original or found is None

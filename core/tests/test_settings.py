@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+import keyclave
+import pytest
+from keyclave.errors import ConfigurationError
+from keyclave.models import EnvironmentType, SecurityLevel
+from keyclave.settings import load
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "keyclave.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("KEYCLAVE_CONFIG", raising=False)
+
+
+def test_without_a_file_the_default_is_local_software_in_the_data_directory(tmp_path: Path) -> None:
+    settings = load()
+    assert settings.source is None
+    assert settings.is_default
+    assert settings.environment.type is EnvironmentType.LOCAL
+    assert [backend.plugin for backend in settings.effective_backends.values()] == ["software"]
+    assert settings.state.directory == tmp_path / "data" / "keyclave"
+
+
+def test_a_full_file_is_read(tmp_path: Path) -> None:
+    settings = load(
+        write(
+            tmp_path,
+            """
+            [environment]
+            type = "staging"
+            required_level = "TPM"
+            precedence = ["pkcs11-hsm", "software"]
+            [environment.rotation]
+            interval = "30d"
+            [environment.fallback]
+            enabled = true
+            max_duration = "2h"
+            [environment.audit]
+            retention = "P120D"
+            [state]
+            url = "sqlite:////var/lib/keyclave/state.db"
+            [plugins]
+            allow = ["pkcs11-hsm"]
+            pin = { aws = "keyclave-aws" }
+            [backends.hsm]
+            plugin = "pkcs11-hsm"
+            module = "/usr/lib/hsm.so"
+            """,
+        )
+    )
+    assert settings.environment.effective_level is SecurityLevel.TPM
+    assert settings.environment.rotation.interval == timedelta(days=30)
+    assert settings.environment.fallback.max_duration == timedelta(hours=2)
+    assert settings.environment.audit.retention == timedelta(days=120)
+    assert settings.backends["hsm"].plugin_settings == {"module": "/usr/lib/hsm.so"}
+    assert settings.plugins.pin == {"aws": "keyclave-aws"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "level"),
+    [("production", "HSM"), ("staging", "HSM"), ("development", "SOFTWARE"), ("local", "SOFTWARE")],
+)
+def test_the_required_level_follows_the_environment(tmp_path: Path, environment: str, level: str) -> None:
+    text = f'[environment]\ntype = "{environment}"\n[backends.hsm]\nplugin = "pkcs11-hsm"\n'
+    assert load(write(tmp_path, text)).environment.effective_level == level
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[enviroment]\ntype = 'local'", "enviroment"),
+        ("[environment]\ntipe = 'local'", "environment.tipe"),
+        ("[environment]\ntype = 'prod'", "environment.type"),
+        ("[backends.a]\nmodule = 'x'", "backends.a.plugin"),
+        ("[backends.'a b']\nplugin = 'software'", "backends"),
+        ("[environment.rotation]\ninterval = 'soon'", "environment.rotation.interval"),
+        ("[environment]\ntype = 'production'", "FR-014"),
+        ("[environment]\ntype = 'production'\n[backends.h]\nplugin = 'p'\naccept_simulator = true", "FR-014"),
+        ("environment = ", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        load(write(tmp_path, text))
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path / "missing.toml")
+
+
+def test_a_wrong_value_is_not_repeated(tmp_path: Path) -> None:
+    for text in ('[environment]\ntype = "hunter2"', 'pin = "hunter2', '[backends.a]\nplugin = ["hunter2"]'):
+        with pytest.raises(ConfigurationError) as caught:
+            load(write(tmp_path, text))
+        assert "hunter2" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(
+        tmp_path, '[environment]\ntype = "development"\n[backends.hsm]\nplugin = "pkcs11-hsm"\ntoken = "a"\n'
+    )
+    monkeypatch.setenv("KEYCLAVE_ENVIRONMENT__TYPE", "staging")
+    monkeypatch.setenv("KEYCLAVE_BACKENDS__HSM__PIN", "1234")
+    settings = load(path)
+    assert settings.environment.type is EnvironmentType.STAGING
+    assert settings.backends["hsm"].plugin_settings == {"token": "a", "pin": "1234"}
+
+
+def test_files_are_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = tmp_path / "config" / "keyclave"
+    user.mkdir(parents=True)
+    write(user, '[backends.user]\nplugin = "software"')
+    assert list(load().backends) == ["user"]
+    write(tmp_path, '[backends.here]\nplugin = "software"')
+    assert list(load().backends) == ["here"]
+    (tmp_path / "named").mkdir()
+    monkeypatch.setenv("KEYCLAVE_CONFIG", str(write(tmp_path / "named", '[backends.named]\nplugin = "software"')))
+    assert list(load().backends) == ["named"]
+
+
+def test_opening_on_defaults_warns(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    with caplog.at_level(logging.WARNING, logger="keyclave"), keyclave.open() as clave:
+        clave.keys.create("k", "ED25519")
+    assert "no backend is configured" in caplog.text
+    assert (tmp_path / "data" / "keyclave").stat().st_mode & 0o777 == 0o700
+
+
+def test_production_refuses_a_software_backend(tmp_path: Path) -> None:
+    text = f'[environment]\ntype = "production"\n[state]\ndirectory = "{tmp_path}/s"\n'
+    text += '[backends.s]\nplugin = "software"\n'
+    with keyclave.open(write(tmp_path, text)) as clave:
+        with pytest.raises(keyclave.errors.PolicyViolation, match="FR-014"):
+            clave.keys.create("k", "ED25519")
+        assert clave.keys.list() == ()
+        assert clave.backends.select().chosen is None

@@ -1,0 +1,1 @@
+"""Keys in software: an encrypted keystore on disk, for development and as the embedded default."""

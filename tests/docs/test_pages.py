@@ -1,0 +1,50 @@
+"""Every code block of the documentation does what the page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import PAGES, ROOT, blocks
+from tests.docs.run import Page
+
+# The blocks that no test here runs, and why.
+NOT_RUN = {
+    "README.md": 2,  # `bash setup`: tests/packaging runs the first, .ci/run is the second
+    "CONTRIBUTING.md": 2,  # `text`: the tree, and commands that take minutes
+    "core/README.md": 1,  # `text`: it needs a package index
+    "docs/tutorial/first-key.md": 1,  # `text`: the same
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home directory of its own, and an empty working directory."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir(mode=0o700)
+    work.mkdir()
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    return home
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_page(path: Path) -> None:
+    page = Page(path)
+    for block in blocks(path):
+        if block.runs:
+            page.run(block)
+
+
+def test_what_is_not_run_is_known() -> None:
+    skipped = {str(page.relative_to(ROOT)): sum(not block.runs for block in blocks(page)) for page in PAGES}
+    assert {page: number for page, number in skipped.items() if number} == NOT_RUN
+
+
+def test_the_second_command_is_what_ci_runs() -> None:
+    _, second = (block.text for block in blocks(ROOT / "README.md") if block.kind == "bash setup")
+    assert (ROOT / ".ci/run").read_text().endswith(f"\n\n{second}")

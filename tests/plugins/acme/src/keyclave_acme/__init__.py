@@ -1,0 +1,1 @@
+"""A healthy test plugin: keys in memory, gone when it is closed."""

@@ -1,0 +1,18 @@
+"""The settings of the plugin."""
+
+from __future__ import annotations
+
+from keyclave.models import SecurityLevel
+from keyclave.plugin import Location, SignatureEncoding, SigningInput
+from pydantic import BaseModel, SecretStr
+
+
+class AcmeSettings(BaseModel, extra="forbid", frozen=True):
+    """Where it pretends to be, and how it signs."""
+
+    location: Location = Location.IN_PROCESS
+    input: SigningInput = SigningInput.MESSAGE
+    encoding: SignatureEncoding = SignatureEncoding.DER
+    level: SecurityLevel = SecurityLevel.SOFTWARE
+    page_size: int = 2
+    pin: SecretStr = SecretStr("")

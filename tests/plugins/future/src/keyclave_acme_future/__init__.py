@@ -1,0 +1,1 @@
+"""A test plugin that must never be imported."""

@@ -1,0 +1,3 @@
+"""Its import fails with the exception that stevedore lets through."""
+
+raise AssertionError("canary-in-the-text")

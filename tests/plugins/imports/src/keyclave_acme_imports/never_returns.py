@@ -1,0 +1,5 @@
+"""Its import never returns."""
+
+import threading
+
+threading.Event().wait()

@@ -1,0 +1,1 @@
+"""Its module: importing it is the failure that a test looks for."""

@@ -1,0 +1,241 @@
+"""No error, log record, traceback or pickle carries a passphrase, a key or a plaintext.
+
+A known passphrase, known private key bytes and a known plaintext go through every failing path of the public API;
+whatever comes out is searched for them, in every form in which they could be written down.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import pickle
+import sqlite3
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import keyclave
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from keyclave import Keyclave
+from keyclave.crypto.wrapping import unwrap_key
+from keyclave.errors import KeyclaveError
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+
+PASSPHRASE = b"canary-passphrase-3f9c1e77aa"
+PLAINTEXT = b"canary-plaintext-b81d02c94e55"
+CONFIG = """
+[state]
+directory = "{directory}/state"
+[backends.software]
+plugin = "software"
+passphrase_file = "{directory}/passphrase"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_bytes(PASSPHRASE)
+    path = tmp_path / "keyclave.toml"
+    path.write_text(CONFIG.format(directory=tmp_path))
+    return path
+
+
+@pytest.fixture
+def clave(config: Path) -> Iterator[Keyclave]:
+    with keyclave.open(config) as opened:
+        opened.keys.create("signing", "ECDSA_P256", exportable=True)
+        opened.keys.create("encryption", "AES_256", exportable=True)
+        yield opened
+
+
+def key_bytes(clave: Keyclave, name: str) -> bytes:
+    """Take the key out of its keystore the one way there is: wrapped."""
+    wrapping = rsa.generate_private_key(65537, 3072)
+    spki = wrapping.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    from keyclave.services.handles import to_reference  # noqa: PLC0415
+
+    with clave._store.read() as state:
+        key = state.keys.by_name(name)
+        reference = to_reference(key, state.keys.versions(key.key_id)[0])
+    wrapped = clave._backends.get("software").wrap_key(reference, spki, RSA_AES_KEY_WRAP_SHA256)
+    return unwrap_key(wrapped.blob, wrapping, RSA_AES_KEY_WRAP_SHA256).get_secret_value()
+
+
+def forms(secret: bytes) -> set[bytes]:
+    """Every way in which a secret could be written down."""
+    found = {secret, secret.hex().encode(), secret.hex().upper().encode(), repr(secret)[2:-1].encode()}
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + secret)[4:-4]
+        found |= {encoded, base64.urlsafe_b64encode(bytes(offset) + secret)[4:-4]}
+    return found
+
+
+def secrets_of(clave: Keyclave) -> set[bytes]:
+    pkcs8 = key_bytes(clave, "signing")
+    private = serialization.load_der_private_key(pkcs8, None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    scalar = private.private_numbers().private_value.to_bytes(32, "big")
+    decimal = str(private.private_numbers().private_value).encode()
+    return {
+        decimal,
+        *(form for secret in (PASSPHRASE, scalar, key_bytes(clave, "encryption")) for form in forms(secret)),
+    }
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """The error with all its causes and contexts, shown or suppressed."""
+    found: list[BaseException] = []
+    left = [error]
+    while left:
+        current = left.pop()
+        if all(current is not other for other in found):
+            found.append(current)
+            left += [e for e in (current.__cause__, current.__context__) if e is not None]
+    return found
+
+
+def texts(error: BaseException) -> bytes:
+    """All that an error says, and all that it takes along when it is pickled."""
+    parts = []
+    for current in chain_of(error):
+        parts += [str(current), repr(current), repr(vars(current))]
+        if isinstance(current, KeyclaveError):
+            parts.append(pickle.dumps(current).decode("latin-1"))
+    return "\n".join(parts).encode("utf-8", "surrogateescape")
+
+
+def local_variables(error: BaseException) -> bytes:
+    """The local variables of Keyclave's own frames, as a traceback with locals shows them."""
+    parts = []
+    for current in chain_of(error):
+        captured = traceback.TracebackException.from_exception(current, capture_locals=True)
+        for frame in captured.stack:
+            if "keyclave" in frame.filename:
+                parts += [f"{name}={value}" for name, value in (frame.locals or {}).items()]
+    return "\n".join(parts).encode("utf-8", "surrogateescape")
+
+
+def flip(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def key_files(config: Path) -> list[Path]:
+    return [p for p in (config.parent / "state" / "backends").rglob("*.key") if len(p.stem) == 32]
+
+
+def reopen(config: Path, call: Callable[[Keyclave], object]) -> None:
+    with keyclave.open(config) as clave:
+        call(clave)
+
+
+def wrong_passphrase(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    (config.parent / "passphrase").write_bytes(PASSPHRASE[:-1])
+    reopen(config, lambda again: again.keys.sign("signing", PLAINTEXT))
+
+
+def damaged_key_file(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    for path in key_files(config):
+        flip(path, -1)
+    reopen(config, lambda again: again.keys.sign("signing", PLAINTEXT))
+
+
+def damaged_encryption_key(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    for path in key_files(config):
+        flip(path, -1)
+    reopen(config, lambda again: again.keys.encrypt("encryption", PLAINTEXT, aad=PLAINTEXT))
+
+
+def damaged_ciphertext(clave: Keyclave, config: Path) -> None:
+    sealed = bytearray(clave.keys.encrypt("encryption", PLAINTEXT, aad=PLAINTEXT))
+    sealed[-1] ^= 1
+    clave.keys.decrypt("encryption", bytes(sealed), aad=PLAINTEXT)
+
+
+def locked_database(clave: Keyclave, config: Path) -> None:
+    blocker = sqlite3.connect(config.parent / "state" / "keyclave.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        clave.keys.decrypt("encryption", clave.keys.encrypt("encryption", PLAINTEXT))
+    finally:
+        blocker.close()
+
+
+def changed_row(clave: Keyclave, config: Path) -> None:
+    with sqlite3.connect(config.parent / "state" / "keyclave.db") as database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("UPDATE keys SET owner_principal = 'mallory'")
+    clave.keys.sign("signing", PLAINTEXT)
+
+
+FAILURES: list[Callable[[Keyclave, Path], object]] = [
+    wrong_passphrase,
+    damaged_key_file,
+    damaged_encryption_key,
+    damaged_ciphertext,
+    locked_database,
+    changed_row,
+    lambda clave, _: clave.keys.create(PLAINTEXT.decode() + "/", "ED25519"),
+    lambda clave, _: clave.keys.sign("signing", cast("bytes", PLAINTEXT.decode())),
+    lambda clave, _: clave.keys.sign("signing", PLAINTEXT, prehashed=True),
+    lambda clave, _: clave.keys.sign("encryption", PLAINTEXT),
+    lambda clave, _: clave.keys.encrypt("signing", PLAINTEXT),
+    lambda clave, _: clave.keys.verify("signing", PLAINTEXT, PLAINTEXT),
+    lambda clave, _: clave.keys.decrypt("encryption", PLAINTEXT),
+    lambda clave, _: clave.keys.destroy("signing", 1),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=[getattr(f, "__name__", "?") for f in FAILURES])
+def test_a_failing_path_carries_no_secret(
+    clave: Keyclave,
+    config: Path,
+    failure: Callable[[Keyclave, Path], object],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    canaries = secrets_of(clave)
+    with caplog.at_level(logging.DEBUG), pytest.raises(KeyclaveError) as caught:
+        failure(clave, config)
+    output = "".join(capsys.readouterr())
+    said = texts(caught.value) + caplog.text.encode() + output.encode()
+    assert [form for form in forms(PLAINTEXT) if form in said] == []
+    text = said + local_variables(caught.value)
+    assert [canary for canary in canaries if len(canary) >= 8 and canary in text] == []
+
+
+def test_the_search_finds_what_is_there() -> None:
+    def fail() -> None:
+        hidden = base64.b64encode(b"xy" + PASSPHRASE)
+        raise KeyclaveError("oh" if hidden else "")
+
+    with pytest.raises(KeyclaveError) as caught:
+        fail()
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    text = repr([frame.locals for frame in frames]).encode()
+    assert any(form in text for form in forms(PASSPHRASE))
+
+
+def test_files_hold_no_key_in_clear(clave: Keyclave, config: Path) -> None:
+    canaries = secrets_of(clave)
+    clave.keys.decrypt("encryption", clave.keys.encrypt("encryption", PLAINTEXT, aad=PLAINTEXT), aad=PLAINTEXT)
+    clave.close()
+    searched = 0
+    for path in (config.parent / "state").rglob("*"):
+        if path.is_file():
+            searched += 1
+            content = path.read_bytes()
+            assert [c for c in canaries if len(c) >= 8 and c in content] == [], path
+    assert searched >= 4
