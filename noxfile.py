@@ -60,7 +60,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(name="tests-on", python=OTHER_PYTHONS, venv_backend="virtualenv", download_python="never")
 def tests_on(session: nox.Session) -> None:
     """Run the tests on another version of Python that is installed on this machine."""
-    session.install("--require-hashes", "--requirement", "constraints/dev.txt")
+    session.install("--no-deps", "--require-hashes", "--requirement", "constraints/dev.txt")
     session.install(*LOCAL)
     session.run("python", "-m", "pytest", "--numprocesses=2", "--ignore=tests/packaging", *session.posargs)
 

@@ -62,7 +62,7 @@ def test_versions_and_licences_are_the_same_everywhere() -> None:
 def test_wheels_alone_do_the_main_job(built: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "home")
     pins = ROOT / "constraints/run.txt"
-    environment.run("pip", "install", "--quiet", "--require-hashes", "--requirement", pins)
+    environment.run("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--requirement", pins)
     wheels = (_wheel(built, "keyclave"), _wheel(built, "keyclave-software"))
     environment.run("pip", "install", "--quiet", "--no-deps", "--no-index", *wheels)
     environment.run("pip", "check")
