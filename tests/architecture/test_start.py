@@ -28,9 +28,13 @@ print("loaded", *sys.modules)
 
 
 def _loaded(code: str) -> set[str]:
-    """Return the top-level packages that a fresh interpreter has loaded after the code."""
+    """Return the top-level packages that a fresh interpreter has loaded after the code.
+
+    Without the measurement of coverage, which would load packages of its own.
+    """
     command = [sys.executable, "-I", "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     word, *modules = result.stdout.split()
     assert word == "loaded"

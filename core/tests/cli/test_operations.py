@@ -141,7 +141,7 @@ def test_a_changed_audit_log_ends_with_7(run: Run, tmp_path: Path) -> None:
 def test_nothing_is_open_after_everything_ended(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     assert run("recover").stdout == "Nothing is open.\n"
-    assert json.loads(run("recover", "--json").stdout) == {"open": []}
+    assert json.loads(run("recover", "--json").stdout) == {"resolved": [], "open": []}
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
@@ -170,7 +170,8 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
         said = run("recover", code=1).stdout
         assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
-    assert run("recover").stdout == "Nothing is open.\n"
+    resolved = f"Resolved: revoke of key {handle.key_id} in backend 'software'.\n"
+    assert run("recover").stdout == f"{resolved}Nothing is open.\n"
     (record,) = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
     assert record["key_handle_reference"] == str(handle.key_id)
 
