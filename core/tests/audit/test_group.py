@@ -58,6 +58,44 @@ def test_those_who_wait_share_one_commit_in_the_order_they_came() -> None:
     assert group._leader is None
 
 
+class SlowToWake(Waiter):
+    """A caller that is woken, and comes to itself only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        lock, come_to = self.wake, threading.Event()
+        self.come_to = come_to
+
+        class Wake:
+            release = lock.release
+
+            def acquire(self) -> None:
+                lock.acquire()
+                assert come_to.wait(30)
+
+        self.wake = Wake()  # type: ignore[assignment]  # what a waiter uses of a lock
+
+
+def test_who_comes_back_first_does_not_commit_alone_what_the_others_are_about_to_bring() -> None:
+    disk = Disk()
+    group = GroupCommit(disk.commit)
+    slow = SlowToWake()
+    with ThreadPoolExecutor(10) as pool:
+        held(disk, group, pool, 3)
+        pool.submit(group.submit, slow)
+        until(lambda: slow in group._queue)
+        disk.gate.set()
+        until(lambda: slow.woken)
+        back = [pool.submit(group.submit, Waiter()) for _ in range(3)]
+        until(lambda: len(group._queue) == 3)
+        assert [len(batch) for batch in disk.batches] == [1, 4]
+        slow.come_to.set()
+        for future in back:
+            future.result(30)
+    assert [len(batch) for batch in disk.batches] == [1, 4, 3]
+    assert group._leader is None
+
+
 def test_a_batch_has_its_limit() -> None:
     disk = Disk()
     group = GroupCommit(disk.commit, batch_size=4)

@@ -2,7 +2,8 @@
 
 The price of one durable commit is shared by the callers that wait at that moment, and a lone caller pays no
 hand-over to a writer thread. After a commit each caller wakes the next one as it leaves: woken all at once,
-they would only queue up again for the interpreter's lock.
+they would only queue up again for the interpreter's lock. The last one appoints the next leader: appointed any
+earlier, whoever came back first would commit alone what the others are just about to bring.
 """
 
 from __future__ import annotations
@@ -43,13 +44,6 @@ class Waiter:
         self.wake.acquire()
         self.follower: Waiter | None = None
 
-    def pass_on(self) -> None:
-        """Wake the caller behind this one. A second call does nothing."""
-        follower, self.follower = self.follower, None
-        if follower is not None:
-            follower.woken = True
-            follower.wake.release()
-
 
 W = TypeVar("W", bound=Waiter)
 
@@ -72,7 +66,7 @@ class GroupCommit(Generic[W]):
         self._queue_limit = queue_limit
         self._mutex = threading.Lock()
         self._queue: deque[W] = deque()
-        self._leader: W | None = None  # always the first in the queue, or committing
+        self._leader: W | None = None  # the first in the queue, or committing, or the last of a batch until it leaves
         self._closed = False
         self._drained = threading.Event()
 
@@ -85,7 +79,7 @@ class GroupCommit(Generic[W]):
         try:
             if not self._enter(waiter):
                 waiter.wake.acquire()
-                waiter.pass_on()
+                self._pass_on(waiter)
             if not waiter.done:
                 self._lead(waiter)
         except BaseException:
@@ -126,25 +120,35 @@ class GroupCommit(Generic[W]):
             self._hand_on(leader, batch, go_on=go_on)
 
     def _hand_on(self, leader: W, batch: list[W], *, go_on: bool) -> None:
-        """Appoint the first that waits, and wake the batch and then the new leader, one by another."""
+        """Let the batch leave, one woken by another."""
         with self._mutex:
             if not go_on:
                 batch += self._queue
                 self._queue.clear()
-            successor = self._leader = self._queue[0] if self._queue else None
-            if successor is None and self._closed:
-                self._drained.set()
-        for waiter in batch:
-            waiter.done = True
+            for waiter in batch:
+                waiter.done = True
+            for waiter, follower in pairwise(batch):
+                waiter.follower = follower
+            self._leader = batch[-1] if batch else leader
         leader.woken = True
-        for waiter, follower in pairwise([leader, *batch[1:], *([] if successor is None else [successor])]):
-            waiter.follower = follower
-        leader.pass_on()
+        self._pass_on(leader)
+
+    def _pass_on(self, waiter: W) -> None:
+        """Wake the caller behind this one, or the next leader behind the last one. A second call does nothing."""
+        if waiter.done and self._leader is waiter:
+            with self._mutex:
+                waiter.follower = self._leader = self._queue[0] if self._queue else None
+                if self._leader is None and self._closed:
+                    self._drained.set()
+        follower, waiter.follower = waiter.follower, None
+        if follower is not None:
+            follower.woken = True
+            follower.wake.release()
 
     def _leave(self, waiter: W) -> None:
         """Do what an interrupted caller owes the others: let go of its place, or lead, or wake the next one."""
         with self._mutex:
-            leads = self._leader is waiter
+            leads = self._leader is waiter and not waiter.done
             if not leads and waiter in self._queue:
                 self._queue.remove(waiter)
                 return
@@ -153,4 +157,4 @@ class GroupCommit(Generic[W]):
         elif waiter.queued:
             if not waiter.woken:
                 waiter.wake.acquire()
-            waiter.pass_on()
+            self._pass_on(waiter)

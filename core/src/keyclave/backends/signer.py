@@ -110,15 +110,17 @@ def _wrapped(
     call: Callable[[bytes], Signed], prepare: Prepare | None, finish: Finish | None
 ) -> Callable[[bytes], Signed]:
     """Return the call with what comes before it and after it."""
+    if prepare is None:
+        prepare = to_bytes
 
-    def sign(data: bytes) -> Signed:
-        data = to_bytes(data)
-        if prepare is not None:
-            data = prepare(data)
-        signed = call(data)
-        return signed if finish is None else finish(data, signed)
+    def prepared(data: bytes) -> Signed:
+        return call(prepare(data if type(data) is bytes else to_bytes(data)))
 
-    return sign
+    def finished(data: bytes) -> Signed:
+        data = prepare(data if type(data) is bytes else to_bytes(data))
+        return finish(data, call(data))  # type: ignore[misc]  # used only where it is not None
+
+    return prepared if finish is None else finished
 
 
 def _require_length(scheme: SignatureScheme, digest: bytes) -> bytes:

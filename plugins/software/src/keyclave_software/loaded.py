@@ -81,7 +81,7 @@ class LoadedKeys:
     """
 
     def __init__(self, keystore: Keystore) -> None:
-        self.in_memorytore = keystore
+        self._keystore = keystore
         self.in_memory: dict[str, LoadedKey] = {}
         self._lock = threading.Lock()
         self._changes = 0
@@ -114,12 +114,12 @@ class LoadedKeys:
     def _refresh(self, reference: KeyReference, loaded: LoadedKey | None) -> LoadedKey:
         name = name_of(reference)
         # Before the file is read: if it is replaced in between, the stamp is that of the old one.
-        stamp, changes = _stamp(self.in_memorytore.path(name)), self._changes
+        stamp, changes = _stamp(self._keystore.path(name)), self._changes
         if loaded is not None and stamp is not None and stamp == loaded.stamp:
             loaded.valid_until = monotonic() + _SECONDS
             return loaded
         self.in_memory.pop(reference.uri, None)
-        fresh = LoadedKey(self.in_memorytore.read(name), stamp)
+        fresh = LoadedKey(self._keystore.read(name), stamp)
         if fresh.header.algorithm != reference.algorithm:
             raise InvalidArgument(f"the key is of algorithm {fresh.header.algorithm}, not {reference.algorithm}")
         with self._lock:
