@@ -17,8 +17,9 @@ from typing import cast
 
 import keyclave
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from keyclave import Keyclave
 from keyclave.crypto.wrapping import unwrap_key
 from keyclave.errors import KeyclaveError
@@ -195,6 +196,9 @@ FAILURES: list[Callable[[Keyclave, Path], object]] = [
     lambda clave, _: clave.keys.verify("signing", PLAINTEXT, PLAINTEXT),
     lambda clave, _: clave.keys.decrypt("encryption", PLAINTEXT),
     lambda clave, _: clave.keys.destroy("signing", 1),
+    lambda clave, _: clave.keys.private_key("signing").private_bytes(),
+    lambda clave, _: clave.keys.private_key("signing").sign(PLAINTEXT, ec.ECDSA(hashes.SHA512())),
+    lambda clave, _: clave.keys.private_key("signing").sign(PLAINTEXT, ec.ECDSA(Prehashed(hashes.SHA256()))),
 ]
 
 

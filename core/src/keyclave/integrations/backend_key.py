@@ -8,13 +8,16 @@ from typing import Any, NoReturn, Self, TypeAlias
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from keyclave.errors import CapabilityUnsupported, InvalidArgument
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyclaveError
 from keyclave.models.algorithms import KeyAlgorithm
 
-__all__ = ["BackendKey", "Sign", "split_hash"]
+__all__ = ["BackendKey", "Sign", "wanted_hash"]
 
 Sign: TypeAlias = Callable[[bytes, str, bool], bytes]
-"""Takes data, the name of a scheme, and whether the data is a digest; returns the signature."""
+"""Takes data, the name of a scheme, and whether the data is a digest; returns the signature.
+
+It refuses with ``InvalidArgument`` a scheme that the key does not have, and data that are not bytes.
+"""
 
 
 class BackendKey:
@@ -47,10 +50,20 @@ class BackendKey:
         return f"<{type(self).__name__} {self._name!r}>" if self._name else f"<{type(self).__name__}>"
 
     def _run(self, data: Any, scheme: str, *, prehashed: bool = False) -> bytes:
-        """Sign bytes-like data with a scheme of the algorithm."""
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise InvalidArgument(f"data must be bytes, not {type(data).__name__}", key_name=self._name)
-        return self._sign(bytes(data), scheme, prehashed)
+        """Sign with a scheme; an error names the key, since it surfaces in other people's code."""
+        try:
+            return self._sign(data, scheme, prehashed)
+        except KeyclaveError as error:
+            error.at(operation="sign", key_name=self._name)
+            raise
+
+    def _run_hashed(self, data: Any, kind: str, algorithm: Any) -> bytes:
+        """Sign with the scheme of a kind, such as ``RSA_PSS``, and of the hash that the caller asks for."""
+        hash_algorithm = wanted_hash(algorithm)
+        if hash_algorithm is None:
+            raise self._refused(type(algorithm).__name__, "a hash, or Prehashed of one,")
+        scheme = f"{kind}_{hash_algorithm.name.upper()}"
+        return self._run(data, scheme, prehashed=isinstance(algorithm, Prehashed))
 
     def _stays(self, therefore: str) -> CapabilityUnsupported:
         return CapabilityUnsupported(
@@ -62,14 +75,14 @@ class BackendKey:
     def _refused(self, what: str, instead: str) -> InvalidArgument:
         return InvalidArgument(
             f"a key of algorithm {self._algorithm.name} cannot sign with {what}; {instead} works",
+            operation="sign",
             key_name=self._name,
             next_step="Use what the message names.",
         )
 
 
-def split_hash(algorithm: object) -> tuple[hashes.HashAlgorithm | None, bool]:
-    """Return the hash that a caller asks for, ``None`` if it is none, and whether the data is its digest."""
-    prehashed = isinstance(algorithm, Prehashed)
+def wanted_hash(algorithm: object) -> hashes.HashAlgorithm | None:
+    """Return the hash that a caller asks for, alone or in ``Prehashed``; ``None`` if it is none."""
     if isinstance(algorithm, Prehashed):
-        algorithm = algorithm._algorithm  # noqa: SLF001  the library shows it nowhere else
-    return (algorithm if isinstance(algorithm, hashes.HashAlgorithm) else None), prehashed
+        return algorithm._algorithm  # noqa: SLF001  the library shows it nowhere else
+    return algorithm if isinstance(algorithm, hashes.HashAlgorithm) else None

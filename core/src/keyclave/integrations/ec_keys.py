@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keyclave.integrations.backend_key import BackendKey, split_hash
+from keyclave.integrations.backend_key import BackendKey
 
 __all__ = ["BackendECKey"]
 
@@ -29,18 +29,13 @@ class BackendECKey(BackendKey, ec.EllipticCurvePrivateKey):
         """Return the DER signature (RFC 3279) of a message, or with ``Prehashed`` of its digest (FIPS 186-5).
 
         Raises:
-            InvalidArgument: the backend cannot sign with this hash, or deterministic signatures are asked for.
+            InvalidArgument: the key does not sign with this hash, or deterministic signatures are asked for.
         """
-        (scheme,) = self._algorithm.schemes
-        works = f"ECDSA(hashes.{scheme.removeprefix('ECDSA_')}())"
         if not isinstance(signature_algorithm, ec.ECDSA):
-            raise self._refused(type(signature_algorithm).__name__, works)
+            raise self._refused(type(signature_algorithm).__name__, "ECDSA")
         if signature_algorithm.deterministic_signing:
-            raise self._refused("deterministic ECDSA", works)
-        hash_algorithm, prehashed = split_hash(signature_algorithm.algorithm)
-        if hash_algorithm is None or f"ECDSA_{hash_algorithm.name.upper()}" != scheme:
-            raise self._refused(f"the hash {getattr(hash_algorithm, 'name', None)}", works)
-        return self._run(data, scheme, prehashed=prehashed)
+            raise self._refused("deterministic ECDSA", "randomised ECDSA")
+        return self._run_hashed(data, "ECDSA", signature_algorithm.algorithm)
 
     def private_numbers(self) -> NoReturn:
         """Refuse: the key does not leave its backend."""

@@ -34,22 +34,25 @@ _CLASSES: dict[AlgorithmFamily, Callable[..., BackendKey]] = {
 def private_key(public_key: Any, algorithm_name: str, sign: Sign, *, name: str | None = None) -> BackendKey:
     """Return a private key of the `cryptography` library whose signatures ``sign`` makes.
 
-    Its ``sign`` takes what the library's takes, and passes on what the callable raises. Where the backend cannot
-    do what is asked for, it refuses with ``InvalidArgument``, a ``ValueError``, that names what works:
+    Its ``sign`` takes what the library's takes, and passes on what the callable raises. What the key does not sign
+    with is refused with ``InvalidArgument``, a ``ValueError``. These work:
 
     - RSA: PKCS#1 v1.5, or PSS with a salt as long as the digest (``DIGEST_LENGTH``) and MGF1 over the same hash;
       SHA-256, SHA-384 and SHA-512.
     - EC: ``ECDSA(SHA256())`` on P-256 and ``ECDSA(SHA384())`` on P-384, randomised.
     - Ed25519, and ML-DSA-65 without context: the message.
 
-    RSA and EC take ``Prehashed`` too. A copy is the same object, and pickling is refused.
+    RSA and EC take ``Prehashed`` too, of a digest. A PSS signature whose salt has another length than asked for is
+    dropped, and ``CapabilityUnsupported`` raised: certificates and tokens name the length.
+    A copy is the same object, and pickling is refused.
 
     Args:
         public_key: the public key of `cryptography` that belongs to it.
         algorithm_name: the registered name of the algorithm.
         sign: takes the data, the name of a signature scheme, and whether the data is a digest; returns the
-            signature, ECDSA as DER.
-        name: the name of the key, for ``repr``.
+            signature, ECDSA as DER. It raises ``InvalidArgument`` for data that are not bytes, and for a scheme
+            that the key does not have, which may be any text.
+        name: the name of the key, for errors and ``repr``.
 
     Raises:
         InvalidArgument: the algorithm is unknown or does not sign.

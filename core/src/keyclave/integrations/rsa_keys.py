@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding as paddings
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keyclave.integrations.backend_key import BackendKey, split_hash
+from keyclave.errors import CapabilityUnsupported
+from keyclave.integrations.backend_key import BackendKey, wanted_hash
 
 __all__ = ["BackendRSAKey"]
 
-_WORKS = "PKCS1v15 or PSS (MGF1 over the same hash, salt_length=PSS.DIGEST_LENGTH) with SHA-256, SHA-384 or SHA-512"
-_HASHES = ("sha256", "sha384", "sha512")
+_WORKS = "PKCS1v15, or PSS with MGF1 over the same hash and salt_length=PSS.DIGEST_LENGTH,"
 
 
 class BackendRSAKey(BackendKey, rsa.RSAPrivateKey):
@@ -28,18 +28,17 @@ class BackendRSAKey(BackendKey, rsa.RSAPrivateKey):
         """Return the raw signature of a message, or with ``Prehashed`` of its digest (RFC 8017).
 
         Raises:
-            InvalidArgument: the backend cannot sign with this padding, salt length or hash.
+            InvalidArgument: the key does not sign with this padding, salt length or hash.
+            CapabilityUnsupported: the backend chose another salt length for PSS; what names the length asked for,
+                as certificates and tokens do, would not verify.
         """
-        hash_algorithm, prehashed = split_hash(algorithm)
-        if hash_algorithm is None or hash_algorithm.name not in _HASHES:
-            raise self._refused(f"the hash {_named(hash_algorithm or algorithm)}", _WORKS)
         if isinstance(padding, paddings.PKCS1v15):
-            scheme = "PKCS1"
-        elif isinstance(padding, paddings.PSS) and _is_usual(padding, hash_algorithm):
-            scheme = "PSS"
-        else:
-            raise self._refused(f"this {_named(padding)} padding", _WORKS)
-        return self._run(data, f"RSA_{scheme}_{hash_algorithm.name.upper()}", prehashed=prehashed)
+            return self._run_hashed(data, "RSA_PKCS1", algorithm)
+        if not isinstance(padding, paddings.PSS) or not _is_usual(padding, algorithm):
+            raise self._refused(f"this {getattr(padding, 'name', type(padding).__name__)} padding", _WORKS)
+        signature = self._run_hashed(data, "RSA_PSS", algorithm)
+        self._require_salt(signature, data, padding, algorithm)
+        return signature
 
     def private_numbers(self) -> NoReturn:
         """Refuse: the key does not leave its backend."""
@@ -49,14 +48,26 @@ class BackendRSAKey(BackendKey, rsa.RSAPrivateKey):
         """Refuse: signing keys do not decrypt."""
         raise self._stays("it signs, and decrypts nothing")
 
+    def _require_salt(self, signature: bytes, *signed: Any) -> None:
+        """Backends may choose the length of the salt, and verification accepts any; what names it does not."""
+        try:
+            self._public_key.verify(signature, *signed)
+        except InvalidSignature:
+            pass
+        else:
+            return
+        raise CapabilityUnsupported(
+            "the backend does not sign with PSS and a salt as long as the digest",
+            operation="sign",
+            key_name=self._name,
+            next_step="Use PKCS1v15, or keys.sign and keys.verify, which take a salt of any length.",
+        )
 
-def _is_usual(padding: paddings.PSS, wanted: hashes.HashAlgorithm) -> bool:
+
+def _is_usual(padding: paddings.PSS, algorithm: Any) -> bool:
     """Whether the mask uses the hash of the message, and the salt is as long as its digest (RFC 7518, 3.5)."""
-    if not isinstance(padding.mgf, paddings.MGF1):
+    wanted = wanted_hash(algorithm)
+    if wanted is None or not isinstance(padding.mgf, paddings.MGF1):
         return False
     mask_hash, salt = padding.mgf._algorithm, padding._salt_length  # noqa: SLF001  the library shows them nowhere else
     return mask_hash.name == wanted.name and salt in (paddings.PSS.DIGEST_LENGTH, wanted.digest_size)
-
-
-def _named(thing: object) -> str:
-    return str(getattr(thing, "name", type(thing).__name__))
