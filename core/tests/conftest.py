@@ -9,6 +9,8 @@ import keyclave
 import pytest
 from keyclave import Keyclave
 
+from tests.services.postgresql import Server, running
+
 CONFIG = """
 [state]
 directory = "{directory}"
@@ -32,3 +34,10 @@ def config(tmp_path: Path) -> Path:
 def clave(config: Path) -> Iterator[Keyclave]:
     with keyclave.open(config, principal="tester") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server, started when the first test wants it."""
+    with running() as started:
+        yield started

@@ -1,132 +1,40 @@
-"""Stores in scratch databases, the records to put into them, and connections that go round Keyclave.
-
-Every test runs on SQLite. It runs on PostgreSQL as well where ``TEST_POSTGRESQL_URL`` is the URL of a server on
-which scratch databases may be made, such as ``postgresql://postgres@127.0.0.1:5432/postgres``.
-"""
+"""Stores in scratch databases, and the records to put into them. Every test of a ``place`` runs on both kinds."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from keyclave.models import (
-    SOURCE_RETENTION,
-    ApprovalRecord,
-    AuthenticationMethod,
-    AvailabilityStatus,
-    CryptographicBackend,
-    EnvironmentConfiguration,
-    EnvironmentType,
-    FallbackPolicyConfiguration,
-    HealthCheckResult,
-    KeyMigrationRecord,
-    KeyStatus,
-    MigrationStatus,
-    MigrationStrategy,
-    RotationPolicy,
-    SecurityLevel,
-)
-from keyclave.state.records import AuditHead, AuditRow, StoredIntent, StoredKey, StoredVersion
+from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 from keyclave.state.store import Store
-from keyclave.state.upgrade import upgrade
 
-POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
-if POSTGRESQL:
-    import psycopg
+from core.tests.databases import Place, on_server, sqlite_in
+from core.tests.state import samples
+from tests.services.postgresql import Server
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-ENVIRONMENT = EnvironmentConfiguration(
-    environment_type=EnvironmentType.LOCAL,
-    required_security_level=SecurityLevel.SOFTWARE,
-    fallback_policy=FallbackPolicyConfiguration(enabled=True, max_fallback_duration=timedelta(minutes=1)),
-    created_at=NOW,
-    updated_at=NOW,
-    created_by="tester",
-)
-BACKEND = CryptographicBackend(
-    backend_id="software",
-    provider_type="software",
-    environment_type=EnvironmentType.LOCAL,
-    security_level=SecurityLevel.SOFTWARE,
-    configuration={"directory": "somewhere"},
-    last_health_check=NOW,
-    health_check_status=HealthCheckResult(
-        status=AvailabilityStatus.AVAILABLE, checked_at=NOW, latency=timedelta(milliseconds=3)
-    ),
-    authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
-)
-MIGRATION = KeyMigrationRecord(
-    migration_id=UUID(int=7),
-    strategy=MigrationStrategy.WRAPPED,
-    source_backend_id="software",
-    source_provider="software",
-    destination_backend_id="hsm",
-    destination_provider="pkcs11-hsm",
-    migrated_at=NOW,
-    completed_at=NOW,
-    source_retained_until=NOW + SOURCE_RETENTION,
-    source_key_id="source",
-    destination_key_id="destination",
-    integrity_hash="0" * 64,
-    cryptographic_proof=b"\x00\xff proof",
-    administrative_approval=ApprovalRecord(approved_by="another", approved_at=NOW),
-    status=MigrationStatus.COMPLETED,
-)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A scratch database."""
-
-    kind: str
-    url: str
-    key_file: Path
-
-    def open(self, timeout: float = 5.0) -> Store:
-        return Store.open(self.url, key_file=self.key_file, timeout=timeout)
-
-    @contextlib.contextmanager
-    def raw(self) -> Iterator[Any]:
-        """A connection of the driver, in which every statement commits by itself."""
-        if self.kind == "sqlite":
-            with contextlib.closing(sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)) as c:
-                yield c
-        else:
-            with psycopg.connect(self.url, autocommit=True) as connection:
-                yield connection
-
-
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    key_file = tmp_path / "private" / "instance.key"
-    if request.param == "sqlite":
-        yield Place("sqlite", f"sqlite:///{tmp_path}/private/state.db", key_file)
-        return
-    assert POSTGRESQL is not None
-    name = f"keyclave_{uuid.uuid4().hex}"
-    url = f"{POSTGRESQL.rpartition('/')[0]}/{name}"
-    with psycopg.connect(POSTGRESQL, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        try:
-            upgrade(url)
-            yield Place("postgresql", url, key_file)
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql")))
 
 
 @pytest.fixture
 def sqlite_place(tmp_path: Path) -> Place:
     """For what only SQLite has: files, pragmas, locks of a file."""
-    return Place("sqlite", f"sqlite:///{tmp_path}/private/state.db", tmp_path / "private" / "instance.key")
+    return sqlite_in(tmp_path)
+
+
+@pytest.fixture
+def postgresql_place(server: Server, tmp_path: Path) -> Iterator[Place]:
+    """For what only a server has."""
+    with on_server(server, tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest) -> Place:
+    made: Place = request.getfixturevalue(f"{request.param}_place")
+    return made
 
 
 @pytest.fixture
@@ -136,102 +44,52 @@ def store(place: Place) -> Iterator[Store]:
 
 
 @pytest.fixture
-def new_key() -> Callable[..., StoredKey]:
-    def make(name: str = "k", **fields: Any) -> StoredKey:
-        defaults: dict[str, Any] = {
-            "key_id": uuid.uuid4(),
-            "algorithm": "ECDSA_P256",
-            "owner_principal": "tester",
-            "created_at": NOW,
-            "required_security_level": SecurityLevel.SOFTWARE,
-            "rotation_policy": RotationPolicy(),
-            "minimum_rotation_interval": None,
-        }
-        return StoredKey(name=name, **{**defaults, **fields})
+def populated(place: Place) -> Place:
+    """An instance with something in every table; see `samples.populate`."""
+    samples.populate(place)
+    return place
 
-    return make
+
+@pytest.fixture
+def populated_sqlite(sqlite_place: Place) -> Place:
+    samples.populate(sqlite_place)
+    return sqlite_place
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A populated instance that the tests of a module share: each undoes what it did."""
+    directory = tmp_path_factory.mktemp("kept")
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            place = sqlite_in(directory)
+        else:
+            place = stack.enter_context(on_server(request.getfixturevalue("server"), directory))
+        samples.populate(place)
+        yield place
+
+
+@pytest.fixture
+def raw(kept: Place) -> Iterator[Any]:
+    """A connection to a populated instance that goes round Keyclave, in a transaction that is undone."""
+    with kept.raw() as connection:
+        if kept.kind == "sqlite":
+            connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("BEGIN")
+        yield connection
+        connection.execute("ROLLBACK")
+
+
+@pytest.fixture
+def new_key() -> Callable[..., StoredKey]:
+    return samples.new_key
 
 
 @pytest.fixture
 def new_version() -> Callable[..., StoredVersion]:
-    def make(key: StoredKey, version: int = 1, **fields: Any) -> StoredVersion:
-        defaults: dict[str, Any] = {
-            "status": KeyStatus.ACTIVE,
-            "backend_id": "software",
-            "backend_type": "software",
-            "label": f"label-{version}",
-            "provider_uri": f"software:{key.key_id.hex}",
-            "public_key": b"spki",
-            "exportable": False,
-            "hsm_backed": False,
-            "created_at": NOW,
-            "last_rotation_at": None,
-            "next_rotation_at": None,
-            "not_destroy_before": None,
-            "destroyed_at": None,
-        }
-        return StoredVersion(key_id=key.key_id, version=version, **{**defaults, **fields})
-
-    return make
+    return samples.new_version
 
 
 @pytest.fixture
 def new_intent() -> Callable[..., StoredIntent]:
-    def make(key: StoredKey, **fields: Any) -> StoredIntent:
-        defaults: dict[str, Any] = {
-            "operation_id": uuid.uuid4(),
-            "kind": "rotate",
-            "step": "begun",
-            "key_id": key.key_id,
-            "from_version": 1,
-            "to_version": 2,
-            "backend_id": "software",
-            "label": "label-2",
-            "parameters": {"owner": "somebody"},
-            "principal": "tester",
-            "created_at": NOW,
-            "updated_at": NOW,
-            "outcome": None,
-        }
-        return StoredIntent(**{**defaults, **fields})
-
-    return make
-
-
-@pytest.fixture
-def populated(
-    place: Place,
-    new_key: Callable[..., StoredKey],
-    new_version: Callable[..., StoredVersion],
-    new_intent: Callable[..., StoredIntent],
-) -> Place:
-    """An instance with something in every table.
-
-    Key ``k`` has versions 1 (ACTIVE, with a retention) and 2 (PENDING); there are an open and a closed intent, two
-    audit records, one environment, one backend and one completed migration.
-    """
-    key = new_key()
-    closed = new_intent(key)
-    with contextlib.closing(place.open()) as store, store.write() as state:
-        state.keys.add(key)
-        state.keys.add_version(new_version(key, not_destroy_before=NOW))
-        state.keys.add_version(new_version(key, 2, status=KeyStatus.PENDING))
-        state.intents.add(new_intent(key))
-        state.intents.add(closed)
-        state.intents.close(closed.operation_id, "done")
-        rows = [
-            AuditRow(
-                sequence=sequence,
-                operation_id=uuid.uuid4(),
-                occurred_at=sequence,
-                key_reference=str(key.key_id),
-                record=b"{}",
-                hash=bytes([sequence]) * 32,
-            )
-            for sequence in (1, 2)
-        ]
-        state.audit.append(rows, AuditHead(sequence=2, hash=rows[-1].hash))
-        state.environments.put(ENVIRONMENT)
-        state.backends.put(BACKEND)
-        state.migrations.put(MIGRATION)
-    return place
+    return samples.new_intent

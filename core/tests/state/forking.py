@@ -11,7 +11,7 @@ from typing import Any
 from keyclave.errors import KeyclaveError
 from keyclave.state.store import Store, Transaction
 
-from core.tests.state.conftest import BACKEND
+from core.tests.state.samples import BACKEND
 
 URL, KEY_FILE = sys.argv[1], Path(sys.argv[2])
 

@@ -11,7 +11,7 @@ from keyclave.errors import Conflict, IntegrityError
 from keyclave.state.records import AuditHead, AuditRow
 from keyclave.state.store import Store
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 from core.tests.state.test_integrity import disarm
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from keyclave.models import (
 from keyclave.state.migrations.initial.tables import METADATA
 from keyclave.state.records import IntentKind, IntentOutcome
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 from core.tests.state.raw_sql import HEX, NEXT, RAISE, Case, change, copy, error_of, new_version
 
 V1, V2 = "version = 1", "version = 2"
@@ -111,11 +111,10 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize(("rule", "statements"), CASES)
-def test_the_database_refuses(populated: Place, rule: str, statements: tuple[str, ...]) -> None:
-    if populated.kind == "sqlite":
+def test_the_database_refuses(kept: Place, raw: Any, rule: str, statements: tuple[str, ...]) -> None:
+    if kept.kind == "sqlite":
         statements = tuple(s.partition(" ON ")[0] if s.startswith("DROP") else s for s in statements)
-    with populated.raw() as connection:
-        error = error_of(connection, statements)
+    error = error_of(raw, statements)
     assert error is not None
     assert "check constraint" in error.lower()
     assert rule.partition(".")[2] in error
@@ -131,26 +130,21 @@ def test_every_check_is_tried() -> None:
     assert checks == {rule for rule, _ in CASES}
 
 
-def test_a_version_needs_its_key(populated: Place) -> None:
+def test_a_version_needs_its_key(raw: Any) -> None:
     statements = (*REVOKE_2, *new_version(key_id=HEX, version="1"))
-    with populated.raw() as connection:
-        if populated.kind == "sqlite":
-            connection.execute("PRAGMA foreign_keys = ON")
-        assert "foreign key" in str(error_of(connection, statements)).lower()
+    assert "foreign key" in str(error_of(raw, statements)).lower()
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "PENDING"])
-def test_an_index_keeps_a_status_unique_without_the_rule_too(populated: Place, status: str) -> None:
+def test_an_index_keeps_a_status_unique_without_the_rule_too(kept: Place, raw: Any, status: str) -> None:
     drop = f"DROP TRIGGER key_versions_one_{status.lower()}_insert"
-    if populated.kind != "sqlite":
+    if kept.kind != "sqlite":
         drop += " ON key_versions"
-    with populated.raw() as connection:
-        assert "unique" in str(error_of(connection, (drop, *new_version(status=f"'{status}'")))).lower()
+    assert "unique" in str(error_of(raw, (drop, *new_version(status=f"'{status}'")))).lower()
 
 
-def test_a_column_holds_what_its_type_says(populated: Place) -> None:
-    with populated.raw() as connection:
-        error = str(error_of(connection, ("UPDATE environments SET updated_at = 'text'",)))
+def test_a_column_holds_what_its_type_says(raw: Any) -> None:
+    error = str(error_of(raw, ("UPDATE environments SET updated_at = 'text'",)))
     assert "cannot store TEXT value in INTEGER column" in error or "invalid input syntax for type bigint" in error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from keyclave.state import forks
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from keyclave.models import KeyStatus
@@ -10,7 +11,7 @@ from keyclave.state.migrations.guards import PREFIX
 from keyclave.state.migrations.initial.rules import GUARDS
 from keyclave.state.migrations.initial.tables import METADATA
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 from core.tests.state.raw_sql import HEX, NEXT, RAISE, Case, change, copy, error_of, new_version
 
 V1, V2 = "version = 1", "version = 2"
@@ -152,9 +153,8 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize(("rule", "statements"), CASES)
-def test_the_database_refuses(populated: Place, rule: str, statements: tuple[str, ...]) -> None:
-    with populated.raw() as connection:
-        error = error_of(connection, statements)
+def test_the_database_refuses(raw: Any, rule: str, statements: tuple[str, ...]) -> None:
+    error = error_of(raw, statements)
     assert error is not None
     assert PREFIX in error
     assert rule in error
@@ -175,23 +175,22 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.permutations(KeyStatus, 2)))
-def test_a_status_changes_only_as_allowed(populated: Place, old: KeyStatus, new: KeyStatus) -> None:
+def test_a_status_changes_only_as_allowed(raw: Any, old: KeyStatus, new: KeyStatus) -> None:
     """Version 1 is brought to the old status; version 2 is out of the way, so that no other rule can refuse."""
     steps = change("key_versions", "status = 'REVOKED'", V2)
-    with populated.raw() as connection:
-        if old is KeyStatus.PENDING:
-            steps += change("key_versions", "status = 'REVOKED'", V1)
-            steps += new_version()
-        elif old is not KeyStatus.ACTIVE:
-            steps += change("key_versions", f"status = '{old}', last_rotation_at = created_at", V1)
-        where = "version = (SELECT MAX(version) FROM key_versions)" if old is KeyStatus.PENDING else V1
-        steps += change("key_versions", f"status = '{new}', last_rotation_at = created_at", where)
-        error = error_of(connection, steps)
+    if old is KeyStatus.PENDING:
+        steps += change("key_versions", "status = 'REVOKED'", V1)
+        steps += new_version()
+    elif old is not KeyStatus.ACTIVE:
+        steps += change("key_versions", f"status = '{old}', last_rotation_at = created_at", V1)
+    where = "version = (SELECT MAX(version) FROM key_versions)" if old is KeyStatus.PENDING else V1
+    steps += change("key_versions", f"status = '{new}', last_rotation_at = created_at", where)
+    error = error_of(raw, steps)
     assert (error is None) == ((old, new) in ALLOWED)
     assert error is None or "the status cannot change like that" in error
 
 
-def test_what_is_allowed_is_not_refused(populated: Place) -> None:
+def test_what_is_allowed_is_not_refused(raw: Any) -> None:
     """The neighbours of the refused statements, so that a rule which refused everything would be noticed."""
     allowed = (
         *change("key_versions", "status = 'DEPRECATED', last_rotation_at = created_at", V1),
@@ -210,15 +209,14 @@ def test_what_is_allowed_is_not_refused(populated: Place) -> None:
         "UPDATE environments SET updated_at = updated_at + 1",
         "UPDATE backends SET availability_status = 'DEGRADED'",
     )
-    with populated.raw() as connection:
-        for statement in allowed:
-            assert error_of(connection, (statement,)) is None, statement
+    for statement in allowed:
+        assert error_of(raw, (statement,)) is None, statement
 
 
-def test_nothing_is_emptied_at_once(populated: Place) -> None:
-    if populated.kind == "sqlite":
-        pytest.skip("SQLite has no TRUNCATE")
-    with populated.raw() as connection:
+@pytest.mark.needs("postgresql")
+def test_nothing_is_emptied_at_once(postgresql_place: Place) -> None:
+    """SQLite has no TRUNCATE."""
+    with postgresql_place.raw() as connection:
         for table in METADATA.tables:
             assert f"no row of {table} is deleted" in str(error_of(connection, (f"TRUNCATE {table} CASCADE",)))
 
@@ -236,12 +234,10 @@ REPLACEMENTS = [
 
 
 @pytest.mark.parametrize(("table", "statement"), REPLACEMENTS)
-def test_replace_deletes_nothing(populated: Place, table: str, statement: str) -> None:
-    """REPLACE removes the rows in its way, and asks the DELETE triggers only where a pragma says so."""
-    if populated.kind != "sqlite":
-        pytest.skip("PostgreSQL has no REPLACE")
+def test_replace_deletes_nothing(populated_sqlite: Place, table: str, statement: str) -> None:
+    """REPLACE, which only SQLite has, removes the rows in its way and asks DELETE triggers only where told to."""
     statement = statement.replace("INSERT INTO", "INSERT OR REPLACE INTO").replace("UPDATE ", "UPDATE OR REPLACE ")
-    with populated.raw() as connection:
+    with populated_sqlite.raw() as connection:
         connection.execute("PRAGMA recursive_triggers = OFF")
         connection.execute(RAISE)
         before = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()

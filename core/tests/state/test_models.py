@@ -12,7 +12,7 @@ from keyclave.models import AvailabilityStatus, EnvironmentType, MigrationStatus
 from keyclave.state.records import StoredIntent, StoredKey
 from keyclave.state.store import Store
 
-from core.tests.state.conftest import BACKEND, ENVIRONMENT, MIGRATION, NOW
+from core.tests.state.samples import BACKEND, ENVIRONMENT, MIGRATION, NOW
 
 NewKey = Callable[..., StoredKey]
 NewIntent = Callable[..., StoredIntent]

@@ -15,7 +15,7 @@ from keyclave.errors import ConfigurationError, IntegrityError, StateUnavailable
 from keyclave.state import sqlite as sqlite_module
 from keyclave.state.store import Store
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and owners are POSIX's")
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from keyclave.state.store import Store
 
-from core.tests.state.conftest import Place
+from core.tests.databases import Place
 
 
 def worker(place: Place, name: str, count: int, *options: str) -> subprocess.Popen[str]:

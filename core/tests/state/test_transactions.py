@@ -15,7 +15,8 @@ from keyclave.errors import Conflict, IntegrityError, InvalidArgument, KeyclaveE
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Store
 
-from core.tests.state.conftest import BACKEND, Place
+from core.tests.databases import Place
+from core.tests.state.samples import BACKEND
 
 NewKey = Callable[..., StoredKey]
 NewVersion = Callable[..., StoredVersion]
@@ -234,7 +235,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from keyclave.errors import StateUnavailable
 from keyclave.state.store import Store
-from core.tests.state.conftest import BACKEND
+from core.tests.state.samples import BACKEND
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store.open(sys.argv[1], key_file=Path(sys.argv[2]))

@@ -57,7 +57,7 @@ def _upgrade(database: Database) -> None:
     if not database.upgrades_itself:
         raise ConfigurationError(
             f"the schema of {database.place()} is missing or old",
-            next_step="Upgrade it with keyclave.state.upgrade.upgrade(url).",
+            next_step="Upgrade it with `keyclave state upgrade`.",
         )
     run_upgrade(database)
 

@@ -1,0 +1,155 @@
+"""Records to put into the state, and an instance with something in every table."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from keyclave.models import (
+    SOURCE_RETENTION,
+    ApprovalRecord,
+    AuthenticationMethod,
+    AvailabilityStatus,
+    CryptographicBackend,
+    EnvironmentConfiguration,
+    EnvironmentType,
+    FallbackPolicyConfiguration,
+    HealthCheckResult,
+    KeyMigrationRecord,
+    KeyStatus,
+    MigrationStatus,
+    MigrationStrategy,
+    RotationPolicy,
+    SecurityLevel,
+)
+from keyclave.state.records import AuditHead, AuditRow, StoredIntent, StoredKey, StoredVersion
+
+from core.tests.databases import Place
+
+__all__ = ["BACKEND", "ENVIRONMENT", "MIGRATION", "NOW", "new_intent", "new_key", "new_version", "populate"]
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+ENVIRONMENT = EnvironmentConfiguration(
+    environment_type=EnvironmentType.LOCAL,
+    required_security_level=SecurityLevel.SOFTWARE,
+    fallback_policy=FallbackPolicyConfiguration(enabled=True, max_fallback_duration=timedelta(minutes=1)),
+    created_at=NOW,
+    updated_at=NOW,
+    created_by="tester",
+)
+BACKEND = CryptographicBackend(
+    backend_id="software",
+    provider_type="software",
+    environment_type=EnvironmentType.LOCAL,
+    security_level=SecurityLevel.SOFTWARE,
+    configuration={"directory": "somewhere"},
+    last_health_check=NOW,
+    health_check_status=HealthCheckResult(
+        status=AvailabilityStatus.AVAILABLE, checked_at=NOW, latency=timedelta(milliseconds=3)
+    ),
+    authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
+)
+MIGRATION = KeyMigrationRecord(
+    migration_id=UUID(int=7),
+    strategy=MigrationStrategy.WRAPPED,
+    source_backend_id="software",
+    source_provider="software",
+    destination_backend_id="hsm",
+    destination_provider="pkcs11-hsm",
+    migrated_at=NOW,
+    completed_at=NOW,
+    source_retained_until=NOW + SOURCE_RETENTION,
+    source_key_id="source",
+    destination_key_id="destination",
+    integrity_hash="0" * 64,
+    cryptographic_proof=b"\x00\xff proof",
+    administrative_approval=ApprovalRecord(approved_by="another", approved_at=NOW),
+    status=MigrationStatus.COMPLETED,
+)
+
+
+def new_key(name: str = "k", **fields: Any) -> StoredKey:
+    defaults: dict[str, Any] = {
+        "key_id": uuid.uuid4(),
+        "algorithm": "ECDSA_P256",
+        "owner_principal": "tester",
+        "created_at": NOW,
+        "required_security_level": SecurityLevel.SOFTWARE,
+        "rotation_policy": RotationPolicy(),
+        "minimum_rotation_interval": None,
+    }
+    return StoredKey(name=name, **{**defaults, **fields})
+
+
+def new_version(key: StoredKey, version: int = 1, **fields: Any) -> StoredVersion:
+    defaults: dict[str, Any] = {
+        "status": KeyStatus.ACTIVE,
+        "backend_id": "software",
+        "backend_type": "software",
+        "label": f"label-{version}",
+        "provider_uri": f"software:{key.key_id.hex}",
+        "public_key": b"spki",
+        "exportable": False,
+        "hsm_backed": False,
+        "created_at": NOW,
+        "last_rotation_at": None,
+        "next_rotation_at": None,
+        "not_destroy_before": None,
+        "destroyed_at": None,
+    }
+    return StoredVersion(key_id=key.key_id, version=version, **{**defaults, **fields})
+
+
+def new_intent(key: StoredKey, **fields: Any) -> StoredIntent:
+    defaults: dict[str, Any] = {
+        "operation_id": uuid.uuid4(),
+        "kind": "rotate",
+        "step": "begun",
+        "key_id": key.key_id,
+        "from_version": 1,
+        "to_version": 2,
+        "backend_id": "software",
+        "label": "label-2",
+        "parameters": {"owner": "somebody"},
+        "principal": "tester",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "outcome": None,
+    }
+    return StoredIntent(**{**defaults, **fields})
+
+
+def populate(place: Place) -> None:
+    """Put something into every table.
+
+    Key ``k`` has versions 1 (ACTIVE, with a retention) and 2 (PENDING); there are an open and a closed intent, two
+    audit records, one environment, one backend and one completed migration.
+    """
+    key = new_key()
+    closed = new_intent(key)
+    with contextlib.closing(place.open()) as store, store.write() as state:
+        state.keys.add(key)
+        state.keys.add_version(new_version(key, not_destroy_before=NOW))
+        state.keys.add_version(new_version(key, 2, status=KeyStatus.PENDING))
+        state.intents.add(new_intent(key))
+        state.intents.add(closed)
+        state.intents.close(closed.operation_id, "done")
+        rows = [_row(sequence, key) for sequence in (1, 2)]
+        state.audit.append(rows, AuditHead(sequence=2, hash=rows[-1].hash))
+        state.environments.put(ENVIRONMENT)
+        state.backends.put(BACKEND)
+        state.migrations.put(MIGRATION)
+
+
+def _row(sequence: int, key: StoredKey) -> AuditRow:
+    return AuditRow(
+        sequence=sequence,
+        operation_id=uuid.uuid4(),
+        occurred_at=sequence,
+        key_reference=str(key.key_id),
+        record=b"{}",
+        hash=bytes([sequence]) * 32,
+    )
