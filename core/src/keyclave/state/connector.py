@@ -56,7 +56,7 @@ class Connector:
         raise failure
 
     def settle(self, connection: Connection) -> None:
-        """Let a connection write to the disk again what it sees; raise what the error of the database means."""
+        """Let a connection see only what is durable; raise what the error of the database means."""
         try:
             self.database.settle(connection)
         except self.database.error as error:

@@ -80,7 +80,9 @@ class Database(Protocol):
         """
 
     def settle(self, connection: Connection) -> None:
-        """Write to the disk again what the connection sees, since a failed write may have left it in a cache only.
+        """Let the connection see only what is durable, after a commit of which the outcome is not known.
+
+        A failed write may have left it in a cache only, and a lost COMMIT may still be under way.
 
         Raises:
             KeyclaveError: it could not be done.

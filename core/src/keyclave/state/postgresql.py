@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import Dialect
@@ -24,6 +23,10 @@ _REQUIRED = {
     "server_encoding": ("UTF8",),
 }
 _LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serialization failure, deadlock
+_DAMAGED = frozenset({"XX001", "XX002"})  # data, index corrupted
+_SHOWN = frozenset({"host", "port"})  # of the options in a URL: others can be secrets
+_UNREACHABLE = "See that the server runs, and check the host, user, password and database of [state] url."
+_LOCK = "LOCK TABLE audit_head IN EXCLUSIVE MODE"
 _UPGRADE_LOCK = 0x6B6579636C617665  # the bytes of "keyclave"
 
 
@@ -36,13 +39,13 @@ class PostgresqlDatabase:
     """
 
     dialect: Dialect = _DIALECT
-    begin_write: tuple[str, ...] = ("BEGIN", "LOCK TABLE audit_head IN EXCLUSIVE MODE")
+    begin_write: tuple[str, ...] = ("BEGIN", _LOCK)
     begin_read: tuple[str, ...] = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
     upgrades_itself = False
 
     def __init__(self, url: URL, timeout: float) -> None:
-        self._place = url.render_as_string()
-        self._address = SecretStr(url.set(drivername="postgresql").render_as_string(hide_password=False))
+        self._url = url
+        self._place = _without_secrets(url)
         self._timeout = timeout
         self._driver: Any = _psycopg()
         self.error: tuple[type[Exception], ...] = (self._driver.Error,)
@@ -52,14 +55,18 @@ class PostgresqlDatabase:
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection to a server that keeps what it commits."""
-        connection = self._driver.connect(
-            self._address.get_secret_value(),
-            autocommit=True,
-            connect_timeout=max(1, round(self._timeout)),
-            application_name="keyclave",
-            options=f"-c lock_timeout={round(self._timeout * 1000)} -c TimeZone=UTC"
-            f" -c default_transaction_read_only={'on' if read_only else 'off'}",
+        _, given = self.dialect.create_connect_args(self._url)
+        options = (
+            f"-c lock_timeout={round(self._timeout * 1000)} -c TimeZone=UTC"
+            f" -c default_transaction_read_only={'on' if read_only else 'off'}"
         )
+        ours = {
+            "autocommit": True,
+            "client_encoding": "UTF8",
+            "connect_timeout": max(1, round(self._timeout)),
+            "options": f"{given.get('options', '')} {options}",
+        }
+        connection = self._driver.connect(**{"application_name": "keyclave", **given, **ours})
         try:
             self._check(connection.cursor())
         except BaseException:
@@ -79,7 +86,11 @@ class PostgresqlDatabase:
             raise StateUnavailable("the database undid the transaction")
 
     def settle(self, connection: Connection) -> None:
-        """Do nothing: a server that fails to flush its log stops, and replays it from the disk."""
+        """Wait until a transaction whose connection broke has ended: its COMMIT may still be on the way.
+
+        What is seen then is on the disk: a server that fails to flush its log stops, and replays it from there.
+        """
+        connection.cursor().execute(f"DO $$ BEGIN {_LOCK}; END $$")
 
     def revision(self, cursor: Cursor) -> str | None:
         """Return what alembic noted."""
@@ -100,16 +111,27 @@ class PostgresqlDatabase:
         state = getattr(error, "sqlstate", None) or ""
         if state in _LOCKED:
             return Conflict("the database was locked for too long")
+        if state.startswith("22") or isinstance(error, self._driver.DataError):
+            return Conflict("the database cannot hold a value", retryable=False)
         if state.startswith("23"):
             rule = getattr(error, "diag").message_primary or ""  # noqa: B009  an attribute of psycopg's errors only
             return Conflict(f"the database refused a change: {rule.removeprefix(PREFIX)}", retryable=False)
-        if state.startswith("XX"):
+        if state in _DAMAGED:
             return IntegrityError(f"the database {self._place} is damaged")
-        return StateUnavailable(f"the database failed: {type(error).__name__} {state}".rstrip())
+        if not state:
+            return StateUnavailable(
+                f"there is no connection to {self._place} ({type(error).__name__})", next_step=_UNREACHABLE
+            )
+        return StateUnavailable(f"the database {self._place} failed: {type(error).__name__} {state}")
 
     def place(self) -> str:
-        """Return the URL without its password."""
+        """Return the URL without its password and options."""
         return self._place
+
+
+def _without_secrets(url: URL) -> str:
+    query = {name: value for name, value in url.query.items() if name in _SHOWN}
+    return url.set(query=query).render_as_string()
 
 
 def _psycopg() -> Any:

@@ -1,0 +1,255 @@
+"""What only a server has: settings that somebody else makes, secrets in its address, connections that break."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from keyclave.errors import ConfigurationError, Conflict, IntegrityError, StateUnavailable
+from keyclave.state.databases import database_at
+from keyclave.state.records import StoredKey
+from keyclave.state.store import Store
+from keyclave.state.upgrade import upgrade
+
+from core.tests.databases import Place, on_server
+from tests.services.postgresql import Server, running
+
+pytestmark = pytest.mark.needs("postgresql")
+
+NewKey = Callable[..., StoredKey]
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """A server that tests may stop, set and damage."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def own_place(own_server: Server, tmp_path: Path) -> Iterator[Place]:
+    with on_server(own_server, tmp_path) as place:
+        yield place
+
+
+def names(store: Store) -> list[str]:
+    with store.read() as state:
+        return [key.name for key in state.keys.page(None, 100)]
+
+
+def add(store: Store, key: StoredKey) -> None:
+    with store.write() as state:
+        state.keys.add(key)
+
+
+@pytest.mark.parametrize("setting", ["off", "local", "remote_write"])
+def test_a_commit_that_is_not_on_the_disk_when_it_returns_is_refused(
+    server: Server, postgresql_place: Place, setting: str
+) -> None:
+    with postgresql_place.raw() as connection:
+        (name,) = connection.execute("SELECT current_database()").fetchone()
+    server.execute(f"ALTER DATABASE {name} SET synchronous_commit = {setting}")
+    with pytest.raises(ConfigurationError, match=f"synchronous_commit is {setting}, not on"):
+        postgresql_place.open()
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_a_server_that_can_lose_what_it_committed_is_refused(
+    own_server: Server, own_place: Place, setting: str
+) -> None:
+    own_server.execute(f"ALTER SYSTEM SET {setting} = off")
+    reload(own_server, setting, "off")
+    with pytest.raises(ConfigurationError, match=f"{setting} is off, not on"):
+        own_place.open()
+    own_server.execute(f"ALTER SYSTEM RESET {setting}")
+    reload(own_server, setting, "on")
+    own_place.open().close()
+
+
+def reload(server: Server, setting: str, value: str) -> None:
+    server.execute("SELECT pg_reload_conf()")
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        while connection.execute(f"SHOW {setting}".encode()).fetchone() != (value,):
+            time.sleep(0.01)
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(server: Server, tmp_path: Path) -> None:
+    server.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
+    place = Place("postgresql", server.url("latin"), tmp_path / "key")
+    for use in (place.open, lambda: upgrade(place.url)):
+        with pytest.raises(ConfigurationError, match="server_encoding is LATIN1, not UTF8"):
+            use()
+
+
+def test_a_database_of_something_else_is_refused(server: Server, tmp_path: Path) -> None:
+    server.execute("CREATE DATABASE songs")
+    place = Place("postgresql", server.url("songs"), tmp_path / "key")
+    with place.raw() as connection:
+        connection.execute("CREATE TABLE songs (title text)")
+    for use in (place.open, lambda: upgrade(place.url)):
+        with pytest.raises(ConfigurationError, match="not a database of Keyclave"):
+            use()
+    assert not place.key_file.exists()
+
+
+def test_an_upgrade_that_was_interrupted_before_its_end_is_done_anew(server: Server, tmp_path: Path) -> None:
+    server.execute("CREATE DATABASE begun")
+    place = Place("postgresql", server.url("begun"), tmp_path / "private" / "key")
+    with place.raw() as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)")
+    with pytest.raises(ConfigurationError, match="missing or old"):
+        place.open()
+    upgrade(place.url)
+    place.open().close()
+
+
+def test_two_that_upgrade_at_once_do_it_once(server: Server, tmp_path: Path) -> None:
+    server.execute("CREATE DATABASE twice")
+    place = Place("postgresql", server.url("twice"), tmp_path / "private" / "key")
+    with place.raw() as other:
+        other.execute("BEGIN")
+        other.execute(database_at(place.url, 1).lock_for_upgrade())
+        with pytest.raises(Conflict, match="locked"):
+            upgrade(place.url, timeout=0.1)
+        other.execute("ROLLBACK")
+    upgrade(place.url)
+    place.open().close()
+
+
+def test_the_address_is_shown_without_secrets(tmp_path: Path) -> None:
+    url = "postgresql://me:canary1@/db?host=/nowhere&port=1&password=canary2&sslpassword=canary3&options=-ccanary4"
+    database = database_at(url, 1)
+    assert database.place() == "postgresql://me:***@/db?host=%2Fnowhere&port=1"
+    with pytest.raises(StateUnavailable, match="no connection to postgresql://me") as caught:
+        Store.open(url, key_file=tmp_path / "key")
+    assert "canary" not in f"{caught.value} {caught.value!r} {database!r}"
+    assert "password" in str(caught.value.next_step)
+    assert caught.value.__context__ is None
+
+
+def test_password_and_options_reach_the_server(postgresql_place: Place) -> None:
+    with postgresql_place.raw() as connection:
+        connection.execute("CREATE SCHEMA apart")
+    url = postgresql_place.url.replace("@", ":a%40+%2F%20b@")
+    url += "&options=-csearch_path%3Dapart&application_name=mine"
+    upgrade(url)
+    with contextlib.closing(Store.open(url, key_file=postgresql_place.key_file)) as store, store.write():
+        (connection,) = store.connections()
+        assert isinstance(connection, psycopg.Connection)
+        assert connection.info.password == "a@+/ b"
+        assert connection.info.parameter_status("application_name") == "mine"
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'apart'").fetchone()
+        rows = connection.execute("SELECT count(*) FROM public.instance").fetchone()
+    assert (tables, rows) == ((10,), (0,))
+
+
+def test_the_encoding_of_the_client_is_not_left_to_the_environment(
+    postgresql_place: Place, new_key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with contextlib.closing(postgresql_place.open()) as store:
+        add(store, new_key(owner_principal="Ωmega"))
+        with store.read() as state:
+            assert state.keys.by_name("k").owner_principal == "Ωmega"
+
+
+def test_a_database_that_is_not_there_is_said_so(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(StateUnavailable, match="/nothing") as caught:
+        Store.open(server.url("nothing"), key_file=tmp_path / "key")
+    assert "database of [state] url" in str(caught.value.next_step)
+
+
+def test_without_its_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match="needs the package psycopg") as caught:
+        Store.open("postgresql://host/db", key_file=tmp_path / "key")
+    assert "keyclave[postgresql]" in str(caught.value.next_step)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_that_the_database_cannot_hold_is_refused(postgresql_place: Place, new_key: NewKey) -> None:
+    with contextlib.closing(postgresql_place.open()) as store:
+        with pytest.raises(Conflict, match="cannot hold a value") as caught:
+            add(store, new_key(owner_principal="a\0b"))
+        assert not caught.value.retryable
+        add(store, new_key())
+        assert names(store) == ["k"]
+
+
+def test_a_transaction_that_the_database_undid_is_not_taken_for_committed(postgresql_place: Place) -> None:
+    database = database_at(postgresql_place.url, 1)
+    with contextlib.closing(database.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            cursor.execute("SELECT 1 / 0")
+        with pytest.raises(StateUnavailable, match="undid"):
+            database.commit(cursor)
+
+
+def test_a_reading_connection_cannot_write(postgresql_place: Place) -> None:
+    database = database_at(postgresql_place.url, 1)
+    with (
+        contextlib.closing(database.connect(read_only=True)) as connection,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        connection.cursor().execute("UPDATE alembic_version SET version_num = '2'")
+
+
+def test_a_broken_connection_fails_its_transaction_and_no_other(postgresql_place: Place, new_key: NewKey) -> None:
+    def break_it() -> None:
+        with store.write() as state:
+            state.keys.add(new_key("lost"))
+            with postgresql_place.raw() as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                    " WHERE relation = 'audit_head'::regclass AND mode = 'ExclusiveLock'"
+                )
+            state.keys.add(new_key("after"))
+
+    with contextlib.closing(postgresql_place.open()) as store:
+        add(store, new_key("before"))
+        with pytest.raises(StateUnavailable) as caught:
+            break_it()
+        assert caught.value.retryable
+        add(store, new_key("next"))
+        assert names(store) == ["before", "next"]
+
+
+def test_a_server_that_crashes_keeps_what_was_committed(
+    own_server: Server, own_place: Place, new_key: NewKey
+) -> None:
+    with contextlib.closing(own_place.open()) as store:
+        for number in range(5):
+            add(store, new_key(f"k{number}"))
+        own_server.stop(signal.SIGQUIT)
+        with pytest.raises(StateUnavailable):
+            add(store, new_key("lost"))
+        with pytest.raises(StateUnavailable, match="no connection"):
+            add(store, new_key("lost"))
+        own_server.start()
+        store.reopen()
+        add(store, new_key("next"))
+        assert names(store) == ["k0", "k1", "k2", "k3", "k4", "next"]
+
+
+def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Place, new_key: NewKey) -> None:
+    with contextlib.closing(own_place.open()) as store:
+        add(store, new_key())
+    with own_place.raw() as connection:
+        (path,) = connection.execute("SELECT pg_relation_filepath('keys')").fetchone()
+    own_server.stop()
+    file = own_server.directory / "data" / path
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    own_server.start()
+    with contextlib.closing(own_place.open()) as store:
+        with pytest.raises(IntegrityError, match="damaged"):
+            names(store)
+        with store.read() as state:
+            assert state.backends.all() == ()
