@@ -190,6 +190,13 @@ def test_a_status_changes_only_as_allowed(raw: Any, old: KeyStatus, new: KeyStat
     assert error is None or "the status cannot change like that" in error
 
 
+def test_no_version_becomes_a_second_pending_one(kept: Place, raw: Any) -> None:
+    """The rule of the changes of a status says so first."""
+    raw.execute("DROP TRIGGER key_versions_status_edge" + ("" if kept.kind == "sqlite" else " ON key_versions"))
+    error = error_of(raw, change("key_versions", "status = 'PENDING'", V1))
+    assert "a key has one PENDING version" in str(error)
+
+
 def test_what_is_allowed_is_not_refused(raw: Any) -> None:
     """The neighbours of the refused statements, so that a rule which refused everything would be noticed."""
     allowed = (

@@ -1,0 +1,98 @@
+"""The main job with the state on a server that several instances share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyclave
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+from keyclave.cli.root import app
+from keyclave.errors import IntegrityError, KeyDisabled
+
+from tests.services.postgresql import Server
+
+pytestmark = pytest.mark.needs("postgresql")
+
+CONFIG = """
+[state]
+directory = "{directory}"
+url = "{url}"
+
+[environment]
+type = "local"
+
+[backends.software]
+plugin = "software"
+"""
+
+
+@pytest.fixture
+def config(server: Server, tmp_path: Path) -> Iterator[Path]:
+    """Settings with a database that has no tables yet."""
+    server.execute("CREATE DATABASE main_job")
+    path = tmp_path / "keyclave.toml"
+    path.write_text(CONFIG.format(directory=tmp_path / "state", url=server.url("main_job")))
+    yield path
+    server.execute("DROP DATABASE main_job WITH (FORCE)")
+
+
+def run(config: Path, *arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["--config", str(config), *arguments])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def test_the_main_job(config: Path, server: Server, tmp_path: Path) -> None:
+    assert "keyclave state upgrade" in run(config, "keys", "list", code=2).stderr
+    assert "main_job" in json.loads(run(config, "state", "upgrade", "--json").stdout)["state"]
+    run(config, "keys", "create", "release", "--algorithm", "ECDSA_P256")
+    file, signature = tmp_path / "file", tmp_path / "signature"
+    file.write_text("what is signed")
+    run(config, "keys", "sign", "release", str(file), "-o", str(signature))
+    run(config, "keys", "rotate", "release")
+    run(config, "keys", "verify", "release", str(file), str(signature))
+    assert json.loads(run(config, "audit", "verify", "--json").stdout)["ok"]
+    with psycopg.connect(server.url("main_job")) as connection:
+        rows = connection.execute("SELECT version, status FROM key_versions ORDER BY version").fetchall()
+    assert rows == [(1, "DEPRECATED"), (2, "ACTIVE")]
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def test_what_one_instance_changes_the_other_respects(config: Path) -> None:
+    run(config, "state", "upgrade")
+    with keyclave.open(config) as here, keyclave.open(config) as there:
+        here.keys.create("k", "ED25519")
+        assert there.keys.sign("k", b"message").version == 1
+        here.rotation.rotate("k")
+        result = there.keys.sign("k", b"message")
+        assert result.version == 2
+        here.keys.revoke("k", "test")
+        with pytest.raises(KeyDisabled):
+            there.keys.sign("k", b"message")
+        with pytest.raises(KeyDisabled):
+            there.keys.verify("k", b"message", result.signature)
+        assert there.audit.verify().ok
+
+
+def test_the_instance_key_is_needed_and_is_not_made_anew(config: Path, tmp_path: Path) -> None:
+    run(config, "state", "upgrade")
+    keyclave.open(config).close()
+    (tmp_path / "state" / "instance.key").unlink()
+    with pytest.raises(IntegrityError, match="instance key"):
+        keyclave.open(config)
+
+
+def test_a_password_in_the_url_is_not_shown(config: Path) -> None:
+    config.write_text(config.read_text().replace("keyclave@", "keyclave:canary@"))
+    assert "canary" not in run(config, "state", "upgrade").output
+    run(config, "keys", "create", "k", "--algorithm", "ED25519")
+    for command in (("doctor",), ("doctor", "--json"), ("backends", "list")):
+        assert "canary" not in run(config, *command).output
+    config.write_text(config.read_text().replace("main_job", "no_such_database"))
+    refused = run(config, "keys", "list", code=1)
+    assert "no_such_database" in refused.stderr
+    assert "canary" not in refused.output
