@@ -37,6 +37,8 @@ from keyclave.models.base import MINIMUM_RETENTION, Model
 
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=36_500)
+"""How far one generated time lies behind another at most: the last year must not be exceeded."""
+_VERSIONS = st.integers(1, 2**31 - 1)
 _FIRST_PARTY = ("software", "pkcs11-hsm", "tpm", "os-keychain", "aws", "azure", "gcp", "k8s", "browser")
 _URIS = {
     "software": r"software:[0-9a-f]{32}",
@@ -54,7 +56,8 @@ _ANY_URI = r"acme\+v1:[!-~]{1,40}"
 _AUTHENTICATION = dict.fromkeys(CLOUD_BACKENDS, AuthenticationMethod.MANAGED_IDENTITY)
 _AUTHENTICATION["k8s"] = AuthenticationMethod.SERVICE_ACCOUNT
 
-_instants = st.datetimes(datetime(2000, 1, 1), datetime(2025, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  naive bounds
+_past = st.datetimes(datetime.min, datetime(2025, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001, DTZ901  naive bounds
+_instants = _past | st.datetimes(datetime(2025, 1, 1), datetime(9700, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  as above
 _texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).map(str.strip).filter(bool)
 _harmless_texts = _texts.filter(lambda text: not looks_like_key_material(text))
 _names = st.from_regex(r"\A[a-z0-9][a-z0-9._-]{0,127}\Z")
@@ -83,7 +86,7 @@ def fallback_policies() -> st.SearchStrategy[FallbackPolicyConfiguration]:
         FallbackPolicyConfiguration,
         enabled=st.booleans(),
         warning_level=st.sampled_from(["WARNING", "ERROR"]),
-        max_fallback_duration=_optional(_durations(timedelta(microseconds=1))),
+        max_fallback_duration=_optional(_durations(timedelta(microseconds=1), timedelta.max)),
     )
 
 
@@ -92,7 +95,7 @@ def audit_configurations(*, enabled: bool | None = None) -> st.SearchStrategy[Au
     return st.builds(
         AuditConfiguration,
         enable_audit_logging=st.booleans() if enabled is None else st.just(enabled),
-        retention_period=_durations(MINIMUM_RETENTION),
+        retention_period=_durations(MINIMUM_RETENTION, timedelta.max),
     )
 
 
@@ -122,7 +125,7 @@ def health_check_results() -> st.SearchStrategy[HealthCheckResult]:
         HealthCheckResult,
         status=st.sampled_from(AvailabilityStatus),
         checked_at=_instants,
-        latency=_durations(timedelta(0)),
+        latency=_durations(timedelta(0), timedelta.max),
         detail=st.text(max_size=30),
     )
 
@@ -174,7 +177,7 @@ def security_properties(draw: st.DrawFn, algorithm: str | None = None) -> KeySec
         exportable=not hsm_backed and draw(st.booleans()),
         hsm_backed=hsm_backed,
         allowed_operations=draw(st.lists(st.sampled_from(operations), min_size=1, unique=True).map(tuple)),
-        minimum_rotation_interval=draw(_optional(_durations(timedelta(0)))),
+        minimum_rotation_interval=draw(_optional(_durations(timedelta(0), timedelta.max))),
     )
 
 
@@ -191,7 +194,7 @@ def key_handles(draw: st.DrawFn) -> KeyHandle:
     return KeyHandle(
         key_id=draw(st.uuids()),
         name=draw(_names),
-        version=draw(st.integers(1, 1_000_000)),
+        version=draw(_VERSIONS),
         algorithm=algorithm,
         created_at=created_at,
         last_rotation_at=rotated_at if rotated else None,
@@ -217,12 +220,12 @@ def operations(draw: st.DrawFn) -> CryptographicOperation:
         operation_id=draw(st.uuids()),
         operation_type=operation_type,
         key_handle_reference=draw(st.uuids().map(str) | _names.map("name:{}".format)),
-        key_version=draw(_optional(st.integers(1, 1_000_000))),
-        timestamp=draw(_instants),
+        key_version=draw(_optional(_VERSIONS)),
+        timestamp=draw(_past),
         requesting_principal=draw(_texts),
         status=status,
         error_message=draw(_harmless_texts if failed else _optional(_harmless_texts)),
-        duration=draw(_optional(_durations(timedelta(0)))),
+        duration=draw(_optional(_durations(timedelta(0), timedelta.max))),
         audit_trail_reference=draw(_optional(_texts) if health else _texts),
         provider_reference=draw(_optional(_texts)),
         backend_id=draw(_optional(_backend_ids)),
@@ -280,9 +283,9 @@ def rotation_policies(draw: st.DrawFn) -> RotationPolicy:
         automatic_rotation_enabled=automatic,
         rotation_interval=draw(interval if automatic else _optional(interval)),
         retain_deprecated_versions=draw(st.booleans()),
-        deprecated_version_retention_period=draw(_durations(MINIMUM_RETENTION)),
+        deprecated_version_retention_period=draw(_durations(MINIMUM_RETENTION, timedelta.max)),
         manual_rotation_allowed=draw(st.booleans()),
-        validation_period=draw(_durations(timedelta(0))),
+        validation_period=draw(_durations(timedelta(0), timedelta.max)),
     )
 
 

@@ -106,6 +106,24 @@ def test_a_model_is_frozen_and_closed(model: type[Model]) -> None:
     assert broken(caught.value) == {("extra_forbidden", "colour")}
 
 
+@pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
+def test_a_copy_obeys_the_rules(model: type[Model]) -> None:
+    made = build(model)
+    assert made.model_copy() == made
+    assert made.model_copy(update={}) == made
+    with pytest.raises(ValidationError) as caught:
+        made.model_copy(update={"colour": "green"})
+    assert broken(caught.value) == {("extra_forbidden", "colour")}
+
+
+def test_a_copy_with_a_change_obeys_the_rules() -> None:
+    made = build(KeyHandle)
+    assert made.model_copy(update={"version": 2}).version == 2
+    with pytest.raises(ValidationError) as caught:
+        made.model_copy(update={"status": "DEPRECATED"})
+    assert broken(caught.value) == {("FR-017", "last_rotation_at")}
+
+
 @pytest.mark.parametrize("environment", ["local", "development"])
 @pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s"])
 def test_another_authentication_is_a_warning_where_nothing_is_at_stake(environment: str, provider: str) -> None:

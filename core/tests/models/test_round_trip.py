@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from datetime import UTC, datetime
 
 import keyclave.models
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from keyclave.models.base import Model
-from pydantic import BaseModel
+from keyclave.models.base import Model, UtcDatetime
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from core.tests.models.examples import VALID, build
 from core.tests.strategies import MODELS
 
+_TIMES = (AwareDatetime, UtcDatetime | None)
 _slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 
@@ -45,6 +47,26 @@ def test_python_objects_are_read_as_they_were_written(model: type[Model], data: 
     assert model.model_validate(made.model_dump(), strict=True) == made
     assert model(**{name: getattr(made, name) for name in type(made).model_fields}) == made
     assert pickle.loads(pickle.dumps(made)) == made
+
+
+@pytest.mark.parametrize("instant", [datetime.min, datetime(9999, 12, 31, 23, 59, 59, 999_999)])  # noqa: DTZ001, DTZ901  UTC below
+@every_model
+def test_the_first_and_the_last_instant_are_read_as_they_were_written(model: type[Model], instant: datetime) -> None:
+    times = {name for name, field in model.model_fields.items() if field.annotation in _TIMES}
+    past_only = {"timestamp"} if instant.year > 1 else set()
+    status = {"status": "FAILED", "error_message": "refused"} if "completed_at" in times else {}
+    later = {name: None for name in ("next_rotation_at",) if name in times}
+    made = build(model, {**dict.fromkeys(times - past_only, instant.replace(tzinfo=UTC)), **status, **later})
+    assert model.model_validate_json(made.model_dump_json()) == made
+    assert model.model_validate(made.model_dump(), strict=True) == made
+
+
+@every_model
+def test_text_that_cannot_be_written_is_refused(model: type[Model]) -> None:
+    for name, field in model.model_fields.items():
+        if field.annotation in {str, str | None}:
+            with pytest.raises(ValidationError):
+                build(model, {name: "key\ud800"})
 
 
 @every_model

@@ -42,6 +42,9 @@ MIGRATION, APPROVAL = KeyMigrationRecord, ApprovalRecord
 POLICY = RotationPolicy
 NAIVE = datetime(2025, 6, 1, 12)  # noqa: DTZ001  a time without a zone is what must be refused
 LATER = T + 500 * DAY
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+BEFORE_UTC = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+BEYOND_UTC = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
 SOON = datetime.now(UTC) + timedelta(hours=1)
 STAGING = {"environment_type": "staging", "required_security_level": "TPM"}
 LOCAL_CLOUD = {"environment_type": "local"}
@@ -71,13 +74,15 @@ RULES = [
     Rule("1 property RequiredSecurityLevel; business rule 1 (FR-014)", "HSM in production", ENV, STAGING, {"required_security_level": "TPM"}, "FR-014", "required_security_level"),
     Rule("1 property AllowedBackendTypes", "not empty", ENV, {"allowed_backend_types": ("aws",)}, {"allowed_backend_types": ()}, "too_short", "allowed_backend_types"),
     Rule("1 property AllowedBackendTypes", "valid names", ENV, {"allowed_backend_types": ("acme-hsm",)}, {"allowed_backend_types": ("aws", "Acme HSM")}, "string_pattern_mismatch", "allowed_backend_types"),
-    Rule("1 property BackendPrecedenceOrder; invariant 1 (FR-021)", "at least one", ENV, {"backend_precedence_order": ("aws",)}, {"backend_precedence_order": ()}, "too_short", "backend_precedence_order"),
+    Rule("1 property BackendPrecedenceOrder; invariant 1 (FR-021)", "at least one", ENV, {"backend_precedence_order": ("aws",)}, {"backend_precedence_order": ()}, "FR-021", "backend_precedence_order"),
     Rule("1 property BackendPrecedenceOrder", "valid names", ENV, {"backend_precedence_order": ("acme-hsm",)}, {"backend_precedence_order": ("aws", "")}, "string_pattern_mismatch", "backend_precedence_order"),
     Rule("1 property KeyRotationInterval; business rule 4 (FR-022)", "at least 1 day", ENV, {"key_rotation_interval": DAY}, {"key_rotation_interval": DAY - TICK}, "FR-022", "key_rotation_interval"),
     Rule("1 property KeyRotationInterval; business rule 4 (FR-022)", "at most 365 days", ENV, {"key_rotation_interval": 365 * DAY}, {"key_rotation_interval": 365 * DAY + TICK}, "FR-022", "key_rotation_interval"),
     Rule("1 invariant 2", "an interval is not negative", ENV, {"key_rotation_interval": None}, {"key_rotation_interval": -DAY}, "FR-022", "key_rotation_interval"),
     Rule("1 property CreatedAt", "UTC", ENV, {"created_at": T}, {"created_at": NAIVE}, "timezone_aware", "created_at"),
     Rule("1 property UpdatedAt", "UTC", ENV, {"updated_at": T + TICK}, {"updated_at": NAIVE}, "timezone_aware", "updated_at"),
+    Rule("1 property CreatedAt", "a time that UTC can show", ENV, {"created_at": FIRST}, {"created_at": BEFORE_UTC}, "utc", "created_at"),
+    Rule("1 property UpdatedAt", "a time that UTC can show", ENV, {"updated_at": LAST}, {"updated_at": BEYOND_UTC}, "utc", "updated_at"),
     Rule("1 properties CreatedAt, UpdatedAt", "updated after created", ENV, {"updated_at": T}, {"updated_at": T - TICK}, "timestamps", "updated_at"),
     Rule("1 property CreatedBy", "not empty", ENV, {"created_by": "x"}, {"created_by": " "}, "string_too_short", "created_by"),
     Rule("1 AuditRequirements (FR-010)", "on in production", ENV, {**STAGING, "audit_requirements": {"enable_audit_logging": False}}, {"audit_requirements": {"enable_audit_logging": False}}, "FR-010", "audit_requirements"),
@@ -92,11 +97,22 @@ RULES = [
     Rule("2 property SecurityLevel", "one of the defined values", BACKEND, {}, {"security_level": "FIPS"}, "enum", "security_level"),
     Rule("2 property AvailabilityStatus", "one of the defined values", BACKEND, {"availability_status": "AVAILABLE"}, {"availability_status": "BUSY"}, "enum", "availability_status"),
     Rule("2 property Configuration", "text to text", BACKEND, {"configuration": {"region": "eu"}}, {"configuration": {"port": 443}}, "string_type", "configuration.port"),
+    Rule("2 property Configuration", "text that can be written", BACKEND, {"configuration": {"region": "\U0001f511"}}, {"configuration": {"region": "\ud83d"}}, "string_unicode", "configuration.region"),
     Rule("2 property LastHealthCheck", "UTC", BACKEND, {"last_health_check": T}, {"last_health_check": NAIVE}, "timezone_aware", "last_health_check"),
     Rule("2 property HealthCheckStatus", "a result", BACKEND, {"health_check_status": VALID[HEALTH]}, {"health_check_status": "good"}, "model_type", "health_check_status"),
     Rule("2 HealthCheckResult", "UTC", HEALTH, {"checked_at": T}, {"checked_at": NAIVE}, "timezone_aware", "checked_at"),
     Rule("2 HealthCheckResult", "no negative latency", HEALTH, {"latency": timedelta(0)}, {"latency": -TICK}, "FR-016", "latency"),
     Rule("2 property ConnectionString", "a URI for a cloud", BACKEND, {"connection_uri": "https://v.example"}, {"connection_uri": "v.example"}, "connection-uri", "connection_uri"),
+    *(
+        Rule("2 property ConnectionString", f"a URI {problem}", BACKEND, {"connection_uri": "https://v.example:8443/a"}, {"connection_uri": uri}, "connection-uri", "connection_uri")
+        for problem, uri in (
+            ("with a host", "https://:8443/a"),
+            ("with a port that exists", "https://v.example:84430/a"),
+            ("without spaces", "https://v.example/a b"),
+            ("on one line", "https://v.example/a\nb"),
+            ("without credentials", "https://user:password@v.example/a"),
+        )
+    ),
     Rule("2 property ConnectionString", "a URI that can be read", BACKEND, {"connection_uri": "https://[::1]"}, {"connection_uri": "https://[::1"}, "connection-uri", "connection_uri"),
     Rule("2 property AuthenticationMethod", "one of the defined values", BACKEND, {}, {"authentication_method": "PASSWORD"}, "enum", "authentication_method"),
     Rule("2 business rule 1 (FR-001); contradiction 4", "a cloud is HSM, or evidence says what it is", BACKEND, {**LOCAL_CLOUD, "security_level": "SOFTWARE"}, {**LOCAL_CLOUD, "security_level": "SOFTWARE", "security_evidence": ()}, "FR-001", "security_level"),
@@ -122,6 +138,7 @@ RULES = [
     Rule("3 design: name", "not empty", KEY, {"name": "a"}, {"name": ""}, "string_pattern_mismatch", "name"),
     Rule("3 design: name", "at most 128 characters", KEY, {"name": "a" * 128}, {"name": "a" * 129}, "string_pattern_mismatch", "name"),
     Rule("3 property Version", ">= 1", KEY, {"version": 1}, {"version": 0}, "greater_than_equal", "version"),
+    Rule("3 property Version", "what a database holds", KEY, {"version": 2**31 - 1}, {"version": 2**31}, "less_than_equal", "version"),
     Rule("3 property Algorithm", "registered", KEY, {"algorithm": "ED25519"}, {"algorithm": "RSA_1024"}, "algorithm", "algorithm"),
     Rule("3 property CreationTimestamp", "UTC", KEY, {"created_at": T}, {"created_at": NAIVE}, "timezone_aware", "created_at"),
     Rule("3 property LastRotationTimestamp", "UTC", KEY, {"last_rotation_at": T}, {"last_rotation_at": NAIVE}, "timezone_aware", "last_rotation_at"),
@@ -144,7 +161,7 @@ RULES = [
     Rule("3 business rule 1 (FR-003, FR-004)", "not exportable from an HSM", SECURITY, {"exportable": True, "hsm_backed": False}, {"exportable": True}, "FR-003", "exportable"),
     Rule("3 invariant 2 (FR-017)", "a deprecated version was rotated", KEY, {"status": "DEPRECATED", "last_rotation_at": T}, {"status": "DEPRECATED"}, "FR-017", "last_rotation_at"),
     *(
-        Rule("3 invariant 3", f"the URI of {name}", KEY, {"backend_type": name, "provider_uri": good}, {"backend_type": name, "provider_uri": bad}, "provider-uri", "provider_uri")
+        Rule("3 invariant 3", f"the URI of {name}", KEY, {"backend_type": name.partition(",")[0], "provider_uri": good}, {"backend_type": name.partition(",")[0], "provider_uri": bad}, "provider-uri", "provider_uri")
         for name, good, bad in (
             ("software", "software:" + "0a" * 16, "software:" + "0A" * 16),
             ("pkcs11-hsm", "pkcs11:token=a;id=%01", "pkcs12:token=a"),
@@ -153,6 +170,7 @@ RULES = [
             ("aws", "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1", "arn:aws:kms:eu-central-1:1234:key/1"),
             ("azure", "https://v.vault.azure.net/keys/k/0a1b", "https://v.vault.azure.net/keys/k"),
             ("gcp", "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1", "projects/p/locations/l/keyRings/r/cryptoKeys/k"),
+            ("gcp, in visible characters", "projects/a.com:p/locations/eu-1/keyRings/R_1/cryptoKeys/K-1/cryptoKeyVersions/1", "projects/p q\n/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"),
             ("k8s", "k8s:namespace/secret", "k8s:secret"),
             ("browser", "browser:peer-1", "webcrypto:peer-1"),
         )
@@ -162,6 +180,7 @@ RULES = [
     Rule("4 property OperationType", "one of the defined values", OPERATION, {"operation_type": "ROTATE"}, {"operation_type": "EXPORT"}, "enum", "operation_type"),
     Rule("4 property KeyHandleReference", "not empty", OPERATION, {"key_handle_reference": "name:signing"}, {"key_handle_reference": ""}, "string_too_short", "key_handle_reference"),
     Rule("4 design: version", ">= 1", OPERATION, {"key_version": 1}, {"key_version": 0}, "greater_than_equal", "key_version"),
+    Rule("4 design: version", "what a database holds", OPERATION, {"key_version": 2**31 - 1}, {"key_version": 2**31}, "less_than_equal", "key_version"),
     Rule("4 property Timestamp", "UTC", OPERATION, {"timestamp": T}, {"timestamp": NAIVE}, "timezone_aware", "timestamp"),
     Rule("4 property RequestingPrincipal", "not empty", OPERATION, {"requesting_principal": "x"}, {"requesting_principal": ""}, "string_too_short", "requesting_principal"),
     Rule("4 property Status", "one of the defined values", OPERATION, {"status": "PENDING"}, {"status": "DONE"}, "enum", "status"),
@@ -173,6 +192,7 @@ RULES = [
         for form, text in (
             ("PEM", "-----BEGIN PRIVATE KEY-----"),
             ("hexadecimal", "0a" * 32),
+            ("base64url", "AQIDBAUGBwgJCgsMDQ-PEBESExQVFhcYGRobHB0eHyA"),
             ("base64", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="),
         )
     ),
@@ -180,7 +200,7 @@ RULES = [
     Rule("4 invariant 2", "a failure says why", OPERATION, {"status": "FAILED", "error_message": "refused"}, {"status": "FAILED"}, "error-message", "error_message"),
     # 5. KeyMigrationRecord
     Rule("5 property MigrationId", "a GUID", MIGRATION, {"migration_id": str(UUID(int=6))}, {"migration_id": "1"}, "uuid_parsing", "migration_id"),
-    Rule("5 design: strategy", "WRAPPED or REKEYED", MIGRATION, {"strategy": "REKEYED"}, {"strategy": "COPIED"}, "enum", "strategy"),
+    Rule("5 design: strategy; contradiction 3", "WRAPPED or REKEYED", MIGRATION, {"strategy": "REKEYED"}, {"strategy": "COPIED"}, "enum", "strategy"),
     Rule("5 property SourceProvider", "a valid name", MIGRATION, {"source_provider": "tpm"}, {"source_provider": "TPM"}, "string_pattern_mismatch", "source_provider"),
     Rule("5 property DestinationProvider", "a valid name", MIGRATION, {"destination_provider": "tpm"}, {"destination_provider": "TPM"}, "string_pattern_mismatch", "destination_provider"),
     Rule("5 property MigrationTimestamp", "UTC", MIGRATION, {"migrated_at": T}, {"migrated_at": NAIVE}, "timezone_aware", "migrated_at"),
@@ -196,6 +216,7 @@ RULES = [
     Rule("5 nested ApprovedBy", "not empty", APPROVAL, {"approved_by": "x"}, {"approved_by": ""}, "string_too_short", "approved_by"),
     Rule("5 nested ApprovedAt", "UTC", APPROVAL, {"approved_at": T}, {"approved_at": NAIVE}, "timezone_aware", "approved_at"),
     Rule("5 business rule 3", "the source is kept for 30 days", MIGRATION, COMPLETED, {**COMPLETED, "source_retained_until": T + 31 * DAY - TICK}, "FR-012", "source_retained_until"),
+    Rule("5 business rule 3", "kept for 30 days in the last year too", MIGRATION, {**COMPLETED, "completed_at": LAST - 30 * DAY, "source_retained_until": LAST}, {**COMPLETED, "completed_at": LAST, "source_retained_until": LAST}, "FR-012", "source_retained_until"),
     Rule("5 business rule 3", "and says until when", MIGRATION, COMPLETED, {**COMPLETED, "source_retained_until": None}, "FR-012", "source_retained_until"),
     Rule("5 business rule 3", "UTC", MIGRATION, COMPLETED, {**COMPLETED, "source_retained_until": NAIVE}, "timezone_aware", "source_retained_until"),
     Rule("5 invariant 1 (FR-012)", "source and destination differ", MIGRATION, {"destination_provider": "pkcs11-hsm"}, {"destination_backend_id": "old"}, "FR-012", "destination_backend_id"),
@@ -226,6 +247,7 @@ ELSEWHERE = [
     ("3 summary: KeyId and Algorithm are immutable", _STATE, '_immutable("keys", "key_id", "name", "algorithm", "created_at"'),
     ("3 summary: Version and CreationTimestamp are immutable", _STATE, '_immutable("key_versions", "key_id", "version", "created_at"'),
     ("3 business rule 2 (FR-022): next rotation is last rotation + interval", "services/generation.py", "def next_rotation("),
+    ("6 business rule 1 (FR-022); contradiction 6: the later of creation and last rotation", "models/key.py", "(self.last_rotation_at or self.created_at)"),
     ("3 business rule 4; contradiction 7: the order of statuses", _STATE, '"status_edge"'),
     ("3 business rule 4; contradiction 7: one ACTIVE version", _STATE, '_single("ACTIVE")'),
     ("3 business rule 4; contradiction 7: one PENDING version", _STATE, '_single("PENDING")'),

@@ -60,7 +60,7 @@ class CryptographicBackend(Model):
         availability_status: updated by health checks (FR-016).
         configuration: settings without secrets.
         last_health_check, health_check_status: when it was checked last, and the result.
-        connection_uri: for a cloud a valid absolute URI.
+        connection_uri: for a cloud a valid absolute URI, without credentials.
         authentication_method: how Keyclave proves itself to it (FR-023).
     """
 
@@ -144,14 +144,17 @@ class CryptographicBackend(Model):
             or _is_absolute_uri(self.connection_uri),
             "connection-uri",
             "connection_uri",
-            "must be an absolute URI for a cloud backend",
+            "must be an absolute URI without credentials for a cloud backend",
         )
         return self
 
 
 def _is_absolute_uri(value: str) -> bool:
+    """Whether it is a URI with a host, made of visible ASCII, and without credentials."""
     try:
         parts = urlsplit(value)
+        port = parts.port  # parsed here: a wrong one raises
     except ValueError:
         return False
-    return bool(parts.scheme and parts.netloc)
+    visible = value.isascii() and value.isprintable() and " " not in value
+    return visible and bool(parts.scheme and parts.hostname) and "@" not in parts.netloc and port != 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-__all__ = ["MINIMUM_RETENTION", "Model", "NonEmptyStr", "UtcDatetime", "broken_rule", "require"]
+__all__ = ["MINIMUM_RETENTION", "Model", "NonEmptyStr", "UtcDatetime", "Version", "broken_rule", "require"]
 
 MINIMUM_RETENTION = timedelta(days=90)
 
@@ -24,17 +25,28 @@ class Model(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         validate_default=True,
+        str_min_length=0,  # no limit, but pydantic then refuses lone surrogates, which cannot be written as JSON
         ser_json_bytes="base64",
         val_json_bytes="base64",
     )
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with changes. The rules hold for it as for every other instance."""
+        copied = super().model_copy(deep=deep)
+        return self.model_validate({**dict(copied), **update}) if update else copied
+
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("utc", "UTC: must lie between the years 1 and 9999") from None
 
 
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 NonEmptyStr = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""The version of a key: what every database holds as an integer."""
 
 
 def broken_rule(rule: str, field: str, message: str) -> PydanticCustomError:

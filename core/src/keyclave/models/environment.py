@@ -104,7 +104,7 @@ class EnvironmentConfiguration(Model):
     environment_type: EnvironmentType
     required_security_level: SecurityLevel
     allowed_backend_types: Annotated[tuple[BackendType, ...], Field(min_length=1)] = DEFAULT_PRECEDENCE
-    backend_precedence_order: Annotated[tuple[BackendType, ...], Field(min_length=1)] = DEFAULT_PRECEDENCE
+    backend_precedence_order: tuple[BackendType, ...] = DEFAULT_PRECEDENCE
     key_rotation_interval: timedelta | None = DEFAULT_ROTATION_INTERVAL
     fallback_policy: FallbackPolicyConfiguration = FallbackPolicyConfiguration()
     audit_requirements: AuditConfiguration = AuditConfiguration()
@@ -126,6 +126,12 @@ class EnvironmentConfiguration(Model):
             "FR-010",
             "audit_requirements",
             "must enable audit logging in production",
+        )
+        require(
+            bool(self.backend_precedence_order),
+            "FR-021",
+            "backend_precedence_order",
+            "must name at least one backend",
         )
         require_rotation_interval(self.key_rotation_interval, "key_rotation_interval")
         require(self.updated_at >= self.created_at, "timestamps", "updated_at", "must not be before created_at")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from keyclave.models.algorithms import ALGORITHMS, KeyOperation, get_algorithm
 from keyclave.models.backend import BackendId
-from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, broken_rule, require
+from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, Version, broken_rule, require
 from keyclave.models.environment import BackendType
 
 __all__ = ["KEY_NAME_PATTERN", "AlgorithmName", "KeyHandle", "KeyName", "KeySecurityProperties", "KeyStatus"]
@@ -27,7 +27,10 @@ _URI_PATTERNS = {
     "os-keychain": re.compile(r"os-keychain:[A-Za-z0-9:._-]+"),
     "aws": re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"),
     "azure": re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/keys/[A-Za-z0-9-]+/[A-Za-z0-9]+"),
-    "gcp": re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKeyVersions/[0-9]+"),
+    "gcp": re.compile(
+        r"projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[\w-]+/cryptoKeys/[\w-]+/cryptoKeyVersions/[0-9]+",
+        re.ASCII,
+    ),
     "k8s": re.compile(r"k8s:[a-z0-9.-]+/[a-z0-9.-]+"),
     "browser": re.compile(r"browser:[A-Za-z0-9:._-]+"),
 }
@@ -102,7 +105,7 @@ class KeyHandle(Model):
 
     key_id: UUID
     name: KeyName
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     algorithm: AlgorithmName
     created_at: UtcDatetime
     last_rotation_at: UtcDatetime | None = None

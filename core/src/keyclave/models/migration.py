@@ -134,7 +134,7 @@ class KeyMigrationRecord(Model):
         )
         if self.completed_at and self.source_retained_until:
             require(
-                self.source_retained_until >= self.completed_at + SOURCE_RETENTION,
+                self.source_retained_until - self.completed_at >= SOURCE_RETENTION,
                 "FR-012",
                 "source_retained_until",
                 "must be at least 30 days after completion",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import ValidationInfo, model_validator
 
 from keyclave.models.backend import BackendId
-from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, require
+from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, Version, require
 from keyclave.models.environment import BackendType
 
 __all__ = [
@@ -31,7 +31,7 @@ STORED = {"stored": True}
 
 _KEY_MATERIAL = re.compile(
     r"-----BEGIN|[0-9A-Fa-f]{64}|(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[0-9])"
-    r"[A-Za-z0-9+/_]{43}"
+    r"[A-Za-z0-9+/_-]{43}"
 )
 
 
@@ -90,7 +90,7 @@ class CryptographicOperation(Model):
     operation_id: UUID
     operation_type: OperationType
     key_handle_reference: NonEmptyStr
-    key_version: Annotated[int, Field(ge=1)] | None = None
+    key_version: Version | None = None
     timestamp: UtcDatetime
     requesting_principal: NonEmptyStr
     status: OperationStatus
