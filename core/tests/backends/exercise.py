@@ -6,7 +6,9 @@ Reads the request from standard input, and writes to standard output what became
 from __future__ import annotations
 
 import json
+import pickle
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -42,7 +44,14 @@ def use(manager: BackendManager, name: str, number: int) -> dict[str, Any]:
         signature = sign(b"message").signature
     except KeyclaveError as error:
         cause = type(error.__cause__).__name__ if error.__cause__ else None
-        return {"error": type(error).__name__, "text": str(error), "cause": cause, "retryable": error.retryable}
+        everything = "".join(traceback.format_exception(error)) + repr(vars(error)) + repr(pickle.dumps(error))
+        return {
+            "error": type(error).__name__,
+            "text": str(error),
+            "cause": cause,
+            "retryable": error.retryable,
+            "everything": everything,
+        }
     assert made.public_key is not None
     return {"public_key": made.public_key.hex(), "signature": signature.hex()}
 
@@ -68,7 +77,7 @@ manager = BackendManager(
         p1363_to_der=p1363_to_der,
         check_public_key=check_public_key,
     ),
-    limits=TimeLimits(probe=request.get("probe", 30.0)),
+    limits=TimeLimits(**{"probe": 30.0, **request.get("limits", {})}),
 )
 found = manager.reports()
 first = {name: use(manager, name, number) for number, name in enumerate(names, 1)}

@@ -316,7 +316,15 @@ def spki_of(curve: ec.EllipticCurve) -> bytes:
         (lambda m: {"reference": relabelled(m)}, "it answered with the label of another key"),
         (
             lambda m: {"reference": msgspec.structs.replace(m.reference, uri="")},
-            "it answered with a key that has no ad",
+            "it answered with a key whose address does not have the form of its backend",
+        ),
+        (
+            lambda m: {"reference": msgspec.structs.replace(m.reference, uri="key 7")},
+            "it answered with a key whose address does not have the form of its backend",
+        ),
+        (
+            lambda m: {"hsm_backed": True, "evidence": ("it is heavy",)},
+            "it made a key that it says is in an HSM, which nothing shows (FR-003)",
         ),
         (
             lambda m: {"reference": msgspec.structs.replace(m.reference, algorithm="ED25519")},
@@ -327,7 +335,17 @@ def spki_of(curve: ec.EllipticCurve) -> bytes:
         (lambda m: {"public_key": spki_of(ec.SECP384R1())}, "it answered with a bad public key: "),
         (lambda m: {"public_key": m.public_key[:-1]}, "it answered with a bad public key: "),
     ],
-    ids=["label", "address", "algorithm", "exportable", "no public key", "other curve", "cut off"],
+    ids=[
+        "label",
+        "no address",
+        "address",
+        "level",
+        "algorithm",
+        "exportable",
+        "no public key",
+        "other curve",
+        "cut off",
+    ],
 )
 def test_a_created_key_that_is_not_the_one_asked_for(
     acme: Open, request_for: Requests, change: Callable[[CreatedKey], dict[str, Any]], problem: str

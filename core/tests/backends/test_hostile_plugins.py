@@ -21,6 +21,11 @@ BAD_IMPORTS = {
     "never-returns": ("import", "did not return within"),
     "exits": ("import", "ended the process, with status 0"),
     "crashes": ("import", "ended the process, with status"),
+    "closes": ("import", "ended the process, with status"),
+    "hides": ("import", "Hidden at keyclave_acme_imports/hides.py"),
+    "noise": ("import", "RuntimeError at keyclave_acme_imports/noise.py"),
+    "recursion": ("import", "RecursionError at keyclave_acme_imports/recursion.py"),
+    "threads": ("import", "RuntimeError at keyclave_acme_imports/threads.py"),
     "talks": ("import", "ended the process, with status 0"),
     "missing": ("origin", "keyclave_acme_imports.nowhere is not installed"),
 }
@@ -52,7 +57,7 @@ HOSTILE = BAD_IMPORTS | BAD_HOOKS
 @pytest.fixture(scope="module")
 def outcome(run: Callable[..., Any]) -> Any:
     """One process that has all of them installed and configured, and a healthy one before and after them."""
-    return run("exercise.py", "acme", "imports", "hooks", names=["acme", *HOSTILE], probe=10.0)
+    return run("exercise.py", "acme", "imports", "hooks", names=["acme", *HOSTILE], limits={"probe": 10.0})
 
 
 def report_of(outcome: dict[str, Any], name: str) -> dict[str, Any]:

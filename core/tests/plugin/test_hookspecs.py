@@ -85,6 +85,7 @@ def test_a_hook_asks_one_backend_only(name: str) -> None:
 def test_a_hook_says_what_it_does_raises_and_looks_like(name: str) -> None:
     document = inspect.getdoc(hook(name)) or ""
     assert document.partition("\n")[0].endswith((".", ","))
+    assert "second call" in document.partition("Raises:")[0]
     assert section(name, "Raises")
     assert ">>> " in section(name, "Example")
     assert f"{name}(" in section(name, "Example")

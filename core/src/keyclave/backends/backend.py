@@ -61,7 +61,7 @@ class Backend:
         self.description = description
         self.accept_simulator = context.accept_simulator
         self._calls = calls
-        self._results = KeyResults(context.backend_id, context.instance_id, crypto.check_public_key)
+        self._results = KeyResults(context, description, crypto.check_public_key)
         self._data = DataCalls(calls, description)
         self._signers = SignerBinder(calls, description, crypto)
 

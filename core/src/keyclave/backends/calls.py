@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any, TypeVar
 
@@ -88,6 +89,8 @@ class HookCalls:
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
         """Call a hook in a worker, and return its checked result.
 
+        The plugin gets copies of the arguments: what it does to them, the checks of its answer do not see.
+
         Raises:
             CapabilityUnsupported: the backend does not implement the hook.
             BackendUnavailable: it returned something else than a ``due``, now or before, or a foreign exception
@@ -98,7 +101,8 @@ class HookCalls:
         """
         self.require(hook)
         caller = getattr(self._relay, hook)
-        outcome = self.attempt(hook, partial(checked, due=due), lambda: caller(**arguments), in_worker=True)
+        copies = deepcopy(arguments)
+        outcome = self.attempt(hook, partial(checked, due=due), lambda: caller(**copies), in_worker=True)
         if isinstance(outcome, KeyclaveError):
             raise outcome
         return outcome
@@ -111,7 +115,7 @@ class HookCalls:
         An error is returned, so that its caller can forget what must not stay in a traceback before it is raised.
         """
         try:
-            return accept(self.in_worker(hook, work) if in_worker else work())
+            return self.in_worker(hook, lambda: accept(work())) if in_worker else accept(work())
         except WrongResult as error:
             return self.fault(hook, str(error))
         except KeyboardInterrupt:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
+
+from msgspec import structs
 
 from keyclave.backends.deadlines import Overdue
 from keyclave.backends.failures import describe
@@ -25,7 +28,8 @@ def detect(modules: PluginModules, host: Host) -> tuple[DetectionEvidence, ...]:
 
 def _ask(modules: PluginModules, name: str, host: Host) -> DetectionEvidence | None:
     try:
-        answer = modules.call(name, "detect", host.timeout, host)
+        own = structs.replace(host, environment=MappingProxyType(dict(host.environment)))
+        answer = modules.call(name, "detect", host.timeout, own)
         return None if answer is None else checked(answer, DetectionEvidence)
     except KeyboardInterrupt:
         raise

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from uuid import UUID
 
 from keyclave.errors import IntegrityError, KeyclaveError
-from keyclave.models import get_algorithm
-from keyclave.plugin.records import CreatedKey, CreateKeyRequest, ImportKeyRequest, KeyLabel, KeyReference
+from keyclave.models import SecurityLevel, get_algorithm, is_provider_uri
+from keyclave.plugin.records import (
+    BackendContext,
+    BackendDescription,
+    CreatedKey,
+    CreateKeyRequest,
+    ImportKeyRequest,
+    KeyLabel,
+    KeyReference,
+)
 
 __all__ = ["KeyResults"]
 
@@ -18,9 +25,16 @@ class KeyResults:
     Every method raises ``IntegrityError`` for an answer that does not fit the question.
     """
 
-    def __init__(self, backend_id: str, instance_id: UUID, check_public_key: Callable[[bytes, str], object]) -> None:
-        self._backend_id = backend_id
-        self._instance_id = instance_id
+    def __init__(
+        self,
+        context: BackendContext,
+        description: BackendDescription,
+        check_public_key: Callable[[bytes, str], object],
+    ) -> None:
+        self._backend_id = context.backend_id
+        self._instance_id = context.instance_id
+        self._provider_type = description.provider_type
+        self._level = description.security_level
         self._check_public_key = check_public_key
 
     def created(self, hook: str, request: CreateKeyRequest | ImportKeyRequest, made: CreatedKey) -> CreatedKey:
@@ -30,6 +44,8 @@ class KeyResults:
             raise self.wrong(hook, f"it made a key of algorithm {made.reference.algorithm!r}")
         if made.exportable is not request.exportable:
             raise self.wrong(hook, f"it made a key that is {'' if made.exportable else 'not '}exportable")
+        if made.hsm_backed and (self._level is not SecurityLevel.HSM or not made.evidence or made.exportable):
+            raise self.wrong(hook, "it made a key that it says is in an HSM, which nothing shows (FR-003)")
         if (made.public_key is not None) is not get_algorithm(request.algorithm).signs:
             raise self.wrong(hook, "it made a key pair without a public key, or a secret key with one")
         if made.public_key is not None:
@@ -40,8 +56,8 @@ class KeyResults:
         """Check that a reference is the one asked for."""
         if reference.label != label:
             raise self.wrong(hook, "it answered with the label of another key")
-        if not reference.uri:
-            raise self.wrong(hook, "it answered with a key that has no address")
+        if not is_provider_uri(reference.uri, self._provider_type):
+            raise self.wrong(hook, "it answered with a key whose address does not have the form of its backend")
         return reference
 
     def listed(self, reference: KeyReference) -> KeyReference:

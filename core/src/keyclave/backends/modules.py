@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from keyclave import __version__
 from keyclave.backends.catalog import Catalog, Offer
@@ -25,6 +26,7 @@ from keyclave.plugin.hookspecs import Detection, Provider
 
 __all__ = ["PluginModules"]
 
+T = TypeVar("T")
 _REQUIRED = ("settings_model", "open_backend")
 
 
@@ -87,7 +89,13 @@ class PluginModules:
         function = self._function(name, hook)
         if function is None:
             raise PluginLoadError(f"plugin {name!r} does not implement {hook}")
-        return self._workers[name].run(lambda: function(*arguments), seconds, discard=discard)
+        return self.run(name, lambda: function(*arguments), seconds, discard=discard)
+
+    def run(
+        self, name: str, work: Callable[[], T], seconds: float, *, discard: Callable[[T], object] | None = None
+    ) -> T:
+        """Run what a loaded plugin may have a hand in, in one of its workers; see `call`."""
+        return self._workers[name].run(work, seconds, discard=discard)
 
     def reports(self) -> list[PluginReport]:
         """Return what became of every installed plugin so far. Loads none."""

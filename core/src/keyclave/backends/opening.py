@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,12 @@ class Opener:
             ConfigurationError: the settings do not fit the plugin.
             KeyclaveError: what the plugin raised.
         """
-        model = self._settings_model(instance)
-        target = self._target(instance, context, _parse(model, instance))
+        settings = self._settings(instance, self._settings_model(instance))
+        target = self._target(instance, deepcopy(context), settings)
         manager = new_manager(KeyStorage, Signing, Health)
         calls = HookCalls(instance.id, manager, self._limits, on_fault)
         try:
-            _register(manager, target, instance)
+            self._register(manager, target, calls)
             description = _describe(calls, instance)
         except BaseException:
             close_object(target, calls.workers, self._limits.other)
@@ -117,6 +118,37 @@ class Opener:
                 PluginStage.SETTINGS, f"settings_model returned {type(model).__name__}, not a pydantic model"
             )
         return model
+
+    def _settings(self, instance: BackendInstance, model: type[BaseModel]) -> BaseModel:
+        """Return the settings, made in a worker: their validators are the plugin's."""
+        problem: str
+        try:
+            return self._modules.run(
+                instance.plugin, lambda: model.model_validate(dict(instance.settings)), self._limits.other
+            )
+        except KeyboardInterrupt:
+            raise
+        except ValidationError as error:
+            problem = "; ".join(_describe_setting(p) for p in error.errors(include_input=False, include_url=False))
+        except KeyclaveError as error:
+            problem = bare(error).message
+        except Overdue:
+            problem = f"its settings model did not answer within {self._limits.other:g} s"
+        except BaseException as error:  # a validator of the plugin
+            problem = f"its settings model raised {describe(error)}"
+        raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
+
+    def _register(self, manager: PluginManager, target: object, calls: HookCalls) -> None:
+        """Register the object's hooks, in a worker: looking at its attributes may run code of the plugin."""
+        try:
+            calls.in_worker("register", lambda: register(manager, target, calls.backend_id, required=["describe"]))
+        except PluginLoadError as error:
+            problem = error.message
+        except Overdue:
+            problem = f"looking at its hooks did not end within {self._limits.other:g} s"
+        else:
+            return
+        raise Broken(PluginStage.REGISTER, problem)
 
     def _target(self, instance: BackendInstance, context: BackendContext, settings: BaseModel) -> object:
         target = self._call(instance, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context)
@@ -142,16 +174,6 @@ class Opener:
         raise failure
 
 
-def _register(manager: PluginManager, target: object, instance: BackendInstance) -> None:
-    try:
-        register(manager, target, instance.id, required=["describe"])
-    except PluginLoadError as error:
-        problem = error.message
-    else:
-        return
-    raise Broken(PluginStage.REGISTER, problem)
-
-
 def _describe(calls: HookCalls, instance: BackendInstance) -> BackendDescription:
     description = calls.call("describe", BackendDescription)
     problem = description_problem(description, instance.plugin, accept_simulator=instance.accept_simulator)
@@ -160,33 +182,28 @@ def _describe(calls: HookCalls, instance: BackendInstance) -> BackendDescription
     return description
 
 
-def _parse(model: type[BaseModel], instance: BackendInstance) -> BaseModel:
-    try:
-        return model.model_validate(dict(instance.settings))
-    except ValidationError as error:
-        problem = "; ".join(_describe_setting(p) for p in error.errors(include_input=False, include_url=False))
-    except KeyclaveError as error:
-        problem = error.message
-    except Exception as error:  # a validator of the plugin
-        problem = f"its settings model raised {describe(error)}"
-    raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
-
-
 def _describe_setting(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    cause = problem.get("ctx", {}).get("error")
+    foreign = isinstance(cause, Exception) and not isinstance(cause, KeyclaveError)
+    what = describe(cause) if foreign else problem["msg"]  # the text of a foreign one could repeat a secret
+    return f"{where}: {what}" if where else str(what)
+
+
+def _close(target: object) -> None:
+    close = getattr(target, "close", None)
+    if callable(close):
+        close()
 
 
 def _close_late(target: object) -> None:
-    """Close a backend that was opened after its caller gave up, in the worker that opened it."""
-    close = getattr(target, "close", None)
-    if callable(close):
-        _quietly(close)
+    """Close a backend that was opened after its caller gave up, in the worker that opened it. Never raises."""
+    _quietly(lambda: _close(target))
 
 
 def close_object(target: object, workers: Workers, seconds: float) -> None:
     """Call the ``close`` method of a backend's object, if it has one, for at most ``seconds``. Never raises."""
-    _quietly(lambda: workers.run(lambda: _close_late(target), seconds))
+    _quietly(lambda: workers.run(lambda: _close(target), seconds))
 
 
 def _quietly(close: Callable[[], object]) -> None:

@@ -40,7 +40,9 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str, *, requir
         problem = _problem(manager, plugin, name, required)
     except pluggy.PluginValidationError as error:
         problem = _validation_problem(error)
-    except Exception as error:  # a plugin's own __dir__ or __eq__, or a second registration
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's own __dir__, property or __eq__, or a second registration
         problem = describe(error)
     if problem is None:
         return

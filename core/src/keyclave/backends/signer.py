@@ -7,6 +7,7 @@ what happens to its signature before it is released.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 
 from keyclave.backends.calls import HookCalls
@@ -42,7 +43,7 @@ class SignerBinder:
         finish = self._finish(key, support, spki)
         if self._description.location is not Location.IN_PROCESS:
             function = partial(self._calls.in_worker, "sign", function)
-        call = _guarded(self._calls, function, key, scheme.name)
+        call = _guarded(self._calls, function, deepcopy(key), scheme.name)
         return call if prepare is None and finish is None else _wrapped(call, prepare, finish)
 
     def _support(self, algorithm: str, scheme: str) -> SchemeSupport:

@@ -18,7 +18,7 @@ from keyclave.models.environment import (
     EnvironmentConfiguration,
     FallbackPolicyConfiguration,
 )
-from keyclave.models.key import KEY_NAME_PATTERN, KeyHandle, KeySecurityProperties, KeyStatus
+from keyclave.models.key import KEY_NAME_PATTERN, KeyHandle, KeySecurityProperties, KeyStatus, is_provider_uri
 from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, EnvironmentType, SecurityLevel
 from keyclave.models.migration import (
     SOURCE_RETENTION,
@@ -73,6 +73,7 @@ __all__ = [
     "SignatureScheme",
     "get_algorithm",
     "get_signature_scheme",
+    "is_provider_uri",
     "looks_like_key_material",
     "scheme_for",
 ]

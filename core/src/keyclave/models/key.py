@@ -15,7 +15,15 @@ from keyclave.models.backend import BackendId
 from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, Version, broken_rule, require
 from keyclave.models.environment import BackendType
 
-__all__ = ["KEY_NAME_PATTERN", "AlgorithmName", "KeyHandle", "KeyName", "KeySecurityProperties", "KeyStatus"]
+__all__ = [
+    "KEY_NAME_PATTERN",
+    "AlgorithmName",
+    "KeyHandle",
+    "KeyName",
+    "KeySecurityProperties",
+    "KeyStatus",
+    "is_provider_uri",
+]
 
 KEY_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 """Lower case ASCII, so that no two names can be taken for one another, on any backend or file system."""
@@ -35,6 +43,15 @@ _URI_PATTERNS = {
     "browser": re.compile(r"browser:[A-Za-z0-9:._-]+"),
 }
 _ANY_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
+
+
+def is_provider_uri(uri: str, backend_type: str) -> bool:
+    """Return whether this is an address that a backend of this type gives a key.
+
+    >>> is_provider_uri("tpm:0x81000001", "tpm")
+    True
+    """
+    return _URI_PATTERNS.get(backend_type, _ANY_URI).fullmatch(uri) is not None
 
 
 class KeyStatus(StrEnum):
@@ -140,7 +157,7 @@ class KeyHandle(Model):
             "must be after the last rotation",
         )
         require(
-            bool(_URI_PATTERNS.get(self.backend_type, _ANY_URI).fullmatch(self.provider_uri)),
+            is_provider_uri(self.provider_uri, self.backend_type),
             "provider-uri",
             "provider_uri",
             f"does not have the form of a {self.backend_type} key",

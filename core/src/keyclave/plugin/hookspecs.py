@@ -53,7 +53,8 @@ class Provider:
         """Return the pydantic model of the plugin's own settings, those below ``[backends.<id>]``.
 
         The model forbids unknown fields and holds secrets as `pydantic.SecretStr`, or better as the path of
-        a file. It may be asked for many times and always returns the same class.
+        a file. Its validators raise `keyclave.errors.InvalidArgument`; of any other exception only the type and
+        the place are shown. A second call returns the same class.
 
         Raises:
             Nothing.
@@ -182,7 +183,8 @@ class KeyStorage:
         """Return one page of the key versions of this Keyclave instance, in a stable order.
 
         ``page`` is ``None`` for the first page, then what the last one returned as ``next_page``. All pages
-        together are complete; keys of others, and destroyed ones, are not among them.
+        together are complete; keys of others, and destroyed ones, are not among them. A second call
+        returns the same page, with what changed in between.
 
         Raises:
             InvalidArgument: ``page`` did not come from this backend.
@@ -271,7 +273,7 @@ class KeyStorage:
     def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
         """Make ready to import one key, and return the public key to wrap it under.
 
-        Each call returns a new ticket. Nothing is stored until ``import_key``.
+        A second call returns another ticket. Nothing is stored until ``import_key``.
 
         Raises:
             CapabilityUnsupported: keys of this algorithm cannot be imported.
@@ -401,6 +403,8 @@ class Signing:
     def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes) -> Decrypted:
         """Return the plaintext of what ``encrypt`` returned for the same key and ``aad``.
 
+        A second call returns the same.
+
         Raises:
             DecryptionFailed: ciphertext, key and ``aad`` do not belong together; one error for every cause.
             KeyNotFound: the key does not exist.
@@ -468,6 +472,8 @@ class Health:
     @hookspec(firstresult=True)
     def check_health(self) -> HealthReport:
         """Return how the backend is: cheap, bounded, without side effect, and without using quota.
+
+        A second call looks again.
 
         Raises:
             Nothing: a backend that cannot be reached is UNAVAILABLE.

@@ -1,0 +1,8 @@
+"""Its import recurses until Python gives up."""
+
+
+def recurse() -> None:
+    recurse()
+
+
+recurse()
