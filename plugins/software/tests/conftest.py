@@ -22,6 +22,8 @@ NewLabel = Callable[[], KeyLabel]
 NewKey = Callable[..., CreatedKey]
 KeyFile = Callable[[CreatedKey], Path]
 Begin = Callable[..., ImportTicket]
+Write = Callable[[str, bytes], Path]
+PASSPHRASE = b"correct horse battery staple"
 
 
 @pytest.fixture
@@ -80,6 +82,22 @@ def new_key(backend: SoftwareBackend, new_label: NewLabel) -> NewKey:
 def key_file(data_directory: Path) -> KeyFile:
     """Where a key is kept."""
     return lambda created: data_directory / (created.reference.uri.removeprefix("software:") + ".key")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_private(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        path.chmod(0o600)
+        return path
+
+    return write_private
+
+
+@pytest.fixture
+def passphrase_file(write: Write) -> Path:
+    return write("passphrase", PASSPHRASE + b"\n")
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
 from keyclave.errors import InvalidArgument
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from keyclave_software.limits import ITERATIONS, LANES, MEMORY_MIB
 
 __all__ = ["Argon2Settings", "SoftwareSettings"]
+
+
+def _not_empty(path: Any) -> Any:
+    if path == "":
+        raise InvalidArgument("must not be empty")
+    return path
+
+
+# An environment variable that is set to nothing must not stand for the working directory.
+_NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
 
 
 class _Section(BaseModel):
@@ -31,12 +41,12 @@ class Argon2Settings(_Section):
 class SoftwareSettings(_Section):
     """Where the keystore is, and what its master key comes from."""
 
-    keystore: Path | None = None
+    keystore: _NamedPath | None = None
     """Directory of the encrypted keys, created with mode 0700. Unset: the backend's directory below
     `[state] directory`."""
-    passphrase_file: Path | None = None
+    passphrase_file: _NamedPath | None = None
     """File with a passphrase of at least 8 bytes, mode 0600. One line break at its end is ignored."""
-    key_file: Path | None = None
+    key_file: _NamedPath | None = None
     """File with the master key, 32 random bytes, mode 0600. Unset, and no passphrase either: `master.key` in the
     backend's directory, created when it is missing."""
     argon2: Argon2Settings | None = None

@@ -98,9 +98,12 @@ class PassphraseFile:
 
     def master_key(self, protection: Protection) -> MasterKey:
         """Return what Argon2id makes of the passphrase, with the costs that the keystore was made with."""
-        passphrase = _without_line_break(_read(self._path, self.name, PASSPHRASE_BYTES[-1]))
+        passphrase = _without_line_break(_read(self._path, self.name, PASSPHRASE_BYTES[-1] + len(b"\r\n")))
         if len(passphrase) not in PASSPHRASE_BYTES:
-            raise ConfigurationError(f"the passphrase in {self._path} is shorter than {PASSPHRASE_BYTES.start} bytes")
+            raise ConfigurationError(
+                f"the passphrase in {self._path} is shorter than {PASSPHRASE_BYTES.start} bytes"
+                f" or longer than {PASSPHRASE_BYTES[-1]}"
+            )
         return MasterKey(_argon2id(passphrase, protection))
 
 
