@@ -90,6 +90,15 @@ def test_primes_with_a_common_first_hundred_bits_are_refused_by_the_private_key(
     check_private_key(private_key(p, prime_from(p - (1 << 930))), "RSA_2048")
 
 
+@pytest.mark.parametrize("bits", [64, 1023])
+def test_primes_of_different_lengths_are_refused_by_the_private_key(bits: int) -> None:
+    p = prime_from(secrets.randbits(bits) | 3 << bits - 2)
+    key = private_key(p, rsa.generate_private_key(65537, 2 * (2048 - bits)).private_numbers().p)
+    check_public_key(spki_of(modulus(key)), "RSA_2048")
+    with pytest.raises(InvalidArgument, match="half as long"):
+        check_private_key(key, "RSA_2048")
+
+
 def test_halves_of_two_keys_are_refused(private_key: Keys) -> None:
     one, other = private_key("RSA_2048"), private_key("RSA_2048", 1)
     mixed = one.private_bytes(*PKCS8).replace(modulus(one).to_bytes(256, "big"), modulus(other).to_bytes(256, "big"))

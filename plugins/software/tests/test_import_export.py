@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -118,23 +118,33 @@ def test_an_unknown_algorithm_gets_no_ticket(begin: Begin) -> None:
         begin("ROT_13")
 
 
-def mutations(blob: bytes) -> list[bytes]:
-    parts = [0, 1, 100, 383, 384, 385, 392, len(blob) - 9, len(blob) - 8, len(blob) - 1]
-    flipped = [blob[:n] + bytes([blob[n] ^ 1]) + blob[n + 1 :] for n in parts]
-    return [*flipped, *(blob[:n] for n in parts), blob + bytes(8), b"\0" + blob, bytes(len(blob)), bytes(4097)]
+def mutations(blob: bytes) -> Iterator[bytes]:
+    """Cut at every byte, changed in every byte, too long, and something else."""
+    for n in range(len(blob)):
+        yield blob[:n]
+        yield blob[:n] + bytes([blob[n] ^ 1 << n % 8]) + blob[n + 1 :]
+    yield from (blob + bytes(8), b"\0" + blob, blob + blob, bytes(len(blob)), bytes(4096))
 
 
-@pytest.mark.parametrize("number", range(24))
-def test_a_malformed_blob_is_refused_and_leaves_nothing(
-    backend: SoftwareBackend, begin: Begin, data_directory: Path, number: int
+def test_every_malformed_blob_is_refused_and_leaves_nothing(
+    backend: SoftwareBackend, begin: Begin, data_directory: Path
+) -> None:
+    good = wrap(begin("AES_256"), AESGCM.generate_key(256))
+    for bad in mutations(good.blob):
+        ticket = begin("AES_256")
+        with pytest.raises(InvalidArgument, match="cannot be unwrapped"):
+            backend.import_key(ticket=ticket, wrapped=WrappedKey(method=good.method, blob=bad))
+    assert is_empty(backend, data_directory)
+    ticket = begin("AES_256")
+    backend.import_key(ticket=ticket, wrapped=good)
+
+
+def test_a_blob_that_is_too_long_is_refused_unread(
+    backend: SoftwareBackend, begin: Begin, data_directory: Path
 ) -> None:
     ticket = begin("AES_256")
-    good = wrap(ticket, AESGCM.generate_key(256))
-    bad = mutations(good.blob)
-    assert len(bad) == 24
-    with pytest.raises(InvalidArgument) as caught:
-        backend.import_key(ticket=ticket, wrapped=WrappedKey(method=good.method, blob=bad[number]))
-    assert "cannot be unwrapped" in str(caught.value) or "more than 4096 bytes" in str(caught.value)
+    with pytest.raises(InvalidArgument, match="more than 4096 bytes"):
+        backend.import_key(ticket=ticket, wrapped=WrappedKey(method=RSA_AES_KEY_WRAP_SHA256, blob=bytes(4097)))
     assert is_empty(backend, data_directory)
 
 

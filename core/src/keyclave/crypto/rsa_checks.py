@@ -41,8 +41,9 @@ def check_public_numbers(numbers: rsa.RSAPublicNumbers) -> None:
 def check_private_numbers(numbers: rsa.RSAPrivateNumbers) -> None:
     """Refuse an RSA private key whose numbers are weak or do not belong together.
 
-    Its numbers pass OpenSSL's own check, and its primes differ in their first hundred bits (FIPS 186-5, section
-    A.1.3). That the private exponent is not short follows from the bound on the public one.
+    Its numbers pass OpenSSL's own check, and its primes are half as long as the modulus and differ in their first
+    hundred bits (FIPS 186-5, section A.1.3). That the private exponent is not short follows from the bound on the
+    public one.
 
     Raises:
         InvalidArgument: one of these does not hold.
@@ -50,6 +51,8 @@ def check_private_numbers(numbers: rsa.RSAPrivateNumbers) -> None:
     half = numbers.public_numbers.n.bit_length() // 2
     if not _belong_together(numbers):
         raise InvalidArgument("the numbers of the RSA private key do not belong together")
+    if not numbers.p.bit_length() == numbers.q.bit_length() == half:
+        raise InvalidArgument("the primes of the RSA private key are not half as long as its modulus")
     if abs(numbers.p - numbers.q).bit_length() <= half - 100:
         raise InvalidArgument("the primes of the RSA private key are too close to each other")
 

@@ -18,6 +18,8 @@ from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import ALGORITHMS, AlgorithmFamily, KeyAlgorithm, get_algorithm
 from pydantic import SecretBytes
 
+from keyclave_software import pkcs8
+
 __all__ = ["checked", "generate", "load_private_key", "public_key", "supported_algorithms"]
 
 _AES_BYTES = 32
@@ -43,14 +45,14 @@ def generate(algorithm_name: str) -> SecretBytes:
         raise CapabilityUnsupported(f"keys of algorithm {algorithm.name} cannot be made in software here")
     if algorithm.family is AlgorithmFamily.AES:
         return SecretBytes(os.urandom(_AES_BYTES))
-    return _to_pkcs8(_generate_private_key(algorithm))
+    return pkcs8.write(_generate_private_key(algorithm))
 
 
 def checked(secret: SecretBytes, algorithm_name: str) -> SecretBytes:
     """Return a key that came from outside, as it is stored.
 
     Args:
-        secret: a PKCS#8 private key, or the bytes of an AES key.
+        secret: a PKCS#8 private key (see `keyclave_software.pkcs8`), or the bytes of an AES key.
         algorithm_name: what it must be.
 
     Raises:
@@ -60,11 +62,11 @@ def checked(secret: SecretBytes, algorithm_name: str) -> SecretBytes:
         if len(secret) != _AES_BYTES:
             raise InvalidArgument(f"the wrapped key is not a key of algorithm {algorithm_name}")
         return secret
-    private_key = _parse(secret)
+    private_key = pkcs8.read(secret)
     if private_key is None:
-        raise InvalidArgument("the wrapped key is not a valid PKCS#8 private key")
+        raise InvalidArgument("the wrapped key is not a valid PKCS#8 private key without attributes")
     check_private_key(private_key, algorithm_name)
-    return _to_pkcs8(private_key)
+    return pkcs8.write(private_key)
 
 
 def load_private_key(secret: SecretBytes) -> PrivateKey:
@@ -106,18 +108,3 @@ def _generate_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
             return ed25519.Ed25519PrivateKey.generate()
         case _:
             return mldsa.MLDSA65PrivateKey.generate()
-
-
-def _parse(secret: SecretBytes) -> PrivateKey | None:
-    try:
-        return cast("PrivateKey", serialization.load_der_private_key(secret.get_secret_value(), None))
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-
-
-def _to_pkcs8(private_key: PrivateKey) -> SecretBytes:
-    return SecretBytes(
-        private_key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
