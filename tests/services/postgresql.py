@@ -39,7 +39,7 @@ class Server:
         self._account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if root else {}
         if root:
             shutil.chown(directory, "postgres", "postgres")
-        self._command("initdb", "--auth=trust", f"--username={_USER}", *_CLUSTER)
+        self._command("initdb", "--no-sync", "--auth=trust", f"--username={_USER}", *_CLUSTER)
         self.start()
 
     def url(self, database: str) -> str:

@@ -21,8 +21,22 @@ from keyclave.errors import (
     KeyNotFound,
 )
 from keyclave.services import signing
+from opentelemetry.context import Context
+from opentelemetry.metrics import NoOpCounter
+from opentelemetry.util.types import Attributes
 
 MESSAGE = b"message"
+
+
+class Counted(NoOpCounter):
+    """Keeps what is counted: OpenTelemetry's SDK, which would, is not among the dependencies."""
+
+    def __init__(self) -> None:
+        super().__init__("counted")
+        self.points: list[tuple[float, Attributes | None]] = []
+
+    def add(self, amount: float, attributes: Attributes | None = None, context: Context | None = None) -> None:
+        self.points.append((amount, attributes))
 
 
 def kinds(clave: Keyclave) -> list[tuple[str, str]]:
@@ -116,16 +130,20 @@ def test_fr_010_without_a_durable_record_there_is_no_signature(clave: Keyclave, 
     assert [status for kind, status in kinds(clave) if kind == "SIGN"] == ["SUCCESS", "SUCCESS"]
 
 
-def test_nfr_007_a_slow_signature_is_a_warning(
+def test_nfr_007_a_slow_signature_is_a_warning_and_is_counted(
     clave: Keyclave, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    counted = Counted()
+    monkeypatch.setattr(signing, "_slow_signatures", counted)
     clave.keys.create("k", "RSA_2048")
     with caplog.at_level(logging.WARNING, logger="keyclave.signing"):
         clave.keys.sign("k", MESSAGE)
         assert "NFR-007" not in caplog.text
+        assert counted.points == []
         monkeypatch.setattr(signing, "_SLOW_SECONDS", 0.0)
         clave.keys.sign("k", MESSAGE)
     assert "NFR-007" in caplog.text
+    assert counted.points == [(1, {"backend": "software"})]
 
 
 def test_with_auditing_off_nothing_is_recorded(config: Path) -> None:
