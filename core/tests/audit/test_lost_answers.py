@@ -48,6 +48,7 @@ def test_a_commit_that_failed_and_is_durable_counts_as_done(store: Store, make_e
     assert transactions.reopened == 1, "what is found is only trusted after it was written to the disk again"
     transactions.answer = None
     log.append(make_entry())
+    assert transactions.reopened == 1
     assert log.verify().records == 3
 
 

@@ -7,13 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, StateUnavailable
+from keyclave.models import KeyStatus
 from keyclave.state.databases import database_at
-from keyclave.state.records import StoredKey
+from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Store
 from keyclave.state.upgrade import upgrade
 
@@ -23,6 +25,7 @@ from tests.services.postgresql import Server, running
 pytestmark = pytest.mark.needs("postgresql")
 
 NewKey = Callable[..., StoredKey]
+NewVersion = Callable[..., StoredVersion]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +160,28 @@ def test_the_encoding_of_the_client_is_not_left_to_the_environment(
         add(store, new_key(owner_principal="Ωmega"))
         with store.read() as state:
             assert state.keys.by_name("k").owner_principal == "Ωmega"
+
+
+def test_a_user_who_may_change_no_rule_and_delete_nothing_is_enough(
+    server: Server, postgresql_place: Place, new_key: NewKey, new_version: NewVersion
+) -> None:
+    server.execute("CREATE ROLE daily LOGIN")
+    with postgresql_place.raw() as connection:
+        connection.execute("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO daily")
+        connection.execute("REVOKE INSERT, UPDATE ON alembic_version FROM daily")
+    daily = replace(postgresql_place, url=postgresql_place.url.replace("keyclave@", "daily@"))
+    with contextlib.closing(daily.open()) as store:
+        key = new_key()
+        with store.write() as state:
+            state.keys.add(key)
+            state.keys.add_version(new_version(key))
+            state.keys.update_version(key.key_id, 1, status=KeyStatus.REVOKED)
+        store.reopen()
+        assert names(store) == ["k"]
+    with daily.raw() as connection:
+        for statement in ("ALTER TABLE keys DISABLE TRIGGER USER", "DELETE FROM keys", "DROP TABLE keys"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
 
 
 def test_a_database_that_is_not_there_is_said_so(server: Server, tmp_path: Path) -> None:
