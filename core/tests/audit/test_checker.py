@@ -209,6 +209,18 @@ def test_a_report_lists_the_first_faults_and_counts_all(
     assert report.fault_count == report.records == MAX_FAULTS + 20
 
 
+def test_a_log_of_rows_that_cannot_be_read_is_given_up(
+    log: AuditLog, make_entry: Make, tamper: Callable[[Tamper], None]
+) -> None:
+    for _ in range(MAX_FAULTS + 20):
+        log.append(make_entry())
+    tamper(run("UPDATE operations SET operation_id = substr(operation_id, 2) || 'x'"))
+    report = log.verify()
+    assert not report.ok
+    assert report.fault_count == MAX_FAULTS
+    assert {fault.kind for fault in report.faults} == {FaultKind.COLUMN}
+
+
 def test_a_record_that_was_tampered_with_is_not_read_back(
     written: AuditLog, tamper: Callable[[Tamper], None]
 ) -> None:

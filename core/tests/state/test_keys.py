@@ -164,6 +164,13 @@ def test_a_refusal_of_the_database_is_a_conflict_and_changes_nothing(
         assert state.epoch == 2
 
 
+def test_a_text_that_is_no_unicode_is_refused(store: Store, new_key: NewKey) -> None:
+    with pytest.raises(InvalidArgument, match="table keys is not valid Unicode"), store.write() as state:
+        state.keys.add(new_key(owner_principal="\ud800"))
+    with store.read() as state:
+        assert state.keys.page(None, 1) == ()
+
+
 def test_pages_hold_all_keys_in_the_order_of_their_names(store: Store, new_key: NewKey) -> None:
     names = ["b", "a-", "a.", "a_", "a0", "aa", "a", "0", "b1"]
     with store.write() as state:

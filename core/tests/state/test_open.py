@@ -8,10 +8,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from keyclave.errors import ConfigurationError, IntegrityError, StateUnavailable
+from keyclave.errors import ConfigurationError, Conflict, IntegrityError, StateUnavailable
 from keyclave.state import sqlite as sqlite_module
 from keyclave.state.store import Store
 
@@ -57,7 +58,7 @@ def test_files_are_private_while_in_use_and_after(sqlite_place: Place) -> None:
 
 
 @posix
-@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "instance.key"])
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "state.db-journal", "instance.key"])
 def test_a_file_that_others_can_read_is_refused(sqlite_place: Place, name: str) -> None:
     sqlite_place.open().close()
     path = database_file(sqlite_place).with_name(name)
@@ -76,7 +77,7 @@ def test_a_directory_that_others_can_enter_is_refused(sqlite_place: Place) -> No
 
 
 @posix
-@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "instance.key"])
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "state.db-journal", "instance.key"])
 def test_a_symbolic_link_is_refused(sqlite_place: Place, tmp_path: Path, name: str) -> None:
     sqlite_place.open().close()
     path = database_file(sqlite_place).with_name(name)
@@ -96,6 +97,16 @@ def test_a_link_in_the_place_of_a_new_database_is_refused(sqlite_place: Place, t
     with pytest.raises(ConfigurationError, match="symbolic link"):
         sqlite_place.open()
     assert not (tmp_path / "nothing").exists()
+
+
+@posix
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal"])
+def test_a_pipe_is_refused_without_waiting_for_it(sqlite_place: Place, name: str) -> None:
+    directory = database_file(sqlite_place).parent
+    directory.mkdir(mode=0o700)
+    os.mkfifo(directory / name, 0o600)
+    with pytest.raises(ConfigurationError, match="no regular file"):
+        sqlite_place.open()
 
 
 @posix
@@ -144,6 +155,37 @@ def test_a_start_that_was_interrupted_after_the_key_is_started_again(place: Plac
     place.key_file.chmod(0o600)
     place.open().close()
     assert place.key_file.read_bytes() == b"k" * 32
+
+
+def test_a_file_that_cannot_be_made_is_a_configuration_error(sqlite_place: Place) -> None:
+    too_long = "x" * 300
+    with pytest.raises(ConfigurationError, match=r"database .* cannot be created"):
+        replace(sqlite_place, url=f"{sqlite_place.url}{too_long}").open()
+    without_key = replace(sqlite_place, key_file=sqlite_place.key_file.with_name(too_long))
+    with pytest.raises(ConfigurationError, match=r"instance key .* cannot be written"):
+        without_key.open()
+    sqlite_place.open().close()
+    with pytest.raises(ConfigurationError, match=r"instance key .* cannot be read"):
+        without_key.open()
+
+
+def test_a_new_database_that_another_process_keeps_locked_is_a_conflict(sqlite_place: Place) -> None:
+    database_file(sqlite_place).parent.mkdir(mode=0o700)
+    database_file(sqlite_place).touch(mode=0o600)
+    with sqlite_place.raw() as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Conflict, match="locked") as caught:
+            sqlite_place.open(timeout=0.05)
+        assert caught.value.retryable
+        other.execute("ROLLBACK")
+        sqlite_place.open().close()
+
+
+def test_an_sqlite_that_is_too_old_is_refused(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 39, 4))
+    with pytest.raises(ConfigurationError, match="too old"):
+        sqlite_place.open()
+    assert not database_file(sqlite_place).exists()
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(place: Place) -> None:

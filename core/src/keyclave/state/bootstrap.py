@@ -18,7 +18,7 @@ from keyclave.state.dbapi import Connection, Database
 from keyclave.state.integrity import RowMac, create_instance_key, read_instance_key
 from keyclave.state.schema import INSTANCE
 from keyclave.state.session import Session
-from keyclave.state.upgrade import needs_upgrade, run_upgrade
+from keyclave.state.upgrade import is_old, run_upgrade
 
 __all__ = ["open_instance"]
 
@@ -32,9 +32,9 @@ def open_instance(database: Database, key_file: Path) -> tuple[Connector, UUID]:
         KeyclaveError: see `keyclave.state.store.Store.open`.
     """
     database.prepare()
+    if is_old(database):
+        _upgrade(database)
     try:
-        if _needs_upgrade(database):
-            _upgrade(database)
         connection = database.connect()
         try:
             return _open(database, connection, key_file)
@@ -43,14 +43,6 @@ def open_instance(database: Database, key_file: Path) -> tuple[Connector, UUID]:
     except database.error as error:
         failure: KeyclaveError = database.explain(error)
     raise failure
-
-
-def _needs_upgrade(database: Database) -> bool:
-    connection = database.connect()
-    try:
-        return needs_upgrade(database, connection.cursor())
-    finally:
-        connection.close()
 
 
 def _upgrade(database: Database) -> None:

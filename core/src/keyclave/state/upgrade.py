@@ -17,7 +17,7 @@ from keyclave.state.databases import database_at
 from keyclave.state.dbapi import Cursor, Database
 from keyclave.state.schema import REVISIONS
 
-__all__ = ["needs_upgrade", "run_upgrade", "upgrade"]
+__all__ = ["is_old", "run_upgrade", "upgrade"]
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in module globals
@@ -36,24 +36,28 @@ def upgrade(url: str, *, timeout: float = 60.0) -> None:
     """
     database = database_at(url, timeout)
     database.prepare()
-    try:
-        connection = database.connect()
-        try:
-            needed = needs_upgrade(database, connection.cursor())
-        finally:
-            connection.close()
-    except database.error as error:
-        raise database.explain(error) from None
-    if needed:
+    if is_old(database):
         run_upgrade(database)
 
 
-def needs_upgrade(database: Database, cursor: Cursor) -> bool:
-    """Return whether the schema is older than this code.
+def is_old(database: Database) -> bool:
+    """Return whether the schema of a database is older than this code; raise what an error of the database means.
 
     Raises:
-        ConfigurationError: it is newer.
+        ConfigurationError: it is newer, or is not Keyclave's.
     """
+    try:
+        connection = database.connect()
+        try:
+            return _needs_upgrade(database, connection.cursor())
+        finally:
+            connection.close()
+    except database.error as error:
+        failure = database.explain(error)
+    raise failure
+
+
+def _needs_upgrade(database: Database, cursor: Cursor) -> bool:
     revision = database.revision(cursor)
     if revision is not None and revision not in REVISIONS:
         raise ConfigurationError(
