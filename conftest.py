@@ -8,7 +8,8 @@ import pytest
 
 from tests.services.catalog import problem, required
 
-for _name in [name for name in os.environ if name.startswith("KEYCLAVE_") and name != "KEYCLAVE_REQUIRE_SERVICES"]:
+_OURS = ("KEYCLAVE_", "PG")  # PG: of the client library of PostgreSQL
+for _name in [name for name in os.environ if name.startswith(_OURS) and name != "KEYCLAVE_REQUIRE_SERVICES"]:
     del os.environ[_name]
 
 

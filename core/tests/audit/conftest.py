@@ -115,15 +115,3 @@ class Appender:
 @pytest.fixture
 def appender(tmp_path: Path) -> Appender:
     return Appender(tmp_path)
-
-
-def _missing(tool: str) -> None:
-    if os.environ.get("KEYCLAVE_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{tool} is missing")
-    pytest.skip(f"{tool} is missing")
-
-
-@pytest.fixture
-def missing() -> Callable[[str], None]:
-    """Skips by the name of what is missing, or fails where everything must be there."""
-    return _missing

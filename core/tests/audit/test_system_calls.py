@@ -7,12 +7,12 @@ makes fewer calls than the numbers used here, so the faults meet the threads tha
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytestmark = pytest.mark.needs("strace")
 
 COUNT = 20
 
@@ -20,8 +20,7 @@ COUNT = 20
 class Strace:
     """Runs the appending program with a fault."""
 
-    def __init__(self, program: str, appender: Any) -> None:
-        self._program = program
+    def __init__(self, appender: Any) -> None:
         self._appender = appender
         self.trace = ""
 
@@ -38,7 +37,7 @@ class Strace:
             "-e",
             f"inject={fault}",
         ]
-        command = [self._program, *options, *self._appender.command(threads, count)]
+        command = ["strace", *options, *self._appender.command(threads, count)]
         subprocess.run(command, env=self._appender.environment, capture_output=True, timeout=120, check=False)
         self.trace = trace.read_text()
         assert re.search("INJECTED|DELAYED|killed by SIGKILL", self.trace), "the fault did not happen"
@@ -46,11 +45,8 @@ class Strace:
 
 
 @pytest.fixture
-def strace(appender: Any, missing: Callable[[str], None]) -> Strace:
-    program = shutil.which("strace")
-    if program is None:
-        missing("strace")
-    return Strace(str(program), appender)
+def strace(appender: Any) -> Strace:
+    return Strace(appender)
 
 
 @pytest.mark.parametrize(
