@@ -1,13 +1,14 @@
-"""Kill an operation at every line of Keyclave's code that it reaches, and look at what recovery makes of it.
+"""Kill an operation after every change that it makes on the disk, and look at what recovery makes of it.
 
-Run as a program: ``kill_sweep.py SCRATCH OPERATION [STEP]``; a step of 3 takes every third place. It prints one JSON
-object: how many places were tried, at how
-many the kill fired, and every broken promise. Each trial is a forked process that kills itself with SIGKILL when it
-reaches its place; another one recovers and checks. The parent never opens the state.
+Run as a program: ``kill_sweep.py SCRATCH OPERATION``. It prints one JSON object: after how many changes the kill
+fired, and every broken promise. Each trial is a forked process that kills itself with SIGKILL at the first line of
+code after its change; another one recovers and checks. The parent never opens the state. Between two changes on the
+disk a kill leaves the same behind wherever it comes, so nothing is left out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,37 +27,56 @@ import keyclave_software.backend  # noqa: F401  the same
 import stevedore  # noqa: F401  the same
 from keyclave.errors import KeyclaveError
 from keyclave.models import KeyStatus
+from keyclave.services import rotation
 
 MESSAGE = b"signed before the kill"
-TRACED = ("/keyclave/services/", "/keyclave/state/writer", "/keyclave/plugin/files", "/keyclave_software/storage")
-"""The code between whose lines something durable changes: the steps, the transactions, the files."""
+TRACED = ("/keyclave/services/", "/keyclave/state/", "/keyclave/audit/", "/keyclave/plugin/", "/keyclave_software/")
+"""The code that changes something on the disk: the steps, the transactions, the keys."""
 OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "create": lambda clave: clave.keys.create("new", "ED25519"),
     "rotate": lambda clave: clave.rotation.rotate("k"),
     "revoke": lambda clave: clave.keys.revoke("k", "test"),
     "destroy": lambda clave: clave.keys.destroy("gone", 1),
     "sign": lambda clave: clave.keys.sign("k", MESSAGE),
+    "recover": lambda clave: clave,
 }
+"""What is interrupted. ``recover`` is the opening of a state in which a rotation was killed before."""
 
 
-class KillAt:
-    """A trace function that kills the process at the n-th new line of the traced files."""
+class KillAfter:
+    """A trace function that kills the process once the disk has changed n times."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, directory: Path, n: int) -> None:
+        self._directory = directory
         self._left = n
-        self._seen: set[tuple[str, int]] = set()
+        self._seen = on_disk(directory)
+        self._lock = threading.Lock()
 
-    def __call__(self, frame: FrameType, event: str, arg: object) -> KillAt | None:
+    def __call__(self, frame: FrameType, event: str, arg: object) -> KillAfter | None:
         name = frame.f_code.co_filename.replace(os.sep, "/")
         if not any(part in name for part in TRACED):
             return None
-        place = (name, frame.f_lineno)
-        if event == "line" and place not in self._seen:
-            self._seen.add(place)
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        with self._lock:
+            now = on_disk(self._directory)
+            if now != self._seen:
+                self._seen = now
+                self._left -= 1
+                if self._left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
         return self
+
+
+def on_disk(directory: Path | str) -> list[tuple[str, int, int, int]]:
+    """Return what tells one state of the disk from another. The shared memory of SQLite is none of it."""
+    found = []
+    for entry in os.scandir(directory):
+        if entry.is_dir():
+            found += on_disk(entry.path)
+        elif not entry.name.endswith("-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat()
+                found.append((entry.path, status.st_ino, status.st_size, status.st_mtime_ns))
+    return sorted(found)
 
 
 def in_child(body: Callable[[], object]) -> int:
@@ -74,7 +94,7 @@ def in_child(body: Callable[[], object]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def prepare(directory: Path) -> Path:
+def prepare(directory: Path, operation: str) -> Path:
     """Make an instance with a signing key and a revoked one, and a signature to remember."""
     directory.mkdir()
     config = directory / "keyclave.toml"
@@ -88,7 +108,15 @@ def prepare(directory: Path) -> Path:
             clave.keys.revoke("gone", "test")
 
     assert in_child(make) == 0
+    if operation == "recover":
+        assert os.WTERMSIG(in_child(lambda: die_while_rotating(config))) == signal.SIGKILL
     return config
+
+
+def die_while_rotating(config: Path) -> None:
+    """Kill this process after the new version is recorded and before it is active."""
+    rotation._validate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    keyclave.open(config).rotation.rotate("k")
 
 
 def copy(template: Path, target: Path) -> Path:
@@ -101,14 +129,19 @@ def copy(template: Path, target: Path) -> Path:
 
 def attempt(config: Path, operation: str, n: int) -> None:
     """Run the operation with the kill armed; say so on disk if it returned."""
+    tracer = KillAfter(config.parent / "state", n)
+    if operation == "recover":
+        trace(tracer)
     clave = keyclave.open(config)
-    tracer = KillAt(n)
+    trace(tracer)
+    OPERATIONS[operation](clave)
+    trace(None)
+    (config.parent / "acknowledged").touch()
+
+
+def trace(tracer: KillAfter | None) -> None:
     threading.settrace(tracer)
     sys.settrace(tracer)
-    OPERATIONS[operation](clave)
-    sys.settrace(None)
-    threading.settrace(None)
-    (config.parent / "acknowledged").touch()
 
 
 def check(config: Path, operation: str) -> list[str]:
@@ -138,11 +171,15 @@ def check(config: Path, operation: str) -> list[str]:
         if operation == "destroy" and acknowledged and versions["gone"][0].destroyed_at is None:
             broken.append("an acknowledged destruction is lost")
         living = sum(v.destroyed_at is None for handles in versions.values() for v in handles)
-        files = [path.name for path in (config.parent / "state" / "backends").rglob("*") if path.suffix == ".key"]
+        files = [path.name for path in (config.parent / "state" / "backends").rglob("*")]
         # The keystore's own master key file is not a version.
-        kept = sum(len(name) == len("0" * 32 + ".key") for name in files)
+        kept = sum(len(name) == len("0" * 32 + ".key") for name in files if name.endswith(".key"))
         if kept != living:
             broken.append(f"{living} versions exist, {kept} are in the keystore")
+        broken += [f"left over: {name}" for name in files if name.endswith(".tmp")]
+        recoveries = [r for r in clave.audit.records() if r.operation_type == "RECOVER"]
+        if operation == "recover" and [r.status for r in recoveries] != ["SUCCESS"]:
+            broken.append(f"not recovered once: {recoveries}")
         report = clave.audit.verify()
         if not report.ok:
             broken.append(f"the audit log is broken: {report}")
@@ -161,7 +198,7 @@ def works(clave: keyclave.Keyclave, signature: bytes) -> list[str]:
 
 
 def trial(scratch: Path, template: Path, operation: str, n: int) -> tuple[bool, list[str]]:
-    """Kill at the n-th place, recover, check; return whether the kill fired, and what is broken."""
+    """Kill at the n-th change, recover, check; return whether the kill fired, and what is broken."""
     target = scratch / f"{operation}-{n}"
     config = copy(template, target)
     status = in_child(lambda: attempt(config, operation, n))
@@ -179,14 +216,13 @@ def trial(scratch: Path, template: Path, operation: str, n: int) -> tuple[bool, 
 def main() -> None:
     scratch, operation = Path(sys.argv[1]), sys.argv[2]
     template = scratch / "template"
-    prepare(template)
-    step = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-    fired, places, n, broken = True, 0, 1, {}
+    prepare(template, operation)
+    fired, places, broken = True, 0, {}
     while fired:
-        fired, problems = trial(scratch, template, operation, n)
-        places, n = places + fired, n + step
+        fired, problems = trial(scratch, template, operation, places + 1)
+        places += fired
         if problems:
-            broken[n - step] = problems
+            broken[places] = problems
     print(json.dumps({"places": places, "broken": broken}))  # noqa: T201  the program's answer
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keyclave.cli.exit_codes import ExitCode, exit_code_of
+from keyclave.cli.output import cell
 from keyclave.errors import KeyclaveError
 
 __all__ = ["Failure", "failure_of"]
@@ -40,9 +41,9 @@ class Failure:
 
     def as_text(self) -> str:
         """Return one or two lines."""
-        lines = [f"Error: {self.message}"]
+        lines = [f"Error: {cell(self.message)}"]
         if self.next_step is not None:
-            lines.append(f"Next: {self.next_step}")
+            lines.append(f"Next: {cell(self.next_step)}")
         return "\n".join(lines)
 
 

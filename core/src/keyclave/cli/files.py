@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -97,17 +98,25 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 def _writable(name: str) -> Path:
     path = Path(os.path.realpath(name))
-    if path.exists() and not path.is_file():
-        raise InvalidArgument(
-            f"{name} is not a regular file", next_step="Name a regular file, or - for standard output."
-        )
-    return path
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        reason = error.strerror
+    else:
+        if stat.S_ISREG(there.st_mode):
+            return path
+        reason = "not a regular file"
+    raise InvalidArgument(
+        f"{name} cannot be written: {reason}", next_step="Name a regular file, or - for standard output."
+    )
 
 
 @contextmanager
 def _replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
     """Write beside ``path``, and take its name at the end."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".keyclave-{secrets.token_hex(8)}.tmp")
     nameless = _open_nameless(path.parent, mode)
     descriptor = _open_named(temporary, mode) if nameless is None else nameless
     try:

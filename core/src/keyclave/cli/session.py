@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import keyclave
+from keyclave.cli.output import cell
 from keyclave.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Session:
             click.echo(json.dumps(data, indent=2))
         else:
             for line in lines:
-                click.echo(line)
+                click.echo(cell(line))
 
     def answer_list(self, items: Iterable[Any]) -> None:
         """Print a JSON array, an item a line, as the items come: memory is bounded by one of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import click
 
@@ -32,6 +33,7 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
     The active version signs. ECDSA signatures are DER, the others have one form. Without -o and with --json the
     signature is in the answer, in base64.
     """
+    _require_another_file(file, output)
     if session.as_json and output is None:
         with source(file) as data, session.open() as clave:
             result = clave.keys.sign_stream(name, data, scheme=scheme)
@@ -55,6 +57,14 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
     session.answer(
         answer, f"Signed by version {result.version} of {name!r} ({result.scheme}); the signature is in {output}."
     )
+
+
+def _require_another_file(file: str, output: str | None) -> None:
+    """Refuse to lose what was signed: FILE and SIG may be two names of one file."""
+    if output is None or "-" in (file, output) or not (Path(file).exists() and Path(output).exists()):
+        return
+    if Path(file).samefile(output):
+        raise click.UsageError("SIG is FILE itself: the signature would replace what it signs.")
 
 
 @command("verify", example="keyclave keys verify release README.md README.md.sig")

@@ -6,9 +6,19 @@ where it was interrupted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
-from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyNotFound, PolicyViolation
+from keyclave.errors import (
+    CapabilityUnsupported,
+    Conflict,
+    InvalidArgument,
+    KeyclaveError,
+    KeyNotFound,
+    OutcomeUnknown,
+    PolicyViolation,
+)
 from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
@@ -21,11 +31,14 @@ __all__ = ["Destruction", "destroy_in_backend", "disable_in_backend"]
 
 
 def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[StoredVersion, ...]) -> None:
-    """Disable every version that exists in its backend, where the backend can do that."""
+    """Disable every version that exists in its backend, where the backend can do that. A missing one is of no use."""
     for version in versions:
+        if version.destroyed_at is not None:
+            continue
         backend = instance.backends.get(version.backend_id)
-        if version.destroyed_at is None and backend.has("disable_key"):
-            backend.disable_key(to_reference(key, version))
+        if backend.has("disable_key"):
+            with suppress(KeyNotFound):
+                backend.disable_key(to_reference(key, version))
 
 
 def destroy_in_backend(instance: Instance, key: StoredKey, version: StoredVersion) -> datetime:
@@ -35,6 +48,23 @@ def destroy_in_backend(instance: Instance, key: StoredKey, version: StoredVersio
     except KeyNotFound:
         return datetime.now(UTC)
     return result.scheduled_for or datetime.now(UTC)
+
+
+@contextmanager
+def _followed_up(key: StoredKey, so_far: str) -> Iterator[None]:
+    """Let no failure of a backend say that nothing changed: recovery repeats the call until it succeeds."""
+    try:
+        yield
+    except KeyclaveError as error:
+        failure = error
+    else:
+        return
+    raise OutcomeUnknown(
+        f"{so_far}: {failure.message}",
+        backend_id=failure.backend_id,
+        key_name=key.name,
+        next_step="Run `keyclave recover` when the backend can be reached; every command tries it when it starts.",
+    )
 
 
 class Destruction:
@@ -53,7 +83,8 @@ class Destruction:
             key = self._mark_revoked(name, reason, operation)
             with self._instance.store.read() as state:
                 versions = state.keys.versions(key.key_id)
-            disable_in_backend(self._instance, key, versions)
+            with _followed_up(key, "the key is revoked, but it is not known to be disabled in its backend"):
+                disable_in_backend(self._instance, key, versions)
             with self._instance.store.write() as state:
                 state.intents.close(operation.operation_id, "done")
                 self._instance.audit.append_in(state, operation.success())
@@ -109,7 +140,8 @@ class Destruction:
         )
         with self._instance.store.write() as state:
             state.intents.add(intent)
-        destroyed_at = destroy_in_backend(self._instance, key, version)
+        with _followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
+            destroyed_at = destroy_in_backend(self._instance, key, version)
         with self._instance.store.write() as state:
             state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
             state.intents.close(operation.operation_id, "done")

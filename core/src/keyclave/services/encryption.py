@@ -15,6 +15,7 @@ from keyclave.models import KeyOperation, KeyStatus, OperationType, get_algorith
 from keyclave.plugin import KeyReference
 from keyclave.services.handles import current, to_reference
 from keyclave.services.instance import Instance
+from keyclave.services.levels import require_level
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
@@ -46,6 +47,7 @@ class Encryption:
         with self._recorder.operation(OperationType.ENCRYPT, name_reference(name)) as operation:
             key, version, epoch = self._active(name)
             backend, reference = self._open(key, version, operation)
+            require_level(key, backend)
 
             def wrap(data_key: SecretBytes, context: bytes) -> bytes:
                 wrapped = backend.encrypt(reference, data_key.get_secret_value(), context)

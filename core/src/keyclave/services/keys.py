@@ -210,6 +210,8 @@ class KeyService:
 
         Raises:
             KeyDisabled: the key is revoked.
+            Conflict: the key changed while the call ran; the ciphertext was dropped. Repeat the call.
+            PolicyViolation: the backend no longer shows the level that the key requires.
         """
         return self._encryption.encrypt(name, plaintext, aad)
 
@@ -219,6 +221,7 @@ class KeyService:
         Raises:
             DecryptionFailed: ciphertext, key and associated data do not belong together.
             KeyDisabled: the version that the ciphertext names is revoked or destroyed.
+            Conflict: it was revoked or destroyed while the call ran; the plaintext was dropped.
         """
         return self._encryption.decrypt(name, ciphertext, aad)
 
@@ -242,6 +245,9 @@ class KeyService:
         Args:
             name: the key.
             reason: why; not empty.
+
+        Raises:
+            OutcomeUnknown: the key is revoked, but its backend did not disable it; recovery repeats that.
         """
         try:
             return self._destruction.revoke(name, reason)
@@ -257,6 +263,7 @@ class KeyService:
         Raises:
             Conflict: the version is active or pending.
             PolicyViolation: its retention has not ended.
+            OutcomeUnknown: the backend did not destroy it, or did not say so; recovery repeats that.
         """
         try:
             return self._destruction.destroy(name, version)

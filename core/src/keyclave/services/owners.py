@@ -25,6 +25,8 @@ OWNER = "owner"
 
 _ABANDONED_AFTER = timedelta(minutes=10)
 """Longer than any deadline: an owner whose lock file is not on this machine and is silent for so long is gone."""
+_NEW_LOCK_SECONDS = 10.0
+"""Another process that starts may hold a new lock file for a moment: to it, it looks like that of a dead owner."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -35,7 +37,7 @@ class Owner:
         self._directory = private_directory(directory)
         self.name = uuid.uuid4().hex
         self._lock = FileLock(self._path(self.name), mode=0o600, thread_local=False)
-        self._lock.acquire(timeout=0)
+        self._lock.acquire(timeout=_NEW_LOCK_SECONDS)
         self._working: set[uuid.UUID] = set()
 
     @contextmanager

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
@@ -20,12 +19,10 @@ from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER
 from keyclave.services.recording import Recorder
-from keyclave.state.records import StoredIntent, StoredVersion
+from keyclave.state.records import StoredIntent
 from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
-
-Outcome = Literal["done", "undone"]
 
 _SETTLED_AFTER = timedelta(seconds=60)
 """A backend that was asked to create a key and did not answer may still create it until then."""
@@ -53,11 +50,8 @@ class Recovery:
         for intent in self.open_intents():
             if not self._instance.owner.is_abandoned(intent):
                 continue
-            try:
-                if self.resolve(intent):
-                    resolved.append(intent)
-            except KeyclaveError as error:
-                _log.warning("operation %s stays open: %s", intent.operation_id, error)
+            if self._try(intent, definite=False):
+                resolved.append(intent)
         self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self.open_intents()))
         return tuple(resolved)
 
@@ -72,78 +66,76 @@ class Recovery:
         except OutcomeUnknown:
             raise
         except Exception:
-            try:
-                self.resolve(intent, definite=True)
-            except KeyclaveError as error:
-                _log.warning("operation %s stays open: %s", intent.operation_id, error)
+            self._try(intent, definite=True)
             raise
 
-    def resolve(self, intent: StoredIntent, *, definite: bool = False) -> bool:
-        """Finish or undo one intent; return whether it is closed now.
+    def _try(self, intent: StoredIntent, *, definite: bool) -> bool:
+        try:
+            return self._resolve(intent, definite=definite)
+        except KeyclaveError as error:
+            _log.warning("operation %s stays open: %s", intent.operation_id, error)
+        return False
 
-        Args:
-            intent: what to resolve.
-            definite: the backend answered, so that what it made, if anything, can be found now.
+    def _resolve(self, intent: StoredIntent, *, definite: bool) -> bool:
+        """Finish or undo one intent; return whether this call closed it.
 
-        Raises:
-            KeyclaveError: it could not be resolved, and stays open.
+        Whoever worked on it may have closed it since it was read, and what it made may be in use: then nothing is
+        done. With ``definite`` the backend answered, so that what it made, if anything, can be found now.
         """
+        with self._instance.store.read() as state:
+            if not _is_open(state, intent):
+                return False
         with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
             operation.backend_id = intent.backend_id
-            if intent.kind in ("create", "rotate"):
-                outcome = self._undo_creation(intent, definite=definite)
-            else:
-                outcome = self._finish(intent)
-            if outcome is None:
+            undone = intent.kind in ("create", "rotate")
+            gone_at = self._undo_creation(intent, definite=definite) if undone else self._finish(intent)
+            if gone_at is None:
+                _log.warning("operation %s stays open: its backend may still create the key", intent.operation_id)
                 return False
             with self._instance.store.write() as state:
-                self._settle_version(state, intent)
-                state.intents.close(intent.operation_id, outcome)
+                if not _is_open(state, intent):
+                    return False
+                _note_gone(state, intent, gone_at)
+                state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
         return True
 
-    def _undo_creation(self, intent: StoredIntent, *, definite: bool) -> Outcome | None:
-        """Destroy what was created; ``None`` while a late answer of the backend could still create it."""
-        version = self._version(intent)
-        if version is not None and version.status is KeyStatus.ACTIVE:
-            return "done"
+    def _undo_creation(self, intent: StoredIntent, *, definite: bool) -> datetime | None:
+        """Destroy what was created, and return when it is gone.
+
+        ``None`` says that nothing is there, but that a late answer of the backend could still create it.
+        """
         backend = self._instance.backends.get(intent.backend_id)
-        label = KeyLabel.parse(intent.label or "")
+        now = datetime.now(UTC)
         try:
-            reference = backend.find_key(label)
+            reference = backend.find_key(KeyLabel.parse(intent.label or ""))
         except KeyNotFound:
             own = intent.parameters.get(OWNER) == self._instance.owner.name
             died_with_owner = backend.description.location is Location.IN_PROCESS and not own
-            aged = datetime.now(UTC) - intent.updated_at > _SETTLED_AFTER
-            return "undone" if definite or died_with_owner or aged else None
-        backend.destroy_key(reference)
-        return "undone"
+            settled = now - intent.updated_at > _SETTLED_AFTER
+            return now if definite or died_with_owner or settled else None
+        return backend.destroy_key(reference).scheduled_for or now
 
-    def _finish(self, intent: StoredIntent) -> Outcome:
-        """Repeat the disabling or the destruction, which change nothing the second time."""
+    def _finish(self, intent: StoredIntent) -> datetime:
+        """Repeat the disabling or the destruction, which change nothing the second time; return when it is so."""
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)
-        if intent.kind == "revoke":
-            disable_in_backend(self._instance, key, versions)
-        else:
-            version = next(v for v in versions if v.version == intent.to_version)
-            destroyed_at = destroy_in_backend(self._instance, key, version)
-            with self._instance.store.write() as state:
-                state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
-        return "done"
+        if intent.kind == "destroy":
+            return destroy_in_backend(
+                self._instance, key, next(v for v in versions if v.version == intent.to_version)
+            )
+        disable_in_backend(self._instance, key, versions)
+        return datetime.now(UTC)
 
-    def _settle_version(self, state: Transaction, intent: StoredIntent) -> None:
-        """A version that never became active is revoked and gone."""
-        if intent.kind != "rotate" or intent.to_version is None:
-            return
-        for version in state.keys.versions(intent.key_id):
-            if version.version == intent.to_version and version.status is KeyStatus.PENDING:
-                state.keys.update_version(
-                    intent.key_id, version.version, status=KeyStatus.REVOKED, destroyed_at=datetime.now(UTC)
-                )
 
-    def _version(self, intent: StoredIntent) -> StoredVersion | None:
-        with self._instance.store.read() as state:
-            versions = state.keys.versions(intent.key_id)
-        return next((v for v in versions if v.version == intent.to_version), None)
+def _is_open(state: Transaction, intent: StoredIntent) -> bool:
+    return any(other.operation_id == intent.operation_id for other in state.intents.open())
+
+
+def _note_gone(state: Transaction, intent: StoredIntent, gone_at: datetime) -> None:
+    """Record that the version an intent names is gone. One that never became active is revoked."""
+    for version in state.keys.versions(intent.key_id):
+        if version.version == intent.to_version and version.destroyed_at is None:
+            status = KeyStatus.REVOKED if version.status is KeyStatus.PENDING else version.status
+            state.keys.update_version(intent.key_id, version.version, status=status, destroyed_at=gone_at)

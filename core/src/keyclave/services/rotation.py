@@ -15,6 +15,7 @@ from keyclave.services.generation import generate, label_for, next_rotation
 from keyclave.services.handles import current, to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
+from keyclave.services.levels import require_level
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Operation, Recorder
 from keyclave.services.recovery import Recovery
@@ -42,7 +43,8 @@ class RotationService:
             KeyNotFound: there is no such key.
             KeyDisabled: the key is revoked.
             Conflict: somebody else is changing the key.
-            PolicyViolation: the key's policy forbids it, or forbids it yet.
+            PolicyViolation: the key's policy forbids it, or forbids it yet, or the backend no longer shows the level
+                that the key requires (FR-014).
             IntegrityError: the new version failed its validation, and was destroyed again.
             BackendError: the backend failed; the version before is untouched.
         """
@@ -54,6 +56,7 @@ class RotationService:
             operation.key_reference, operation.key_version = str(key.key_id), number
             operation.backend_id, operation.backend_type = old.backend_id, old.backend_type
             backend = self._instance.backends.get(old.backend_id)
+            require_level(key, backend)
             intent = self._begin(operation, key, old, number)
             with self._recovery.guarding(intent):
                 label = label_for(self._instance, operation, key.key_id, number)

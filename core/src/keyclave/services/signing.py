@@ -15,14 +15,14 @@ from uuid import UUID
 from opentelemetry import metrics
 
 from keyclave.audit.log import Guard, StaleKey
-from keyclave.backends.backend import Backend
 from keyclave.crypto.streams import digest_stream
-from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyDisabled, PolicyViolation
+from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyDisabled
 from keyclave.models import SLOW_SIGNATURE, KeyStatus, OperationType, get_algorithm, scheme_for
 from keyclave.plugin import Record, Signed
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.handles import current, to_reference
 from keyclave.services.instance import Instance
+from keyclave.services.levels import require_level
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Recorder
 from keyclave.services.results import SignResult
@@ -129,7 +129,7 @@ class Signer:
             key, stored = _signing_version(state, name, version)
         chosen = scheme_for(get_algorithm(key.algorithm), scheme).name
         backend = self._instance.backends.get(stored.backend_id)
-        _require_level(key, backend)
+        require_level(key, backend)
         bound = _Bound(
             sign=backend.bind_signer(to_reference(key, stored), stored.public_key, chosen, prehashed=prehashed),
             scheme=chosen,
@@ -140,16 +140,6 @@ class Signer:
             guard=Guard(epoch=epoch, key_id=key.key_id, version=stored.version),
         )
         return self._bindings.put(wanted, epoch, bound)
-
-
-def _require_level(key: StoredKey, backend: Backend) -> None:
-    level = backend.description.security_level
-    if not level.satisfies(key.required_security_level):
-        raise PolicyViolation(
-            f"the key requires {key.required_security_level.value}, and its backend shows {level.value}",
-            backend_id=backend.id,
-            key_name=key.name,
-        )
 
 
 def _signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:

@@ -23,6 +23,7 @@ __all__ = ["Keystore", "has_keys", "key_name"]
 
 _SUFFIX = ".key"
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.key")
+_LEFTOVER_NAME = re.compile(r"\.[0-9a-f]{32}\.key\.[0-9a-f]{16}\.tmp")
 _LOCK_SECONDS = 10.0
 
 
@@ -86,6 +87,13 @@ class Keystore:
         """Remove a key, and every trace that interrupted writes of it left."""
         with self._locked():
             remove(self.path(name))
+
+    def remove_leftovers(self) -> None:
+        """Remove what interrupted writes left beside the keys. Only who holds the lock writes, so it is nobody's."""
+        if any(map(_LEFTOVER_NAME.fullmatch, list_names(self._directory))):
+            with self._locked():
+                for name in filter(_LEFTOVER_NAME.fullmatch, list_names(self._directory)):
+                    remove(self._directory / name)
 
     def names(self, after: str, limit: int) -> list[str]:
         """Return the first ``limit`` names after ``after``, in ascending order."""

@@ -1,0 +1,37 @@
+"""Several instances on one state, with the software backend or with the test plugin `acme`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import keyclave
+import pytest
+from keyclave import Keyclave
+
+from core.tests.backends.conftest import installed, sites
+
+__all__ = ["Reopen", "acme", "installed", "reopen", "sites"]
+
+Reopen = Callable[..., Keyclave]
+
+
+@pytest.fixture
+def reopen(config: Path) -> Iterator[Reopen]:
+    """Open the state once more, with further lines of settings; what is opened is closed at the end."""
+    with ExitStack() as closing:
+
+        def again(settings: str = "", *, without: str = "") -> Keyclave:
+            path = config.with_name("other.toml")
+            path.write_text(config.read_text().replace(without, "", 1) + settings)
+            return closing.enter_context(keyclave.open(path, principal="tester"))
+
+        yield again
+
+
+@pytest.fixture
+def acme(installed: Callable[..., None]) -> str:
+    """Install the test plugin, and return settings that add it as a backend."""
+    installed("acme")
+    return '[backends.acme]\nplugin = "acme"\n'
