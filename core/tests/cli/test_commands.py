@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def test_every_command_has_help_with_an_example_and_json(path: tuple[str, ...]) 
     assert f"keyclave {' '.join(path)}" in example
     for parameter in command.params:
         assert isinstance(parameter, click.Argument) or parameter.help, parameter.name
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    names = {name for command in ALL.values() for parameter in command.params for name in parameter.opts}
+    assert len(names) > len(ALL)
+    secret = re.compile("pin|pass|secret|token|credential|private|key[-_]?file")
+    assert [name for name in names if secret.search(name)] == []
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

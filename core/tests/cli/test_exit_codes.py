@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from keyclave import errors
 from keyclave.audit.log import StaleKey
 from keyclave.cli.exit_codes import CODES, MEANINGS, ExitCode, exit_code_of
@@ -93,6 +94,39 @@ def test_a_defect_shows_its_place_and_not_its_text() -> None:
     assert failure.code == 1
     assert "TypeError at pathlib" in failure.message
     assert "hunter2" not in failure.as_text() + failure.as_json()
+
+
+REACHED = {
+    0: ("keys", "verify", "k", "file", "sig"),
+    1: ("keys", "public-key", "aes"),
+    2: ("keys", "show", "No Name"),
+    3: ("keys", "show", "missing"),
+    4: ("keys", "create", "n", "--algorithm", "ED25519", "--backend", "hsm"),
+    5: ("keys", "verify", "k", "other", "sig"),
+    6: ("keys", "destroy", "k", "--version", "1", "--yes"),
+    7: ("keys", "encrypt", "aes", "file", "-o", "out"),
+}
+
+
+def test_every_code_is_reached(run: Callable[..., Result], config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text() + '\n[backends.hsm]\nplugin = "no-such-plugin"\n')
+    Path("file").write_bytes(b"content")
+    Path("other").write_bytes(b"other content")
+    run("keys", "create", "aes", "--algorithm", "AES_256")
+    (file,) = (path for path in (tmp_path / "state" / "backends").rglob("*.key") if len(path.stem) == 32)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    run("keys", "create", "k", "--algorithm", "ECDSA_P256")
+    run("keys", "sign", "k", "file", "-o", "sig")
+    run("keys", "rotate", "k")
+    assert sorted(REACHED) == [code for code in MEANINGS if code < 100]
+    for code, arguments in REACHED.items():
+        said = run(*arguments, code=code)
+        answer = run(*arguments, "--json", code=code)
+        if code:
+            assert said.stderr.startswith("Error: ")
+            assert json.loads(answer.stderr)["error"]["exit_code"] == code
+        else:
+            assert json.loads(answer.stdout)["version"] == 1
 
 
 def test_an_interruption_has_its_own_code() -> None:

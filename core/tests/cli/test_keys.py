@@ -183,6 +183,17 @@ def test_revoke_and_destroy_need_a_confirmation(run: Run, key: str, file: Path) 
     assert json.loads(run("keys", "show", key, "--json").stdout)[0]["destroyed_at"]
 
 
+def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> None:
+    rotated = json.loads(run("keys", "rotate", key, "--json").stdout)
+    assert (rotated["version"], rotated["status"]) == (2, "ACTIVE")
+    revoked = json.loads(run("keys", "revoke", key, "--reason", "lost", "--yes", "--json").stdout)
+    assert [(v["version"], v["status"]) for v in revoked] == [(1, "REVOKED"), (2, "REVOKED")]
+    destroyed = json.loads(run("keys", "destroy", key, "--version", "2", "--yes", "--json").stdout)
+    assert destroyed["version"] == 2
+    assert destroyed["destroyed_at"]
+    assert json.loads(run("keys", "show", key, "--json").stdout) == [revoked[0], destroyed]
+
+
 def test_an_exportable_key_says_so(run: Run) -> None:
     run("keys", "create", "e", "--algorithm", "ED25519", "--exportable")
     assert "Exportable: yes." in run("keys", "show", "e").stdout

@@ -25,11 +25,14 @@ def key(run: Run) -> str:
 
 
 @posix
-def test_a_reader_that_leaves_is_no_traceback(config: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("audit", "verify"), ("audit", "list", "--json"), ("keys", "list"), ("keys", "encrypt", "a", "-")]
+)
+def test_a_reader_that_leaves_is_no_traceback(config: Path, key: str, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [PROGRAM, "--config", str(config), "audit", "verify"], stdout=writing, stderr=-1, check=False
+        [PROGRAM, "--config", str(config), *arguments], stdout=writing, stderr=-1, input=b"x" * 100, check=False
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
@@ -129,6 +132,27 @@ def test_without_click_the_program_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[1] == "Next: pip install 'keyclave[cli]'"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs")
+def test_a_large_file_takes_no_more_memory_than_a_small_one(config: Path, key: str) -> None:
+    for size, file in ((1, "small"), (96 << 20, "large")):
+        with Path(file).open("wb") as sparse:
+            sparse.truncate(size)
+    encrypted = [most_memory(config, "encrypt", key, file, "-o", f"{file}.enc") for file in ("small", "large")]
+    decrypted = [most_memory(config, "decrypt", key, f"{file}.enc", "-o", file) for file in ("small", "large")]
+    assert Path("large").stat().st_size == 96 << 20
+    for small, large in (encrypted, decrypted):
+        assert large - small < 16 << 20
+
+
+def most_memory(config: Path, *arguments: str) -> int:
+    """Run a command, and return the most bytes of memory that its process had."""
+    process = subprocess.Popen([PROGRAM, "--config", str(config), "keys", *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
 
 
 def test_a_secret_given_as_an_argument_is_not_repeated(run: Run) -> None:

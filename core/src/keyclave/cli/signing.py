@@ -33,7 +33,8 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
     The active version signs. ECDSA signatures are DER, the others have one form. Without -o and with --json the
     signature is in the answer, in base64.
     """
-    _require_another_file(file, output)
+    if output is not None and _is_same_file(file, output):
+        raise click.UsageError("SIG is FILE itself: the signature would replace what it signs.")
     if session.as_json and output is None:
         with source(file) as data, session.open() as clave:
             result = clave.keys.sign_stream(name, data, scheme=scheme)
@@ -59,12 +60,14 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
     )
 
 
-def _require_another_file(file: str, output: str | None) -> None:
-    """Refuse to lose what was signed: FILE and SIG may be two names of one file."""
-    if output is None or "-" in (file, output) or not (Path(file).exists() and Path(output).exists()):
-        return
-    if Path(file).samefile(output):
-        raise click.UsageError("SIG is FILE itself: the signature would replace what it signs.")
+def _is_same_file(file: str, output: str) -> bool:
+    """Return whether FILE and SIG are two names of one file."""
+    if "-" in (file, output):
+        return False
+    try:
+        return Path(file).samefile(output)
+    except OSError:
+        return False  # one of them is not there; what else is wrong is found when it is opened
 
 
 @command("verify", example="keyclave keys verify release README.md README.md.sig")
