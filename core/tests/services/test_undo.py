@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,10 @@ def test_a_rotation_that_fails_is_undone_at_once(clave: Keyclave, tmp_path: Path
 def test_a_new_version_whose_signature_is_wrong_never_becomes_active(clave: Keyclave, tmp_path: Path) -> None:
     clave.keys.create("k", "ED25519")
     before = key_files(tmp_path)
-    with replaced(clave, "bind_signer", wrong_signature), pytest.raises(IntegrityError, match="failed its validation"):
+    with (
+        replaced(clave, "bind_signer", wrong_signature),
+        pytest.raises(IntegrityError, match="failed its validation"),
+    ):
         clave.rotation.rotate("k")
     assert (key_files(tmp_path), clave.keys.get("k").version) == (before, 1)
 

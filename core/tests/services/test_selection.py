@@ -1,0 +1,121 @@
+"""Which backend takes a new key: by precedence, never below the required level, and with its reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    ConfigurationError,
+    PolicyViolation,
+)
+from keyclave.models import AvailabilityStatus
+from msgspec import structs
+
+from core.tests.services.conftest import Reopen
+from core.tests.services.failing import failing
+
+LOCAL = 'type = "local"'
+PRECEDENCE = '[environment]\ntype = "local"\nprecedence = ["acme", "software"]\n'
+WITHOUT = '[environment]\ntype = "local"\n'
+BROKEN = '[backends.hsm]\nplugin = "no-such-plugin"\n'
+
+
+def reasons(reopened: object, algorithm: str | None = None) -> dict[str, str]:
+    selection = reopened.backends.select(algorithm)  # type: ignore[attr-defined]
+    return {c.backend_id: c.reason for c in selection.candidates}
+
+
+def test_the_first_of_the_precedence_takes_the_key(acme: str, reopen: Reopen) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    selection = clave.backends.select("ED25519")
+    assert (selection.chosen, [c.backend_id for c in selection.candidates]) == ("acme", ["acme", "software"])
+    assert clave.keys.create("k", "ED25519").backend_id == "acme"
+
+
+def test_what_the_first_does_not_have_the_next_takes(acme: str, reopen: Reopen) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    assert reasons(clave, "RSA_2048")["acme"] == "it has no RSA_2048"
+    assert clave.keys.create("k", "RSA_2048").backend_id == "software"
+    with pytest.raises(CapabilityUnsupported, match="it has no RSA_2048"):
+        clave.keys.create("named", "RSA_2048", backend="acme")
+    assert [handle.name for handle in clave.keys.list()] == ["k"]
+
+
+def test_a_backend_that_is_not_in_the_precedence_takes_keys_by_name_only(acme: str, reopen: Reopen) -> None:
+    clave = reopen(acme)
+    assert reasons(clave) == {
+        "software": "available, allowed, and of the required level",
+        "acme": "not in the precedence",
+    }
+    assert clave.keys.create("k", "ED25519", backend="acme").backend_id == "acme"
+
+
+def test_a_backend_that_is_not_allowed_is_not_even_opened(acme: str, reopen: Reopen) -> None:
+    allowed = PRECEDENCE + 'allowed_backends = ["software"]\n'
+    clave = reopen(allowed + acme + "no_such_setting = 1\n", without=WITHOUT)
+    assert reasons(clave)["acme"] == "acme is not among the allowed backends"
+    with pytest.raises(PolicyViolation, match="not among the allowed backends"):
+        clave.keys.create("k", "ED25519", backend="acme")
+
+
+def test_a_level_is_never_lowered(acme: str, reopen: Reopen) -> None:
+    required = PRECEDENCE + 'required_level = "HSM"\n'
+    clave = reopen(required + acme + 'level = "HSM"\n', without=WITHOUT)
+    assert "SOFTWARE, and HSM is required (FR-014)" in reasons(clave)["software"]
+    with pytest.raises(PolicyViolation, match="FR-014"):
+        clave.keys.create("k", "ED25519", backend="software")
+    with pytest.raises(PolicyViolation, match="acme: it has no RSA_2048; software: its level is SOFTWARE"):
+        clave.keys.create("k", "RSA_2048")
+    assert clave.keys.create("k", "ED25519").backend_id == "acme"
+
+
+def test_a_backend_that_does_not_open_is_passed_over_with_its_reason(reopen: Reopen) -> None:
+    precedence = PRECEDENCE.replace('"acme"', '"no-such-plugin"')
+    clave = reopen(precedence + BROKEN, without=WITHOUT)
+    assert "no-such-plugin" in reasons(clave)["hsm"]
+    assert clave.keys.create("k", "ED25519").backend_id == "software"
+    with pytest.raises(BackendUnavailable):
+        clave.keys.create("named", "ED25519", backend="hsm")
+    with pytest.raises(ConfigurationError, match="no backend 'missing' is configured") as caught:
+        clave.keys.create("named", "ED25519", backend="missing")
+    assert "software, hsm" in caught.value.next_step
+
+
+def test_backends_that_open_are_listed_and_all_are_checked(reopen: Reopen) -> None:
+    clave = reopen(BROKEN)
+    assert [backend.backend_id for backend in clave.backends.list()] == ["software"]
+    health = clave.backends.health()
+    assert {name: result.status for name, result in health.items()} == {
+        "software": AvailabilityStatus.AVAILABLE,
+        "hsm": AvailabilityStatus.UNAVAILABLE,
+    }
+    assert "no-such-plugin" in (health["hsm"].detail or "")
+    kinds = [(r.operation_type, r.status, r.backend_id) for r in clave.audit.records()]
+    assert kinds == [("HEALTH_CHECK", "SUCCESS", "software"), ("HEALTH_CHECK", "FAILED", "hsm")]
+    with pytest.raises(ConfigurationError, match="'missing' is configured"):
+        clave.backends.show("missing")
+
+
+def test_a_health_check_never_raises(reopen: Reopen) -> None:
+    clave = reopen()
+    with failing(clave, "check_health", BackendUnavailable("the device was unplugged")):
+        (result,) = clave.backends.health().values()
+    assert result.status is AvailabilityStatus.UNAVAILABLE
+    assert "the device was unplugged" in (result.detail or "")
+
+
+def test_fr_003_a_backend_that_claims_an_impossible_level_is_refused(
+    acme: str, reopen: Reopen, tmp_path: Path
+) -> None:
+    """No plugin here has the name of one that can never be an HSM, so one is made to say that it has."""
+    clave = reopen(acme + 'level = "HSM"\n')
+    backend = clave._backends.get("acme")
+    backend.provider_type = "tpm"
+    assert structs.asdict(backend.description)["security_level"] == "HSM"
+    with pytest.raises(PolicyViolation, match="FR-003"):
+        clave.backends.show("acme")
+    assert [shown.backend_id for shown in clave.backends.list()] == ["software"]
+    assert "FR-003" in (clave.backends.health()["acme"].detail or "")
