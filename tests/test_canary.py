@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from keyclave import Keyclave
 from keyclave.crypto.wrapping import unwrap_key
-from keyclave.errors import KeyclaveError
+from keyclave.errors import BackendUnavailable, DecryptionFailed, KeyclaveError
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+
+from core.tests.services.failing import failing, replaced
 
 PASSPHRASE = b"canary-passphrase-3f9c1e77aa"
 PLAINTEXT = b"canary-plaintext-b81d02c94e55"
@@ -164,13 +166,54 @@ def damaged_ciphertext(clave: Keyclave, config: Path) -> None:
     clave.keys.decrypt("encryption", bytes(sealed), aad=PLAINTEXT)
 
 
-def locked_database(clave: Keyclave, config: Path) -> None:
+def locked_database(config: Path, call: Callable[[], object]) -> None:
     blocker = sqlite3.connect(config.parent / "state" / "keyclave.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:
-        clave.keys.decrypt("encryption", clave.keys.encrypt("encryption", PLAINTEXT))
+        call()
     finally:
         blocker.close()
+
+
+def encryption_without_record(clave: Keyclave, config: Path) -> None:
+    locked_database(config, lambda: clave.keys.encrypt("encryption", PLAINTEXT))
+
+
+def decryption_without_record(clave: Keyclave, config: Path) -> None:
+    ciphertext = clave.keys.encrypt("encryption", PLAINTEXT)
+    locked_database(config, lambda: clave.keys.decrypt("encryption", ciphertext))
+
+
+def failed_validation(clave: Keyclave, config: Path) -> None:
+    del config
+    with failing(clave, "decrypt", DecryptionFailed("it is not authentic")):
+        clave.rotation.rotate("encryption")
+
+
+def failed_undoing(clave: Keyclave, config: Path) -> None:
+    """What stays open is warned of in the log."""
+    del config
+    down = BackendUnavailable("unplugged")
+    with failing(clave, "create_key", down, afterwards=True), failing(clave, "destroy_key", down):
+        clave.rotation.rotate("signing")
+
+
+def unfinished_revocation(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    blocked = config.with_name("blocked.toml")
+    blocked.write_text(config.read_text() + '[plugins]\nblock = ["software"]\n')
+    reopen(blocked, lambda again: again.keys.revoke("signing", PLAINTEXT.decode()))
+
+
+def interrupted_encryption(clave: Keyclave, config: Path) -> None:
+    """The key is rotated while it encrypts."""
+
+    def rotate_meanwhile(real: Callable[..., object], *arguments: object) -> object:
+        reopen(config, lambda other: other.rotation.rotate("encryption"))
+        return real(*arguments)
+
+    with replaced(clave, "encrypt", rotate_meanwhile):
+        clave.keys.encrypt("encryption", PLAINTEXT, aad=PLAINTEXT)
 
 
 def changed_row(clave: Keyclave, config: Path) -> None:
@@ -186,7 +229,12 @@ FAILURES: list[Callable[[Keyclave, Path], object]] = [
     damaged_key_file,
     damaged_encryption_key,
     damaged_ciphertext,
-    locked_database,
+    encryption_without_record,
+    decryption_without_record,
+    failed_validation,
+    failed_undoing,
+    unfinished_revocation,
+    interrupted_encryption,
     changed_row,
     lambda clave, _: clave.keys.create(PLAINTEXT.decode() + "/", "ED25519"),
     lambda clave, _: clave.keys.sign("signing", cast("bytes", PLAINTEXT.decode())),
