@@ -120,6 +120,47 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     assert settings.backends["hsm"].plugin_settings == {"token": "a", "pin": "1234"}
 
 
+@pytest.mark.parametrize(
+    "variable",
+    ["KEYCLAVE_ENVIROMENT__TYPE", "KEYCLAVE_ENVIRONMENT_TYPE", "KEYCLAVE_STATE__DIRECTRY", "KEYCLAVE_X__Y"],
+)
+def test_a_misspelt_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "production")
+    with pytest.raises(ConfigurationError, match=variable):
+        load()
+
+
+def test_variables_of_others_are_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("KEYCLAVE_SERVICE_HOST", "KEYCLAVE_PORT_443_TCP", "MY_KEYCLAVE_X__Y"):
+        monkeypatch.setenv(variable, "10.0.0.1")
+    assert load().is_default
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[environment]\ntipe = 'local'", "keyclave.toml: environment.tipe: there is no such setting"),
+        ("[environment.rotation]\ninterval = '30'", "interval: not a duration; write it as 90d, 24h, 30m or 10s"),
+        ("[environment]\ntype = 'production'", "keyclave.toml: FR-014: production does not start on defaults"),
+    ],
+)
+def test_a_refusal_speaks_of_settings_and_not_of_their_parser(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(tmp_path, text))
+    assert message in caught.value.message
+    assert "Value error" not in caught.value.message
+
+
+def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    settings = load(write(tmp_path, '[state]\ndirectory = "~/keys"\nkey_file = "~/instance.key"'))
+    assert settings.state.directory == tmp_path / "home" / "keys"
+    assert settings.state.effective_key_file == tmp_path / "home" / "instance.key"
+    with pytest.raises(ConfigurationError, match="home directory"):
+        load(write(tmp_path, '[state]\ndirectory = "~no-such-user/keys"'))
+
+
 def test_files_are_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = tmp_path / "config" / "keyclave"
     user.mkdir(parents=True)

@@ -144,7 +144,9 @@ class ConfigurationError(KeyclaveError):
 class PluginError(KeyclaveError):
     """A plugin cannot be used."""
 
-    default_next_step = "Run `keyclave doctor` to see each plugin with its stage and reason."
+    default_next_step = (
+        "Install or repair the plugin, or correct its name in the settings; `keyclave doctor` shows every plugin."
+    )
 
 
 class PluginConflict(PluginError):

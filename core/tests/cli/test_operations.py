@@ -193,7 +193,7 @@ def test_doctor_finds_nothing_wrong(run: Run, config: Path, monkeypatch: pytest.
     assert "backend software: opened, plugin software, SOFTWARE: " in said
     assert "plugin software: loaded (keyclave-software " in said
     areas = [finding["area"] for finding in json.loads(run("doctor", "--json").stdout)["findings"]]
-    for area in ("keyclave", "settings", "environment", "state", "backend software", "recovery", "audit"):
+    for area in ("keyclave", "settings", "environment", "state", "backend software", "new keys", "recovery", "audit"):
         assert area in areas
 
 
@@ -203,6 +203,16 @@ def test_doctor_finds_a_broken_backend(run: Run) -> None:
     assert "PROBLEM backend hsm: " in result.stdout
     assert "Next: " in result.stdout
     assert result.stdout.splitlines()[-1] == "2 problems."
+
+
+def test_doctor_finds_that_no_backend_may_take_a_new_key(run: Run, config: Path) -> None:
+    config.write_text(config.read_text().replace('type = "local"', 'type = "local"\nrequired_level = "HSM"'))
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    (problem,) = [finding for finding in findings if finding["status"] == "problem"]
+    assert problem["area"] == "new keys"
+    assert "software: " in problem["text"]
+    assert "FR-014" in problem["text"]
+    assert "backends select" in problem["next_step"]
 
 
 def test_doctor_finds_wrong_settings_and_looks_no_further(run: Run, config: Path) -> None:

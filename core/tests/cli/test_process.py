@@ -96,6 +96,17 @@ def test_on_a_terminal_tables_are_drawn_and_results_are_not_printed(config: Path
 
 
 @posix
+def test_a_narrow_terminal_cuts_nothing_off(run: Run, config: Path, key: str) -> None:
+    run("keys", "encrypt", "missing", "-", stdin=b"x", code=3)
+    shown = on_terminal(config, "audit", "list", columns=40).decode()
+    rows = [line.split() for line in shown.splitlines() if "KEY_GENERATION" in line or "ENCRYPT" in line]
+    records = json.loads(run("audit", "list", "--json").stdout)
+    assert [row[3] for row in rows] == [record["key_handle_reference"] for record in records]
+    assert all(word in shown for word in ("KeyNotFound:", "there", "such"))
+    assert "…" not in shown
+
+
+@posix
 def test_on_a_terminal_a_confirmation_is_asked_for(run: Run, config: Path, key: str) -> None:
     revoke = ("keys", "revoke", key, "--reason", "lost")
     assert b"cannot be undone. [y/N]:" in on_terminal(config, *revoke, code=130, answer=b"n\n")
@@ -103,12 +114,12 @@ def test_on_a_terminal_a_confirmation_is_asked_for(run: Run, config: Path, key: 
     assert b"is revoked" in on_terminal(config, *revoke, answer=b"y\n")
 
 
-def on_terminal(config: Path, *arguments: str, code: int = 0, answer: bytes = b"") -> bytes:
+def on_terminal(config: Path, *arguments: str, code: int = 0, answer: bytes = b"", columns: int = 160) -> bytes:
     """Run the program on a terminal of its own, and return what the terminal showed."""
     import pty  # noqa: PLC0415  POSIX only
 
     main, side = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "160"}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(columns)}
     command = [PROGRAM, "--config", str(config), *arguments]
     with subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment) as program:
         os.close(side)

@@ -82,7 +82,7 @@ class PluginReport(Record, frozen=True, kw_only=True):
         else:
             kind = PluginLoadError
         whose = f" of {self.distribution} {self.version}" if self.distribution else ""
-        return kind(f"plugin {self.name!r}{whose} is {self.state.value} at stage {self.stage}: {self.reason}")
+        return kind(f"plugin {self.name!r}{whose}: {self.state.value} at stage {self.stage}: {self.reason}")
 
     def to_unavailable(self, backend_id: str) -> BackendUnavailable:
         """Return the error for a backend whose plugin stopped. It stays so until something is changed."""

@@ -37,7 +37,7 @@ def list_backends(session: Session) -> None:
                 row["provider_type"],
                 row.get("security_level"),
                 row["availability_status"],
-                row.get("error") or "; ".join(row["security_evidence"]),
+                row.get("error") or " ".join(row["security_evidence"]),
             )
             for row in rows
         ],
@@ -76,7 +76,7 @@ def show_backend(session: Session, *, backend_id: str) -> None:
         return
     for field, value in shown.items():
         if value not in (None, [], {}):
-            text = "; ".join(value) if isinstance(value, list) else value
+            text = " ".join(value) if isinstance(value, list) else value
             click.echo(f"{field.replace('_', ' ')}: {cell(text)}")
     click.echo("new keys:")
     for name, (takes_it, reason) in takes.items():

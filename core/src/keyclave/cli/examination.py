@@ -52,6 +52,7 @@ def examine(session: Session) -> Iterator[Finding]:
         with session.open() as clave:
             yield Finding("state", "ok", f"instance {clave.instance_id}, all changes of the schema are applied")
             yield from _backends(clave)
+            yield _selection(clave)
             yield from _plugins(clave)
             yield _recovery(clave)
             yield _audit(clave)
@@ -94,10 +95,23 @@ def _backends(clave: Keyclave) -> Iterator[Finding]:
         except KeyclaveError as error:
             yield _problem(area, error)
         else:
-            evidence = "; ".join(shown.security_evidence)
+            evidence = " ".join(shown.security_evidence)
             yield Finding(
                 area, "ok", f"opened, plugin {shown.provider_type}, {shown.security_level.value}: {evidence}"
             )
+
+
+def _selection(clave: Keyclave) -> Finding:
+    selection = clave.backends.select()
+    if selection.chosen is not None:
+        return Finding("new keys", "ok", f"backend {selection.chosen} takes them")
+    reasons = "; ".join(f"{candidate.backend_id}: {candidate.reason}" for candidate in selection.candidates)
+    return Finding(
+        "new keys",
+        "problem",
+        f"no backend may take one ({reasons})",
+        "Configure a backend of the required level; `keyclave backends select` explains each one.",
+    )
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

@@ -36,7 +36,8 @@ def source(name: str) -> Iterator[BinaryIO]:
         file = Path(name).open("rb")  # noqa: SIM115  closed below; the body's own errors must not be caught here
     except OSError as error:
         raise InvalidArgument(
-            f"{name} cannot be read: {error.strerror}", next_step="Name a file that exists, or - for standard input."
+            f"{name} cannot be read: {error.strerror}",
+            next_step="Name a file that can be read, or - for standard input.",
         ) from None
     with file:
         yield file

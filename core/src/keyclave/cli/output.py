@@ -13,6 +13,8 @@ __all__ = ["cell", "counted", "is_terminal", "print_table"]
 
 _ROWS = 500
 """The most rows in one drawn table: its columns are as wide as its widest cells, so it is held in memory."""
+_WIDEST = 10_000
+_NARROWEST = 40
 
 
 def is_terminal() -> bool:
@@ -55,11 +57,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def _draw(columns: Sequence[str], rows: list[Sequence[object]]) -> None:
+    """Draw a table. Only its last column wraps; where the rest is wider than the terminal, so are the lines."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415  rich takes long to import
     from rich.console import Console  # noqa: PLC0415  as above
     from rich.table import Table  # noqa: PLC0415  as above
 
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(cell, row))
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    cells = [tuple(map(cell, row)) for row in rows]
+    *widths, last = (max(map(len, column)) for column in zip(columns, *cells, strict=True))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name, width in zip(columns, widths, strict=False):
+        table.add_column(name, no_wrap=True, min_width=width)
+    table.add_column(columns[-1], min_width=min(last, _NARROWEST))
+    for row in cells:
+        table.add_row(*row)
+    console = Console(markup=False, emoji=False, highlight=False)
+    needed = table.__rich_measure__(console, console.options.update(max_width=_WIDEST)).minimum
+    console.width = max(console.width, needed)
+    console.print(table)

@@ -153,5 +153,8 @@ class Keys:
     def _read_version(self, key_id: UUID, version: int) -> Row:
         row = self._session.row(_VERSIONS, _VERSION, the_key_id=key_id.hex, the_version=version)
         if row is None:
-            raise KeyNotFound(f"there is no version {version} of key {key_id}")
+            raise KeyNotFound(
+                f"there is no version {version} of key {key_id}",
+                next_step="Run `keyclave keys show NAME` to see the versions of a key.",
+            )
         return row

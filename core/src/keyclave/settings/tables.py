@@ -1,24 +1,30 @@
-"""The settings: one TOML file and ``KEYCLAVE_…`` environment variables. Parsed here, acted on in `keyclave.app`."""
+"""The tables of the settings, and what may stand in each."""
 
 from __future__ import annotations
 
-import os
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from platformdirs import user_data_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from keyclave.errors import ConfigurationError
 from keyclave.models.backend import BackendId
 from keyclave.models.environment import DEFAULT_PRECEDENCE, BackendType
 from keyclave.models.levels import EnvironmentType, SecurityLevel
 
 __all__ = [
+    "PREFIX",
     "AuditSettings",
     "BackendSettings",
     "EnvironmentSettings",
@@ -27,9 +33,9 @@ __all__ = [
     "RotationSettings",
     "Settings",
     "StateSettings",
-    "load",
 ]
 
+PREFIX = "KEYCLAVE_"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STRICT_LEVEL = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
 
@@ -41,7 +47,16 @@ def _parse_duration(value: object) -> object:
     return value
 
 
+def _expand_home(path: Path) -> Path:
+    """Put the home directory in the place of a leading ``~``, as a shell does."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("nobody knows the home directory that ~ stands for here") from None
+
+
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+PathFromHome = Annotated[Path, AfterValidator(_expand_home)]
 
 
 class _Section(BaseModel):
@@ -111,11 +126,11 @@ class EnvironmentSettings(_Section):
 class StateSettings(_Section):
     """Where Keyclave keeps what it knows of keys, and the audit log."""
 
-    directory: Path = Field(default_factory=lambda: user_data_path("keyclave"))
+    directory: PathFromHome = Field(default_factory=lambda: user_data_path("keyclave"))
     """Directory of the state and of backends that keep files, created with mode 0700."""
     url: str | None = None
     """SQLAlchemy URL of the database. Unset: SQLite in the file `keyclave.db` of the directory."""
-    key_file: Path | None = None
+    key_file: PathFromHome | None = None
     """Key that authenticates the rows of the database. Unset: `instance.key` in the directory. Machines that
     share a database share this file's content."""
 
@@ -161,7 +176,7 @@ class Settings(BaseSettings):
     """All settings. Unknown keys are refused."""
 
     model_config = SettingsConfigDict(
-        env_prefix="KEYCLAVE_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -227,52 +242,3 @@ class _Environment(EnvSettingsSource):
         if field is None and isinstance(value, str) and not value.startswith(("[", "{")):
             return value
         return super().decode_complex_value(field_name, field, value)  # type: ignore[arg-type]  # None is passed
-
-
-def load(config: str | os.PathLike[str] | None = None) -> Settings:
-    """Return the settings of a file and the environment.
-
-    Args:
-        config: the TOML file. ``None`` looks for ``KEYCLAVE_CONFIG``, then ``keyclave.toml`` in the working
-            directory, then ``keyclave.toml`` in the user's configuration directory.
-
-    Raises:
-        ConfigurationError: a named file is missing, a file is not TOML, or a setting is wrong or unknown.
-    """
-    path = _find(config)
-    content = _read(path) if path else {}
-    try:
-        settings = Settings(**content)
-    except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors(include_input=False, include_url=False))
-    except ValueError:
-        # pydantic-settings: an environment variable for a table is not JSON; its text could hold a secret.
-        problems = "a KEYCLAVE_ environment variable cannot be parsed"
-    else:
-        settings._source = path  # noqa: SLF001  private to settings, set once here
-        return settings
-    raise ConfigurationError(f"{path or 'environment'}: {problems}")
-
-
-def _find(config: str | os.PathLike[str] | None) -> Path | None:
-    named = config or os.environ.get("KEYCLAVE_CONFIG")
-    if named:
-        return Path(named)
-    candidates = (Path("keyclave.toml"), user_config_path("keyclave") / "keyclave.toml")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
-    except tomllib.TOMLDecodeError as error:
-        # Only the place: the text of the file could hold a secret.
-        place = str(error).rpartition("(")[2].rstrip(")")
-    raise ConfigurationError(f"{path} is not TOML: {place}")
-
-
-def _describe(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])

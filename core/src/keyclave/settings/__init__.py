@@ -1,0 +1,25 @@
+"""The settings: one TOML file and ``KEYCLAVE_…`` environment variables. Parsed here, acted on in `keyclave.app`."""
+
+from keyclave.settings.loading import load
+from keyclave.settings.tables import (
+    AuditSettings,
+    BackendSettings,
+    EnvironmentSettings,
+    FallbackSettings,
+    PluginSettings,
+    RotationSettings,
+    Settings,
+    StateSettings,
+)
+
+__all__ = [
+    "AuditSettings",
+    "BackendSettings",
+    "EnvironmentSettings",
+    "FallbackSettings",
+    "PluginSettings",
+    "RotationSettings",
+    "Settings",
+    "StateSettings",
+    "load",
+]

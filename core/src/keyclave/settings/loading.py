@@ -1,0 +1,93 @@
+"""Read the settings: one TOML file and ``KEYCLAVE_…`` environment variables."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+from pydantic import ValidationError
+
+from keyclave.errors import ConfigurationError
+from keyclave.settings.tables import PREFIX, Settings
+
+__all__ = ["load"]
+
+_MESSAGES = {
+    "extra_forbidden": "there is no such setting",
+    "time_delta_parsing": "not a duration; write it as 90d, 24h, 30m or 10s",
+}
+
+
+def load(config: str | os.PathLike[str] | None = None) -> Settings:
+    """Return the settings of a file and the environment.
+
+    Args:
+        config: the TOML file. ``None`` looks for ``KEYCLAVE_CONFIG``, then ``keyclave.toml`` in the working
+            directory, then ``keyclave.toml`` in the user's configuration directory.
+
+    Raises:
+        ConfigurationError: a named file is missing, a file is not TOML, or a setting is wrong or unknown.
+    """
+    path = _find(config)
+    content = _read(path) if path else {}
+    _refuse_misspelt(os.environ)
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        problems = "; ".join(_describe(path, problem) for problem in error.errors(include_input=False))
+    except ValueError:
+        # pydantic-settings: an environment variable for a table is not JSON; its text could hold a secret.
+        problems = "a KEYCLAVE_ environment variable cannot be parsed"
+    else:
+        settings._source = path  # noqa: SLF001  private to settings, set once here
+        return settings
+    raise ConfigurationError(problems)
+
+
+def _refuse_misspelt(variables: Iterable[str]) -> None:
+    """Refuse variables that look like a setting and would be ignored.
+
+    Others with the prefix are let pass: Kubernetes sets ``KEYCLAVE_SERVICE_HOST`` for a service of that name.
+    """
+    tables = Settings.model_fields
+    for variable in variables:
+        if not variable.startswith(PREFIX):
+            continue
+        table, nested, _ = variable.removeprefix(PREFIX).lower().partition("__")
+        if table not in tables and (nested or table.startswith(tuple(f"{known}_" for known in tables))):
+            raise ConfigurationError(
+                f"the environment variable {variable} names no setting",
+                next_step=f"Write {PREFIX}TABLE__KEY, with two underscores; tables are {', '.join(tables)}.",
+            )
+
+
+def _find(config: str | os.PathLike[str] | None) -> Path | None:
+    named = config or os.environ.get("KEYCLAVE_CONFIG")
+    if named:
+        return Path(named)
+    candidates = (Path("keyclave.toml"), user_config_path("keyclave") / "keyclave.toml")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the text of the file could hold a secret.
+        place = str(error).rpartition("(")[2].rstrip(")")
+    raise ConfigurationError(f"{path} is not TOML: {place}")
+
+
+def _describe(path: Path | None, problem: Any) -> str:
+    """Return where a wrong value stands, and what is wrong with it; never the value."""
+    place = [str(part) for part in problem["loc"]]
+    variable = PREFIX + "__".join(place).upper()
+    where = variable if variable in os.environ else ": ".join(filter(None, (str(path or ""), ".".join(place))))
+    return f"{where}: {_MESSAGES.get(problem['type'], problem['msg']).removeprefix('Value error, ')}"
