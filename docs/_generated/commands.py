@@ -16,6 +16,7 @@ _HEAD = """# Command line
 and errors to standard error; [the exit code](exit-codes.md) says how it ended. Secrets are never given on the command
 line.
 """
+_WIDTH = 80
 _EXIT_HEAD = """# Exit codes
 
 | code | meaning | errors |
@@ -53,5 +54,5 @@ def _below(path: str, command: click.Command) -> Iterator[tuple[str, click.Comma
 
 
 def _section(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    context = click.Context(command, info_name=path, terminal_width=_WIDTH)
     return f"\n## `{path}`\n\n```text\n{command.get_help(context)}\n```\n"

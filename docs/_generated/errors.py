@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from keyclave import errors
 from keyclave.cli.exit_codes import exit_code_of
 
@@ -17,7 +19,7 @@ Every error that Keyclave raises is in `keyclave.errors` and derives from `Keycl
 
 def page() -> str:
     """Return the page as Markdown: the tree, then a section for each error."""
-    tree = (errors.__doc__ or "").split("\n\n")[1]
+    tree = textwrap.dedent((errors.__doc__ or "").split("\n\n")[1])
     return f"{_HEAD}```text\n{tree}\n```\n" + "".join(_section(getattr(errors, name)) for name in errors.__all__)
 
 

@@ -27,8 +27,8 @@ class Page:
     """What the blocks of one page share: the variables of Python, the directory, and the last output.
 
     The kinds: ``python`` and ``bash`` run; ``output`` is what the block before printed (``...`` stands for
-    anything); ``toml`` must be settings that Keyclave takes; ``toml NAME`` is written to the file NAME as well;
-    ``text`` and ``bash setup`` are not run.
+    anything); ``toml`` must be settings that Keyclave takes. A block with ``title="NAME"`` is a file, and is written:
+    settings as well, Python instead of being run. ``text`` and ``bash setup`` are not run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +52,10 @@ class Page:
             error.add_note(f"in the block at {self._path}:{block.line}")
             raise
 
-    def _python(self, block: Block, _: str) -> None:
+    def _python(self, block: Block, title: str) -> None:
+        if title:
+            _write(title, block.text)
+            return
         code = compile("\n" * (block.line - 1) + block.text, str(self._path), "exec")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code, self._names)
@@ -70,7 +73,16 @@ class Page:
         assert self._printed is not None, "nothing was printed before"
         assert _SAME(block.text, self._printed, _FLAGS), f"the page says\n{block.text}\nbut it is\n{self._printed}"
 
-    def _toml(self, block: Block, name: str) -> None:
-        Settings(**tomllib.loads(block.text))
-        if name:
-            Path(name).write_text(block.text)
+    def _toml(self, block: Block, title: str) -> None:
+        if title != 'title="pyproject.toml"':
+            Settings(**tomllib.loads(block.text))
+        if title:
+            _write(title, block.text)
+
+
+def _write(title: str, text: str) -> None:
+    """Write a block to the file that its title names, as the site shows it."""
+    path = Path(title.removeprefix('title="').removesuffix('"'))
+    assert title == f'title="{path}"', title
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)

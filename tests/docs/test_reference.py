@@ -28,7 +28,7 @@ def test_a_hook_says_what_it_does_what_it_raises_and_shows_it(spec: str, hook: s
     text = inspect.getdoc(getattr(getattr(plugin, spec), hook)) or ""
     assert text.partition("\n")[0].endswith((".", ",", "of", "and")), text
     assert "Raises:" in text
-    assert "Example:" in text
+    assert "Examples:" in text
     assert ">>>" in text
 
 

@@ -49,3 +49,12 @@ def test_the_line_of_an_error_is_that_of_the_page(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         _run(tmp_path / "page.md", "text\n\n```python\na = 0\n1 / a\n```")
     assert caught.traceback[-1].lineno + 1 == 5
+
+
+def test_a_block_with_a_title_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _run(tmp_path / "page.md", '```python title="src/a.py"\nprint(1)\n```\n\n```toml title="b.toml"\n[state]\n```')
+    assert (tmp_path / "src/a.py").read_text() == "print(1)\n"
+    assert (tmp_path / "b.toml").read_text() == "[state]\n"
+    with pytest.raises(AssertionError):
+        _run(tmp_path / "page.md", "```toml b.toml\n[state]\n```")

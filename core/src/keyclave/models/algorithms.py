@@ -123,8 +123,9 @@ ALGORITHMS: Mapping[str, KeyAlgorithm] = MappingProxyType(
 def get_algorithm(name: str) -> KeyAlgorithm:
     """Return the algorithm of that name; raise ``InvalidArgument`` for an unknown one.
 
-    >>> get_algorithm("ECDSA_P256").schemes
-    ('ECDSA_SHA256',)
+    Examples:
+        >>> get_algorithm("ECDSA_P256").schemes
+        ('ECDSA_SHA256',)
     """
     try:
         return ALGORITHMS[name]
@@ -150,8 +151,9 @@ def scheme_for(algorithm: KeyAlgorithm, scheme: str | None) -> SignatureScheme:
     Raises:
         InvalidArgument: the scheme is unknown, or a key of this algorithm cannot sign with it.
 
-    >>> scheme_for(get_algorithm("RSA_2048"), None).name
-    'RSA_PSS_SHA256'
+    Examples:
+        >>> scheme_for(get_algorithm("RSA_2048"), None).name
+        'RSA_PSS_SHA256'
     """
     if not algorithm.schemes:
         raise InvalidArgument(

@@ -26,10 +26,11 @@ class SecurityLevel(StrEnum):
     def satisfies(self, required: SecurityLevel) -> bool:
         """Return whether this level is at least ``required``.
 
-        >>> SecurityLevel.TPM.satisfies(SecurityLevel.SOFTWARE)
-        True
-        >>> SecurityLevel.TPM.satisfies(SecurityLevel.HSM)
-        False
+        Examples:
+            >>> SecurityLevel.TPM.satisfies(SecurityLevel.SOFTWARE)
+            True
+            >>> SecurityLevel.TPM.satisfies(SecurityLevel.HSM)
+            False
         """
         return _STRENGTH[self] >= _STRENGTH[required]
 

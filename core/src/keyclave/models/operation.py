@@ -38,8 +38,9 @@ _KEY_MATERIAL = re.compile(
 def looks_like_key_material(text: str) -> bool:
     """Return whether the text holds PEM, 32 bytes in hexadecimal, or 32 bytes in base64.
 
-    >>> looks_like_key_material("key 5f0c91a6-6f0b-4a2e-9a56-0d6f4dbf5c11 was not found")
-    False
+    Examples:
+        >>> looks_like_key_material("key 5f0c91a6-6f0b-4a2e-9a56-0d6f4dbf5c11 was not found")
+        False
     """
     return _KEY_MATERIAL.search(text) is not None
 

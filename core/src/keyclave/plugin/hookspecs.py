@@ -59,7 +59,7 @@ class Provider:
         Raises:
             Nothing.
 
-        Example:
+        Examples:
             >>> class AcmeSettings(BaseModel, extra="forbid"):
             ...     slot: int
             >>> class Plugin:
@@ -83,7 +83,7 @@ class Provider:
             BackendUnavailable: the backend cannot be reached; the core tries again later.
             AuthenticationFailed: the credential is wrong; the core does not try again.
 
-        Example:
+        Examples:
             >>> class Backend: ...
             >>> class Plugin:
             ...     @hookimpl
@@ -108,7 +108,7 @@ class Detection:
         Raises:
             Nothing: what cannot be seen is ``None``.
 
-        Example:
+        Examples:
             >>> from pathlib import Path
             >>> from keyclave.models import EnvironmentType
             >>> class Plugin:
@@ -140,7 +140,7 @@ class KeyStorage:
             CapabilityUnsupported: the backend has no such algorithm, or cannot keep ``exportable``.
             OutcomeUnknown: the request was sent and no answer came.
 
-        Example:
+        Examples:
             >>> from uuid import UUID
             >>> label = KeyLabel(
             ...     instance_id=UUID(int=1), key_id=UUID(int=2), version=1, operation_id=UUID(int=3))
@@ -166,7 +166,7 @@ class KeyStorage:
         Raises:
             KeyNotFound: there is none, or it is destroyed or scheduled to be. Never return ``None``.
 
-        Example:
+        Examples:
             >>> from keyclave.errors import KeyNotFound
             >>> class Backend:
             ...     @hookimpl
@@ -189,7 +189,7 @@ class KeyStorage:
         Raises:
             InvalidArgument: ``page`` did not come from this backend.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def list_keys(self, page):
@@ -207,7 +207,7 @@ class KeyStorage:
             KeyNotFound: the key does not exist.
             CapabilityUnsupported: it is a symmetric key.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def public_key(self, key):
@@ -224,7 +224,7 @@ class KeyStorage:
         Raises:
             KeyNotFound: the key does not exist.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def enable_key(self, key):
@@ -240,7 +240,7 @@ class KeyStorage:
         Raises:
             KeyNotFound: the key does not exist.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def disable_key(self, key):
@@ -258,7 +258,7 @@ class KeyStorage:
         Raises:
             OutcomeUnknown: the request was sent and no answer came.
 
-        Example:
+        Examples:
             >>> from keyclave.plugin import DestroyState
             >>> class Backend:
             ...     @hookimpl
@@ -278,7 +278,7 @@ class KeyStorage:
         Raises:
             CapabilityUnsupported: keys of this algorithm cannot be imported.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def begin_import(self, request):
@@ -301,7 +301,7 @@ class KeyStorage:
             InvalidArgument: the blob, the method or the key inside is wrong, or the ticket is used or expired.
             OutcomeUnknown: the request was sent and no answer came.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def import_key(self, ticket, wrapped):
@@ -323,7 +323,7 @@ class KeyStorage:
             CapabilityUnsupported: the method is unknown here, or the key is not exportable.
             InvalidArgument: the wrapping key is not RSA, or too short.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def wrap_key(self, key, wrapping_public_key, method):
@@ -343,7 +343,7 @@ class KeyStorage:
         Raises:
             CapabilityUnsupported: this key cannot be attested.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def attest_key(self, key, nonce):
@@ -368,7 +368,7 @@ class Signing:
             KeyNotFound: the key does not exist.
             KeyDisabled: it is disabled.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def sign(self, key, data, scheme):
@@ -389,7 +389,7 @@ class Signing:
             KeyNotFound: the key does not exist.
             KeyDisabled: it is disabled.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def encrypt(self, key, plaintext, aad):
@@ -410,7 +410,7 @@ class Signing:
             KeyNotFound: the key does not exist.
             KeyDisabled: it is disabled.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def decrypt(self, key, ciphertext, aad):
@@ -429,7 +429,7 @@ class Signing:
             KeyNotFound: the key does not exist.
             KeyDisabled: it is disabled.
 
-        Example:
+        Examples:
             >>> class Backend:
             ...     @hookimpl
             ...     def mac(self, key, data):
@@ -453,7 +453,7 @@ class Health:
         Raises:
             BackendUnavailable: the backend cannot be reached.
 
-        Example:
+        Examples:
             >>> from keyclave.models import AuthenticationMethod, SecurityLevel
             >>> from keyclave.plugin import Location
             >>> class Backend:
@@ -478,7 +478,7 @@ class Health:
         Raises:
             Nothing: a backend that cannot be reached is UNAVAILABLE.
 
-        Example:
+        Examples:
             >>> from keyclave.models import AvailabilityStatus
             >>> class Backend:
             ...     @hookimpl

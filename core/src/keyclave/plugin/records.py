@@ -59,7 +59,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Location(StrEnum):
-    """Where the backend computes; it decides what the core guards against."""
+    """Where the backend computes; it decides what the core guards against.
+
+    Attributes:
+        IN_PROCESS: in the memory of this process.
+        DEVICE: in a device of this machine.
+        REMOTE: in a service that is reached over a network.
+    """
 
     IN_PROCESS = "in_process"
     DEVICE = "device"
@@ -67,7 +73,12 @@ class Location(StrEnum):
 
 
 class SigningInput(StrEnum):
-    """What a backend signs for a scheme: the message itself, or its digest."""
+    """What a backend signs for a scheme.
+
+    Attributes:
+        MESSAGE: the message itself, which it hashes.
+        DIGEST: its digest, which the core made with the scheme's hash function.
+    """
 
     MESSAGE = "message"
     DIGEST = "digest"
@@ -76,8 +87,10 @@ class SigningInput(StrEnum):
 class SignatureEncoding(StrEnum):
     """How a backend encodes a signature.
 
-    DER is Ecdsa-Sig-Value (RFC 3279), P1363 is r and s side by side, each padded to the curve's size. RAW is
-    the one encoding that RSA, Ed25519 and ML-DSA have.
+    Attributes:
+        DER: Ecdsa-Sig-Value (RFC 3279).
+        P1363: r and s side by side, each padded to the curve's size.
+        RAW: the one encoding that RSA, Ed25519 and ML-DSA have.
     """
 
     DER = "der"
@@ -109,9 +122,10 @@ class KeyLabel(Record, frozen=True, kw_only=True):
     def parse(cls, text: str) -> Self:
         """Return the label that ``str`` gave; raise ``InvalidArgument`` for any other text.
 
-        >>> label = KeyLabel(instance_id=UUID(int=1), key_id=UUID(int=2), version=3, operation_id=UUID(int=4))
-        >>> KeyLabel.parse(str(label)) == label
-        True
+        Examples:
+            >>> label = KeyLabel(instance_id=UUID(int=1), key_id=UUID(int=2), version=3, operation_id=UUID(int=4))
+            >>> KeyLabel.parse(str(label)) == label
+            True
         """
         try:
             prefix, instance, key, version, operation = text.split(":")
@@ -198,7 +212,12 @@ class KeyPage(Record, frozen=True, kw_only=True):
 
 
 class DestroyState(StrEnum):
-    """Whether a key is gone, or will be."""
+    """Whether a key is gone, or will be.
+
+    Attributes:
+        DESTROYED: it is gone.
+        SCHEDULED: it will be, at the time that the backend names.
+    """
 
     DESTROYED = "destroyed"
     SCHEDULED = "scheduled"
