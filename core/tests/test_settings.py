@@ -161,6 +161,47 @@ def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch:
         load(write(tmp_path, '[state]\ndirectory = "~no-such-user/keys"'))
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("KEYCLAVE_ENVIRONMENT", '{"type": hunter2', "a KEYCLAVE_ environment variable cannot be parsed"),
+        ("KEYCLAVE_ENVIRONMENT", '{"type": "hunter2"}', "environment.type: Input should be 'production', "),
+        ("KEYCLAVE_ENVIRONMENT__TYP", "hunter2", "KEYCLAVE_ENVIRONMENT__TYP: there is no such setting"),
+        ("KEYCLAVE_ENVIROMENT__TYPE", "hunter2", "the environment variable KEYCLAVE_ENVIROMENT__TYPE names no "),
+        ("keyclave_enviroment__type", "hunter2", "the environment variable keyclave_enviroment__type names no "),
+        ("KEYCLAVE__TYPE", "hunter2", "the environment variable KEYCLAVE__TYPE names no setting"),
+    ],
+)
+def test_a_wrong_variable_is_refused_and_its_value_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert caught.value.message.startswith(problem)
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__} {caught.value.__context__}"
+
+
+def test_a_table_may_come_from_one_variable_and_variables_of_others_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KEYCLAVE_BACKENDS", '{"a": {"plugin": "acme", "slot": 7}}')
+    monkeypatch.setenv("KEYCLAVE_SERVICE_HOST", "10.0.0.1")  # as Kubernetes sets it beside a service of that name
+    assert load().backends["a"].plugin_settings == {"slot": 7}
+
+
+@pytest.mark.parametrize("retention", ["9" * 20 + "d", "9" * 5000 + "d"], ids=["20 digits", "5000 digits"])
+def test_a_duration_that_no_number_holds_is_refused(tmp_path: Path, retention: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"environment\.audit\.retention: .*longer than any duration can be"):
+        load(write(tmp_path, f'[environment.audit]\nretention = "{retention}"'))
+
+
+def test_the_settings_of_a_plugin_are_not_shown(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, '[backends.hsm]\nplugin = "pkcs11-hsm"\npin = "hunter2"'))
+    assert settings.backends["hsm"].plugin_settings == {"pin": "hunter2"}
+    assert "hunter2" not in f"{settings!r} {settings} {settings.backends['hsm']}"
+
+
 def test_files_are_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = tmp_path / "config" / "keyclave"
     user.mkdir(parents=True)

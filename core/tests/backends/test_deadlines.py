@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keyclave.backends.backend import Backend
-from keyclave.backends.deadlines import Overdue, Workers
+from keyclave.backends.deadlines import Overdue, Workers, _Job
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendManager
 from keyclave.errors import DeadlineExceeded, OutcomeUnknown
@@ -21,6 +21,20 @@ NEVER = 60.0
 @pytest.fixture
 def workers() -> Workers:
     return Workers("test", limit=2)
+
+
+def test_a_result_that_comes_at_the_very_end_is_taken() -> None:
+    """The worker has won the race for the end and not said so yet: its result is waited for."""
+    job: _Job[int] = _Job(lambda: 7, None)
+    assert job._started.acquire(blocking=False)
+    assert job._ended.acquire(blocking=False)
+    with ThreadPoolExecutor(1) as executor:
+        waiting = executor.submit(job.wait, 0.0)
+        with pytest.raises(TimeoutError):
+            waiting.result(AT_ONCE)
+        job.result = 7
+        job._finished.set()
+        assert waiting.result(NEVER) == 7
 
 
 def test_results_and_exceptions_come_back(workers: Workers) -> None:

@@ -55,6 +55,12 @@ def test_stevedore_lets_an_exception_escape_that_the_loader_catches(
     assert raised.value.__context__ is None
 
 
+def test_what_stevedore_catches_is_told_by_type_and_place(module: Callable[[str], EntryPoint]) -> None:
+    with pytest.raises(PluginLoadError, match=r"its import raised ValueError at .*:1$") as raised:
+        loader.load(module("raise ValueError('canary')"))
+    assert "canary" not in str(raised.value)
+
+
 def test_an_interrupt_by_the_user_is_not_swallowed(module: Callable[[str], EntryPoint]) -> None:
     with pytest.raises(KeyboardInterrupt):
         loader.load(module("raise KeyboardInterrupt"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import msgspec
 import pytest
 from keyclave.backends.description import description_problem
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy, TimeLimits
+from keyclave.backends.opening import close_object
 from keyclave.backends.registration import new_manager, register
 from keyclave.errors import (
     AuthenticationFailed,
@@ -32,7 +35,7 @@ from keyclave.plugin import (
     hookimpl,
 )
 from keyclave.plugin.hookspecs import Health
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 Manage = Callable[..., BackendManager]
 Installed = Callable[..., None]
@@ -299,6 +302,101 @@ def test_detection_asks_one_after_the_other(
         assert "acme" not in [e.platform for e in manager.detect(here)]
         assert f"plugin 'acme' could not tell where we run: {said}" in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_a_detection_that_never_ends_is_given_up(
+    installed: Installed, manage: Manage, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed("acme")
+    manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme"})))
+    gate = threading.Event()
+    sabotage(manager, "detect", lambda _: gate.wait())
+    assert manager.detect(Host(environment={"ACME": "1"}, root=Path("/"), timeout=0.1)) == ()
+    assert "plugin 'acme' could not tell where we run: no answer within 0.1 s" in caplog.text
+    gate.set()
+
+
+def test_a_detection_cannot_change_what_the_next_one_sees(installed: Installed, manage: Manage) -> None:
+    installed("acme")
+    manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme"})))
+    environment = {"ACME": "1"}
+    sabotage(manager, "detect", lambda host: host.environment.pop("ACME"))
+    assert manager.detect(Host(environment=environment, root=Path("/"), timeout=60.0)) == ()
+    assert environment == {"ACME": "1"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot send itself Ctrl-C on Windows")
+@pytest.mark.parametrize("hook", ["settings_model", "open_backend", "detect", "validator", "check_health", "close"])
+def test_the_users_interrupt_ends_the_wait_for_a_plugin(installed: Installed, manage: Manage, hook: str) -> None:
+    installed("acme")
+    manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme"})))
+    gate = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not gate.is_set():  # once: the backend is closed again at the end
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        gate.wait()
+
+    class Interrupting(BaseModel):
+        @model_validator(mode="before")
+        @classmethod
+        def _interrupt(cls, values: object) -> object:
+            interrupt()
+            return values
+
+    def use() -> None:
+        if hook == "detect":
+            manager.detect(Host(environment={}, root=Path("/"), timeout=60.0))
+        backend = manager.get("acme")
+        target: Any = backend._calls._relay.describe.get_hookimpls()[0].plugin
+        target.close = interrupt
+        if hook == "check_health":
+            (implementation,) = backend._calls._relay.check_health.get_hookimpls()
+            object.__setattr__(implementation, "function", interrupt)
+            backend.check_health()
+        close_object(target, backend._calls.workers, 60.0)
+
+    if hook == "validator":
+        sabotage(manager, "settings_model", lambda: Interrupting)
+    elif hook not in {"check_health", "close"}:
+        sabotage(manager, hook, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            use()
+    finally:
+        gate.set()
+
+
+def test_settings_that_never_end_are_given_up(installed: Installed, manage: Manage) -> None:
+    installed("acme")
+    gate = threading.Event()
+    manager = manage("acme", limits=TimeLimits(other=0.5))
+
+    class Endless(BaseModel):
+        @model_validator(mode="before")
+        @classmethod
+        def _wait(cls, values: object) -> object:
+            gate.wait()
+            return values
+
+    sabotage(manager, "settings_model", lambda: Endless)
+    with pytest.raises(ConfigurationError, match=r"its settings model did not answer within 0\.5 s"):
+        manager.get("acme")
+    gate.set()
+
+
+def test_a_plugin_that_is_not_loaded_is_not_called(manage: Manage) -> None:
+    with pytest.raises(PluginLoadError, match="plugin 'acme' does not implement detect"):
+        manage("acme")._modules.call("acme", "detect", 1.0)
+
+
+def test_the_users_interrupt_is_not_taken_for_a_fault_of_a_plugin() -> None:
+    class Interrupted:
+        def __dir__(self) -> list[str]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        register(new_manager(Health), Interrupted(), "interrupted", required=["describe"])
 
 
 def test_two_instances_of_one_plugin_are_apart(installed: Installed, manage: Manage, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from keyclave.backends.failures import describe
+from keyclave.backends.failures import bare, describe
 from keyclave.backends.probe import probe
-from keyclave.errors import PluginLoadError
+from keyclave.errors import AuthenticationFailed, KeyclaveError, PluginLoadError, Throttled
 
 HEALTHY = EntryPoint(name="healthy", value="keyclave.models", group="keyclave.backends")
 
@@ -67,7 +68,41 @@ def test_an_answer_without_the_nonce_is_none(tmp_path: Path, monkeypatch: pytest
         (SyntaxError("canary", ("/a/b/c.py", 7, 1, "canary")), "SyntaxError at b/c.py:7"),
         (OSError(5, "canary", "canary"), "OSError"),
         (type("N" * 500, (Exception,), {})("canary"), "N" * 100),
+        (type("\x1b[2Jcanary", (Exception,), {})("canary"), "a type whose name cannot be shown"),
+        (ModuleNotFoundError("canary", name=cast("str", 7)), "ModuleNotFoundError"),
+        (SyntaxError("canary", (cast("str", 7), 7, 1, "canary")), "SyntaxError"),
+        (SyntaxError("canary", ("/a/b/\x1b[2J.py", 7, 1, "canary")), "SyntaxError"),
     ],
 )
 def test_a_description_holds_type_and_place_only(error: BaseException, text: str) -> None:
     assert describe(error) == text
+
+
+class Secretive(Throttled):
+    """An error of a plugin's own that shows nothing of itself."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # that is the point
+        raise RuntimeError("canary")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            Throttled("busy", retry_after=2.5, backend_id="a"),
+            {"message": "busy", "retry_after": 2.5, "backend_id": "a"},
+        ),
+        (AuthenticationFailed("no", attempts_left=2), {"message": "no", "attempts_left": 2}),
+        (AuthenticationFailed("no", attempts_left=cast("int", "canary")), {"message": "no", "attempts_left": None}),
+        (Throttled(cast("str", b"canary")), {"message": "the plugin does not say why", "retry_after": None}),
+        (Secretive("canary"), {"message": "the plugin does not say why", "retryable": True}),
+    ],
+)
+def test_an_error_is_made_anew_from_what_it_may_say(error: KeyclaveError, expected: dict[str, Any]) -> None:
+    error.add_note("canary")
+    again = bare(error)
+    assert type(again) in {Throttled, AuthenticationFailed}
+    assert {name: getattr(again, name) for name in expected} == expected
+    assert not hasattr(again, "__notes__")
+    assert "canary" not in repr(again) + repr(vars(again))

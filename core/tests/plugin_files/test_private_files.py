@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from keyclave.errors import ConfigurationError
+from keyclave.plugin import files
 from keyclave.plugin.files import create_private, private_directory, read_private, remove_private, replace_private
 
 from core.tests.plugin_files.limits import longest_file
@@ -134,6 +135,33 @@ def test_a_file_with_a_second_name_is_refused(directory: Path) -> None:
     with pytest.raises(ConfigurationError, match="second name"):
         read_private(directory / "file", limit=100)
     assert names(directory) == ["file", "other"]
+
+
+@needs_posix
+def test_of_several_leftovers_only_the_second_name_is_removed_by_a_read(directory: Path) -> None:
+    create_private(directory / "file", b"content")
+    (directory / f".file.{'0' * 16}.tmp").write_bytes(b"of another write")
+    (directory / f".file.{'1' * 16}.tmp").hardlink_to(directory / "file")
+    (directory / f".file.{'2' * 16}.tmp").write_bytes(b"of a third write")
+    assert read_private(directory / "file", limit=100) == b"content"
+    assert names(directory) == [f".file.{'0' * 16}.tmp", f".file.{'2' * 16}.tmp", "file"]
+
+
+def test_without_modes_and_flushed_directories_files_are_still_whole(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stands for Windows, which is not at hand where these tests were written; elsewhere it is the real thing."""
+    monkeypatch.setattr(files, "_POSIX", False)
+    target = private_directory(directory / "new" / "nested") / "file"
+    create_private(target, b"one")
+    with pytest.raises(FileExistsError):
+        create_private(target, b"two")
+    replace_private(target, b"three")
+    target.chmod(0o644)
+    assert read_private(target, limit=10) == b"three"
+    assert names(target.parent) == ["file"]
+    remove_private(target)
+    assert names(target.parent) == []
 
 
 @needs_posix

@@ -132,11 +132,16 @@ class KeyMigrationRecord(Model):
             "integrity_hash",
             "must be set for a completed migration of a wrapped key",
         )
-        if self.completed_at and self.source_retained_until:
-            require(
-                self.source_retained_until - self.completed_at >= SOURCE_RETENTION,
-                "FR-012",
-                "source_retained_until",
-                "must be at least 30 days after completion",
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_retention(self) -> Self:
+        require(
+            self.completed_at is None
+            or self.source_retained_until is None
+            or self.source_retained_until - self.completed_at >= SOURCE_RETENTION,
+            "FR-012",
+            "source_retained_until",
+            "must be at least 30 days after completion",
+        )
         return self

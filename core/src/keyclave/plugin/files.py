@@ -24,6 +24,7 @@ from keyclave.errors import ConfigurationError
 
 __all__ = ["create_private", "private_directory", "read_private", "remove_private", "replace_private"]
 
+_POSIX = os.name == "posix"
 _DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600
 _OTHERS = 0o077
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -157,7 +158,7 @@ def _make_directories(directory: Path) -> None:
 @contextlib.contextmanager
 def _flushed_directory(directory: Path) -> Iterator[Callable[[], None]]:
     """Open the directory before anything changes in it; the function given makes the changes durable."""
-    if os.name != "posix":
+    if not _POSIX:
         yield lambda: None
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -210,7 +211,7 @@ def _finish_creation(target: Path, descriptor: int, status: os.stat_result) -> o
 
 
 def _require_ours(target: Path, status: os.stat_result, mode: str) -> None:
-    if os.name != "posix":
+    if not _POSIX:
         return
     if status.st_uid != os.geteuid():
         raise ConfigurationError(f"{target} belongs to another user")

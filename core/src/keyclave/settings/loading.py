@@ -33,19 +33,24 @@ def load(config: str | os.PathLike[str] | None = None) -> Settings:
         ConfigurationError: a named file is missing, a file is not TOML, or a setting is wrong or unknown.
     """
     path = _find(config)
-    content = _read(path) if path else {}
     _refuse_misspelt(os.environ)
+    outcome = _parse(path)
+    if isinstance(outcome, Settings):
+        outcome._source = path  # noqa: SLF001  private to settings, set once here
+        return outcome
+    raise ConfigurationError(outcome)
+
+
+def _parse(path: Path | None) -> Settings | str:
+    """Return the settings, or what is wrong. It is raised elsewhere, for this frame may hold secrets."""
+    content = _read(path) if path else {}
     try:
-        settings = Settings(**content)
+        return Settings(**content)
     except ValidationError as error:
-        problems = "; ".join(_describe(path, problem) for problem in error.errors(include_input=False))
+        return "; ".join(_describe(path, problem) for problem in error.errors(include_input=False))
     except ValueError:
         # pydantic-settings: an environment variable for a table is not JSON; its text could hold a secret.
-        problems = "a KEYCLAVE_ environment variable cannot be parsed"
-    else:
-        settings._source = path  # noqa: SLF001  private to settings, set once here
-        return settings
-    raise ConfigurationError(problems)
+        return "a KEYCLAVE_ environment variable cannot be parsed"
 
 
 def _refuse_misspelt(variables: Iterable[str]) -> None:
@@ -55,10 +60,10 @@ def _refuse_misspelt(variables: Iterable[str]) -> None:
     """
     tables = Settings.model_fields
     for variable in variables:
-        if not variable.startswith(PREFIX):
+        if not variable.upper().startswith(PREFIX):
             continue
-        table, nested, _ = variable.removeprefix(PREFIX).lower().partition("__")
-        if table not in tables and (nested or table.startswith(tuple(f"{known}_" for known in tables))):
+        table = variable[len(PREFIX) :].lower().partition("__")[0]
+        if table not in tables and ("__" in variable or table.startswith(tuple(f"{known}_" for known in tables))):
             raise ConfigurationError(
                 f"the environment variable {variable} names no setting",
                 next_step=f"Write {PREFIX}TABLE__KEY, with two underscores; tables are {', '.join(tables)}.",

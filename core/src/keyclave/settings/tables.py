@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -42,9 +43,12 @@ _STRICT_LEVEL = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
 
 def _parse_duration(value: object) -> object:
     """Accept ``90d``, ``24h``, ``30m`` and ``10s`` beside what pydantic takes (ISO 8601, seconds)."""
-    if isinstance(value, str) and value[-1:] in _UNITS and value[:-1].isdecimal():
+    if not (isinstance(value, str) and value[-1:] in _UNITS and value[:-1].isdecimal()):
+        return value
+    try:
         return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
-    return value
+    except (OverflowError, ValueError):  # more digits than an int is read from
+        raise ValueError("longer than any duration can be") from None
 
 
 def _expand_home(path: Path) -> Path:
@@ -165,6 +169,10 @@ class BackendSettings(BaseModel):
     """Name of the plugin's entry point, such as `software` or `pkcs11-hsm`."""
     accept_simulator: bool = False
     """Let a simulator or emulator stand for the real thing. Refused in production."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leave out the plugin's own settings, which may hold secrets."""
+        return ((name, value) for name, value in super().__repr_args__() if name in type(self).model_fields)
 
     @property
     def plugin_settings(self) -> dict[str, Any]:
