@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from keyclave.crypto.key_checks import check_private_key, check_public_key
+from keyclave.crypto.rsa_checks import check_public_numbers
 from keyclave.errors import InvalidArgument
 
 from core.tests.crypto.weak_rsa import is_prime, prime_from, private_key, random_prime, roca_prime, spki_of
@@ -53,6 +54,8 @@ def test_an_even_exponent_is_refused(ordinary: rsa.RSAPrivateKey) -> None:
     even = spki.removesuffix(b"\x01\x00\x01") + b"\x01\x00\x02"
     with pytest.raises(InvalidArgument):
         check_public_key(even, "RSA_2048")
+    with pytest.raises(InvalidArgument, match="must be odd"):
+        check_public_numbers(rsa.RSAPublicNumbers(65538, modulus(ordinary)))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 101, 167])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def test_a_ticket_names_a_fresh_key(backend: SoftwareBackend, new_label: NewLabe
     wrapping_key = load_der_public_key(one.wrapping_public_key)
     assert isinstance(wrapping_key, rsa.RSAPublicKey)
     assert wrapping_key.key_size == 3072
+    assert timedelta(minutes=14) < one.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
 
 
 def test_an_unknown_algorithm_gets_no_ticket(begin: Begin) -> None:
@@ -163,6 +164,13 @@ def test_a_ticket_is_good_for_one_attempt(backend: SoftwareBackend, begin: Begin
         backend.import_key(ticket=ticket, wrapped=WrappedKey(method=wrapped.method, blob=b""))
     with pytest.raises(InvalidArgument, match="used"):
         backend.import_key(ticket=ticket, wrapped=wrapped)
+
+
+def test_a_ticket_ends_when_its_backend_is_closed(backend: SoftwareBackend, begin: Begin) -> None:
+    ticket = begin("AES_256")
+    backend.close()
+    with pytest.raises(InvalidArgument, match="unknown"):
+        backend.import_key(ticket=ticket, wrapped=wrap(ticket, AESGCM.generate_key(256)))
 
 
 def test_a_changed_ticket_is_refused(backend: SoftwareBackend, begin: Begin, data_directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -178,20 +179,21 @@ def test_destroying_removes_what_an_interrupted_write_left(
     assert not leftover.exists()
 
 
-def test_a_change_by_another_process_is_noticed(
-    backend: SoftwareBackend, open_backend: Open, new_key: NewKey, monkeypatch: pytest.MonkeyPatch
+def test_a_change_by_another_process_is_noticed_within_a_second(
+    backend: SoftwareBackend, open_backend: Open, new_key: NewKey
 ) -> None:
-    monkeypatch.setattr("keyclave_software.loaded._SECONDS", 0.0)
     disabled, destroyed = new_key().reference, new_key().reference
     for key in (disabled, destroyed):
         backend.sign(key=key, data=MESSAGE, scheme="ED25519")
     other = open_backend()
     other.disable_key(key=disabled)
     other.destroy_key(key=destroyed)
+    time.sleep(1)
     with pytest.raises(KeyDisabled):
         backend.sign(key=disabled, data=MESSAGE, scheme="ED25519")
     with pytest.raises(KeyNotFound):
         backend.sign(key=destroyed, data=MESSAGE, scheme="ED25519")
+    assert destroyed.uri not in backend._loaded.in_memory
 
 
 def test_a_key_made_again_after_another_process_destroyed_it_is_the_new_one(

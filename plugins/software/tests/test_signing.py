@@ -99,6 +99,7 @@ def openssl_cases() -> Iterator[tuple[str, str, list[str]]]:
         yield algorithm, "RSA_PKCS1_SHA256", ["-rawin", "-digest", "sha256"]
 
 
+@pytest.mark.needs("openssl")
 @pytest.mark.parametrize("case", list(openssl_cases()), ids=lambda case: "-".join(case[:2]))
 def test_openssl_verifies(
     backend: SoftwareBackend, new_key: NewKey, tmp_path: Path, case: tuple[str, str, list[str]]

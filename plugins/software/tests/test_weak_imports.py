@@ -149,24 +149,9 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "EC scalar of the order": ("ECDSA_P256", lambda: p256_scalar(ORDER), NO_KEY),
     "EC scalar on another curve": ("ECDSA_P256", lambda: p256_scalar(1, P384), NO_KEY),
     "EC curve of Bitcoin": ("ECDSA_P256", lambda: pkcs8(ec.generate_private_key(ec.SECP256K1())), "no algorithm"),
-    "EC explicit parameters": (
-        "ECDSA_P256",
-        lambda: made_by_openssl("EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit"),
-        NO_KEY,
-    ),
     "EC in SEC1": ("ECDSA_P256", lambda: traditional(ec.generate_private_key(ec.SECP256R1())), NO_KEY),
     "RSA in PKCS#1": ("RSA_2048", lambda: traditional(rsa.generate_private_key(65537, 2048)), NO_KEY),
     "RSA restricted to PSS": ("RSA_2048", with_rsassa_pss, NO_KEY),
-    "RSA restricted to PSS with one hash": (
-        "RSA_2048",
-        lambda: made_by_openssl("RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha512"),
-        NO_KEY,
-    ),
-    "RSA of three primes": (
-        "RSA_2048",
-        lambda: made_by_openssl("RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_primes:3"),
-        NO_KEY,
-    ),
     "RSA of 1024 bits": ("RSA_2048", lambda: pkcs8(rsa.generate_private_key(65537, 1024)), "no algorithm"),
     "RSA prime of 16 bits": ("RSA_2048", lambda: with_a_prime_of(16), WEAK),
     "RSA prime of 64 bits": ("RSA_2048", lambda: with_a_prime_of(64), WEAK),
@@ -189,6 +174,19 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
 }
 
 
+MADE_BY_OPENSSL: dict[str, tuple[str, str]] = {
+    "EC explicit parameters": (
+        "ECDSA_P256",
+        "EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit",
+    ),
+    "RSA restricted to PSS with one hash": (
+        "RSA_2048",
+        "RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha512",
+    ),
+    "RSA of three primes": ("RSA_2048", "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_primes:3"),
+}
+
+
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_a_weak_or_broken_key_is_refused_and_leaves_nothing(
     backend: SoftwareBackend, begin: Begin, data_directory: Path, case: tuple[str, Callable[[], bytes], str]
@@ -200,13 +198,41 @@ def test_a_weak_or_broken_key_is_refused_and_leaves_nothing(
     assert is_empty(backend, data_directory)
 
 
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("case", MADE_BY_OPENSSL.values(), ids=MADE_BY_OPENSSL)
+def test_a_key_of_openssl_that_says_more_than_the_key_is_refused(
+    backend: SoftwareBackend, begin: Begin, data_directory: Path, case: tuple[str, str]
+) -> None:
+    algorithm, options = case
+    ticket = begin(algorithm)
+    with pytest.raises(InvalidArgument, match=NO_KEY):
+        backend.import_key(ticket=ticket, wrapped=wrap(ticket, made_by_openssl(options)))
+    assert is_empty(backend, data_directory)
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        ("ECDSA_P256", "EC -pkeyopt ec_paramgen_curve:P-256"),
+        ("ECDSA_P384", "EC -pkeyopt ec_paramgen_curve:P-384"),
+        ("RSA_2048", "RSA -pkeyopt rsa_keygen_bits:2048"),
+        ("ED25519", "ED25519"),
+    ],
+)
+def test_an_ordinary_key_of_openssl_is_accepted(
+    backend: SoftwareBackend, begin: Begin, algorithm: str, options: str
+) -> None:
+    ticket = begin(algorithm)
+    backend.import_key(ticket=ticket, wrapped=wrap(ticket, made_by_openssl(options)))
+
+
 @pytest.mark.parametrize(
     ("algorithm", "make"),
     [
         ("RSA_2048", rsa_key),
         ("ECDSA_P256", p256_key),
         ("ECDSA_P256", lambda: p256_scalar(ORDER - 1)),
-        ("ECDSA_P256", lambda: made_by_openssl("EC -pkeyopt ec_paramgen_curve:P-256")),
         ("ED25519", lambda: seed(32)),
         ("ML_DSA_65", lambda: frame(ML_DSA_65, der(0x80, bytes(32)))),
     ],
