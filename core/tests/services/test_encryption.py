@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -42,10 +43,33 @@ def test_a_ciphertext_under_a_version_that_was_replaced_meanwhile_is_dropped(cla
         other.rotation.rotate("k")
         return real(*arguments)
 
-    with replaced(clave, "encrypt", rotate_meanwhile), pytest.raises(Conflict, match="the result was dropped"):
-        clave.keys.encrypt("k", MESSAGE)
-    assert statuses(clave, "ENCRYPT") == ["FAILED"]
+    with replaced(clave, "encrypt", rotate_meanwhile):
+        with pytest.raises(Conflict, match="the result was dropped"):
+            clave.keys.encrypt_stream("k", io.BytesIO(MESSAGE), io.BytesIO())
+        assert statuses(clave, "ENCRYPT") == ["FAILED"]
+        with pytest.raises(Conflict, match="the result was dropped"):
+            clave.keys.encrypt("k", MESSAGE)  # the key changes while it is tried again, too
+    assert statuses(clave, "ENCRYPT") == ["FAILED"] * 3
     assert clave.keys.decrypt("k", clave.keys.encrypt("k", MESSAGE)) == MESSAGE
+
+
+def test_a_message_is_encrypted_again_under_the_version_that_took_over(clave: Keyclave, reopen: Reopen) -> None:
+    clave.keys.create("k", "AES_256")
+    assert clave.keys.encrypt("k", MESSAGE)[VERSION_AT] == bytes([0, 0, 0, 1])
+    reopen().rotation.rotate("k")
+    ciphertext = clave.keys.encrypt("k", MESSAGE)
+    assert ciphertext[VERSION_AT] == bytes([0, 0, 0, 2])
+    assert statuses(clave, "ENCRYPT")[-1] == "SUCCESS"
+    assert clave.keys.decrypt("k", ciphertext) == MESSAGE
+
+
+def test_what_was_bound_for_one_key_opens_nothing_of_another(clave: Keyclave) -> None:
+    for name in ("k", "another"):
+        clave.keys.create(name, "AES_256")
+    mine, foreign = clave.keys.encrypt("k", MESSAGE), clave.keys.encrypt("another", MESSAGE)
+    assert clave.keys.decrypt("k", mine) == MESSAGE
+    with pytest.raises(DecryptionFailed):
+        clave.keys.decrypt("k", foreign)
 
 
 def test_a_plaintext_of_a_key_that_was_revoked_meanwhile_is_dropped(clave: Keyclave, reopen: Reopen) -> None:

@@ -7,6 +7,7 @@ compares the epoch once more in the transaction that makes the operation count.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -16,10 +17,11 @@ __all__ = ["Bindings", "EpochWatch", "Wanted"]
 
 _SECONDS = 1.0
 _LIMIT = 10_000
+W = TypeVar("W", bound=Hashable)
 T = TypeVar("T")
 
 Wanted = tuple[str, str | None, bool, int | None]
-"""What a caller asks for: key name, scheme or its default, whether the data is a digest, version or any."""
+"""What a caller asks of signatures: key name, scheme or its default, whether the data is a digest, version or any."""
 
 
 class EpochWatch:
@@ -49,16 +51,16 @@ class EpochWatch:
         self.valid_until = 0.0
 
 
-class Bindings(Generic[T]):
+class Bindings(Generic[W, T]):
     """Values that hold for one epoch, by what was asked for."""
 
     __slots__ = ("_entries", "_watch")
 
     def __init__(self, watch: EpochWatch) -> None:
         self._watch = watch
-        self._entries: dict[Wanted, tuple[int, T]] = {}
+        self._entries: dict[W, tuple[int, T]] = {}
 
-    def get(self, wanted: Wanted, now: float) -> T | None:
+    def get(self, wanted: W, now: float) -> T | None:
         """Return the value bound under this epoch, or ``None``. ``now`` is the monotonic time."""
         watch = self._watch
         if now >= watch.valid_until:
@@ -66,7 +68,7 @@ class Bindings(Generic[T]):
         entry = self._entries.get(wanted)
         return entry[1] if entry is not None and entry[0] == watch.epoch else None
 
-    def put(self, wanted: Wanted, epoch: int, value: T) -> T:
+    def put(self, wanted: W, epoch: int, value: T) -> T:
         """Bind a value that was made from the state at ``epoch``."""
         if len(self._entries) >= _LIMIT:
             self._entries.clear()

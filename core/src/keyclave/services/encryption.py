@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import io
+from time import monotonic
 from typing import BinaryIO
+from uuid import UUID
 
 from pydantic import SecretBytes
 
-from keyclave.audit.log import Guard
+from keyclave.audit.log import Guard, StaleKey
 from keyclave.backends.backend import Backend
-from keyclave.crypto.envelope import EnvelopeHeader, decrypt_stream, encrypt_stream, read_header
+from keyclave.crypto.envelope import (
+    EnvelopeHeader,
+    UnwrapDataKey,
+    WrapDataKey,
+    decrypt_bytes,
+    decrypt_stream,
+    encrypt_bytes,
+    encrypt_stream,
+    parse_header,
+    read_header,
+)
 from keyclave.errors import DecryptionFailed, InvalidArgument, KeyDisabled, KeyNotFound
 from keyclave.models import KeyOperation, KeyStatus, OperationType, get_algorithm
-from keyclave.plugin import KeyReference
+from keyclave.plugin import KeyReference, Record
+from keyclave.services.bindings import Bindings
 from keyclave.services.handles import current, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.levels import require_level
@@ -23,67 +35,80 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Encryption"]
 
 
+class _Bound(Record, frozen=True, kw_only=True):
+    """A key version, ready to wrap and unwrap data keys."""
+
+    key_id: UUID
+    version: int
+    backend: Backend
+    reference: KeyReference
+    guard: Guard
+
+
 class Encryption:
     """Encrypts with the active version of a key, and decrypts with the version that a ciphertext names."""
 
     def __init__(self, instance: Instance, recorder: Recorder) -> None:
         self._instance = instance
         self._recorder = recorder
+        self._bindings: Bindings[tuple[str, int | None], _Bound] = Bindings(instance.epoch)
 
     def encrypt(self, name: str, plaintext: bytes, aad: bytes | None) -> bytes:
         """Encrypt bytes; see `KeyService.encrypt`."""
-        target = io.BytesIO()
-        self.encrypt_stream(name, io.BytesIO(_as_bytes(plaintext, "plaintext")), target, aad)
-        return target.getvalue()
+        try:
+            return self._encrypt_once(name, plaintext, aad)
+        except StaleKey:
+            # The key changed after it was bound and before the record was durable; the ciphertext was dropped.
+            self._instance.epoch.invalidate()
+        return self._encrypt_once(name, plaintext, aad)
+
+    def _encrypt_once(self, name: str, plaintext: bytes, aad: bytes | None) -> bytes:
+        with self._recorder.operation(OperationType.ENCRYPT, name_reference(name)) as operation:
+            bound = self._bindings.get((name, None), monotonic()) or self._active(name)
+            wrap = _wrapping(bound, operation)
+            sealed = encrypt_bytes(plaintext, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad)
+            self._instance.audit.append(operation.success(), bound.guard)
+        return sealed
 
     def decrypt(self, name: str, ciphertext: bytes, aad: bytes | None) -> bytes:
         """Decrypt bytes; see `KeyService.decrypt`."""
-        target = io.BytesIO()
-        self.decrypt_stream(name, io.BytesIO(_as_bytes(ciphertext, "ciphertext")), target, aad)
-        return target.getvalue()
+        with self._recorder.operation(OperationType.DECRYPT, name_reference(name)) as operation:
+            header = parse_header(ciphertext)
+            bound = self._bindings.get((name, header.version), monotonic())
+            if bound is None or bound.key_id != header.key_id:
+                bound = self._named(name, header)
+            opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            self._instance.audit.append(operation.success(), bound.guard)
+        return opened
 
     def encrypt_stream(self, name: str, source: BinaryIO, target: BinaryIO, aad: bytes | None) -> None:
         """Encrypt a file; see `KeyService.encrypt_stream`."""
         with self._recorder.operation(OperationType.ENCRYPT, name_reference(name)) as operation:
-            key, version, epoch = self._active(name)
-            backend, reference = self._open(key, version, operation)
-            require_level(key, backend)
-
-            def wrap(data_key: SecretBytes, context: bytes) -> bytes:
-                wrapped = backend.encrypt(reference, data_key.get_secret_value(), context)
-                operation.provider_reference = wrapped.provider_reference
-                return wrapped.ciphertext
-
-            encrypt_stream(source, target, key_id=key.key_id, version=version.version, wrap_data_key=wrap, aad=aad)
-            guard = Guard(epoch=epoch, key_id=key.key_id, version=version.version)
-            self._instance.audit.append(operation.success(), guard)
+            bound = self._active(name)
+            wrap = _wrapping(bound, operation)
+            encrypt_stream(source, target, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad)
+            self._instance.audit.append(operation.success(), bound.guard)
 
     def decrypt_stream(self, name: str, source: BinaryIO, target: BinaryIO, aad: bytes | None) -> None:
         """Decrypt a file; see `KeyService.decrypt_stream`."""
         with self._recorder.operation(OperationType.DECRYPT, name_reference(name)) as operation:
             header = read_header(source)
-            key, version, epoch = self._named(name, header)
-            backend, reference = self._open(key, version, operation)
+            bound = self._named(name, header)
+            decrypt_stream(source, target, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            self._instance.audit.append(operation.success(), bound.guard)
 
-            def unwrap(wrapped: bytes, context: bytes) -> SecretBytes:
-                opened = backend.decrypt(reference, wrapped, context)
-                operation.provider_reference = opened.provider_reference
-                return SecretBytes(opened.plaintext)
-
-            decrypt_stream(source, target, header, unwrap_data_key=unwrap, aad=aad)
-            guard = Guard(epoch=epoch, key_id=key.key_id, version=version.version)
-            self._instance.audit.append(operation.success(), guard)
-
-    def _active(self, name: str) -> tuple[StoredKey, StoredVersion, int]:
+    def _active(self, name: str) -> _Bound:
         require_name(name)
         with self._instance.store.read() as state:
             key = _encryption_key(state.keys.by_name(name))
             version, epoch = current(state.keys.versions(key.key_id)), state.epoch
         if version.status is not KeyStatus.ACTIVE:
             raise KeyDisabled(f"version {version.version} is {version.status.value}", key_name=name)
-        return key, version, epoch
+        bound = self._bound(key, version, epoch)
+        require_level(key, bound.backend)
+        return self._bindings.put((name, None), epoch, bound)
 
-    def _named(self, name: str, header: EnvelopeHeader) -> tuple[StoredKey, StoredVersion, int]:
+    def _named(self, name: str, header: EnvelopeHeader) -> _Bound:
         require_name(name)
         with self._instance.store.read() as state:
             key, epoch = _encryption_key(state.keys.by_name(name)), state.epoch
@@ -97,12 +122,43 @@ class Encryption:
             raise DecryptionFailed("the ciphertext cannot be decrypted", key_name=name)
         if version.status is KeyStatus.REVOKED or version.destroyed_at is not None:
             raise KeyDisabled(f"version {version.version} is revoked or destroyed", key_name=name)
-        return key, version, epoch
+        return self._bindings.put((name, version.version), epoch, self._bound(key, version, epoch))
 
-    def _open(self, key: StoredKey, version: StoredVersion, operation: Operation) -> tuple[Backend, KeyReference]:
-        operation.key_reference, operation.key_version = str(key.key_id), version.version
-        operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
-        return self._instance.backends.get(version.backend_id), to_reference(key, version)
+    def _bound(self, key: StoredKey, version: StoredVersion, epoch: int) -> _Bound:
+        return _Bound(
+            key_id=key.key_id,
+            version=version.version,
+            backend=self._instance.backends.get(version.backend_id),
+            reference=to_reference(key, version),
+            guard=Guard(epoch=epoch, key_id=key.key_id, version=version.version),
+        )
+
+
+def _wrapping(bound: _Bound, operation: Operation) -> WrapDataKey:
+    _note(bound, operation)
+
+    def wrap(data_key: SecretBytes, context: bytes) -> bytes:
+        wrapped = bound.backend.encrypt(bound.reference, data_key.get_secret_value(), context)
+        operation.provider_reference = wrapped.provider_reference
+        return wrapped.ciphertext
+
+    return wrap
+
+
+def _unwrapping(bound: _Bound, operation: Operation) -> UnwrapDataKey:
+    _note(bound, operation)
+
+    def unwrap(wrapped: bytes, context: bytes) -> SecretBytes:
+        opened = bound.backend.decrypt(bound.reference, wrapped, context)
+        operation.provider_reference = opened.provider_reference
+        return SecretBytes(opened.plaintext)
+
+    return unwrap
+
+
+def _note(bound: _Bound, operation: Operation) -> None:
+    operation.key_reference, operation.key_version = str(bound.key_id), bound.version
+    operation.backend_id, operation.backend_type = bound.backend.id, bound.backend.provider_type
 
 
 def _encryption_key(key: StoredKey) -> StoredKey:
@@ -113,9 +169,3 @@ def _encryption_key(key: StoredKey) -> StoredKey:
             next_step="Create a key of algorithm AES_256 for encryption.",
         )
     return key
-
-
-def _as_bytes(data: object, what: str) -> bytes:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"{what} must be bytes, not {type(data).__name__}")
-    return bytes(data)

@@ -57,7 +57,7 @@ class Signer:
         self._instance = instance
         self._recorder = recorder
         self._audited = instance.audit.enabled
-        self._bindings: Bindings[_Bound] = Bindings(instance.epoch)
+        self._bindings: Bindings[Wanted, _Bound] = Bindings(instance.epoch)
 
     def sign(self, wanted: Wanted, data: bytes) -> SignResult:
         """Sign ``data``. A wanted version is the only one that may sign. See `KeyService.sign`."""

@@ -41,7 +41,7 @@ class Verifier:
         self._instance = instance
         self._recorder = recorder
         self._audited = instance.audit.enabled
-        self._bindings: Bindings[_Bound] = Bindings(instance.epoch)
+        self._bindings: Bindings[Wanted, _Bound] = Bindings(instance.epoch)
 
     def verify(self, wanted: Wanted, data: bytes, signature: bytes) -> int:
         """Return the version that made the signature; see `KeyService.verify`."""
