@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import random
 import shutil
 from collections.abc import Callable
@@ -13,9 +14,11 @@ import pytest
 import sqlalchemy as sa
 from keyclave.errors import IntegrityError, KeyclaveError
 from keyclave.models import EnvironmentType
+from keyclave.state.integrity import RowMac
 from keyclave.state.migrations.initial.rules import GUARDS
 from keyclave.state.migrations.initial.tables import METADATA
 from keyclave.state.store import Transaction
+from pydantic import SecretBytes
 
 from core.tests.databases import Place
 from core.tests.state.raw_sql import change
@@ -101,6 +104,13 @@ def test_a_changed_row_is_noticed_on_a_server_too(postgresql_place: Place, table
 def test_unchanged_rows_are_read(populated: Place, table: str) -> None:
     with contextlib.closing(populated.open()) as store, store.read() as state:
         READS[table](state)
+
+
+def test_the_mac_is_hmac_sha256_over_the_table_and_the_columns_that_are_set() -> None:
+    key = bytes(range(32))
+    message = b"\x92" + b"\xa4keys" + b"\x82" + b"\xa1a" + b"\x01" + b"\xa1c" + b"\xa1x"  # MessagePack, by hand
+    tag = RowMac(SecretBytes(key)).tag("keys", {"a": 1, "b": None, "c": "x"})
+    assert tag == hmac.digest(key, message, "sha256")
 
 
 def test_an_edit_that_obeys_every_rule_is_noticed(populated: Place) -> None:

@@ -195,15 +195,15 @@ def test_a_damaged_database_is_an_integrity_error(sqlite_place: Place, new_key: 
 
 def test_reopening_shows_what_the_disk_holds(store: Store, new_key: NewKey) -> None:
     add(store, new_key())
-    before = set(map(id, store.connections()))
     with store.read() as state:
-        held = state.keys
+        held, before = state.keys, store.connections()
         store.reopen()
         assert len(held.page(None, 10)) == 1
     assert names(store) == ["k"]
     add(store, new_key("l"))
     assert names(store) == ["k", "l"]
-    assert len(before) == 1
+    assert len(before) == 2
+    assert not any(old is connection for old in before for connection in store.connections())
 
 
 def test_reopening_writes_the_log_into_the_database_file(sqlite_place: Place, new_key: NewKey) -> None:
