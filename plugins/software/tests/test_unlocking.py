@@ -249,9 +249,15 @@ def test_a_keystore_without_costs_does_not_take_a_passphrase(passphrase_file: Pa
         ({"keystore": ""}, "must not be empty"),
         ({"key_file": ""}, "must not be empty"),
         ({"passphrase_file": ""}, "must not be empty"),
+        ({"keystore": "~nobody-of-this-name/keys"}, "nobody knows the home directory"),
         ({"passphrase": "secret"}, "Extra inputs are not permitted"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         SoftwareSettings(**settings)
+
+
+@pytest.mark.parametrize("setting", ["keystore", "key_file", "passphrase_file"])
+def test_a_path_may_start_at_the_home_directory(setting: str) -> None:
+    assert getattr(SoftwareSettings(**{setting: "~/keys"}), setting) == Path.home() / "keys"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from keyclave.errors import InvalidArgument
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from keyclave_software.limits import ITERATIONS, LANES, MEMORY_MIB
 
@@ -19,8 +19,15 @@ def _not_empty(path: Any) -> Any:
     return path
 
 
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise InvalidArgument("nobody knows the home directory that ~ stands for here") from None
+
+
 # An environment variable that is set to nothing must not stand for the working directory.
-_NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
+_NamedPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 
 
 class _Section(BaseModel):
