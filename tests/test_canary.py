@@ -13,20 +13,27 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from uuid import UUID
 
 import keyclave
+import keyclave_software
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from keyclave import Keyclave
-from keyclave.crypto.wrapping import unwrap_key
-from keyclave.errors import BackendUnavailable, DecryptionFailed, KeyclaveError
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+from keyclave.backends import calls
+from keyclave.backends.failures import bare
+from keyclave.crypto.algorithms import load_public_key
+from keyclave.crypto.wrapping import unwrap_key, wrap_key
+from keyclave.errors import BackendUnavailable, DecryptionFailed, InvalidArgument, KeyclaveError, KeyDisabled
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, ImportKeyRequest, KeyLabel, WrappedKey
+from pydantic import SecretBytes
 
 from core.tests.services.failing import failing, replaced
 
+_CORE, _SOFTWARE = Path(keyclave.__file__).parent, Path(keyclave_software.__file__).parent
 PASSPHRASE = b"canary-passphrase-3f9c1e77aa"
 PLAINTEXT = b"canary-plaintext-b81d02c94e55"
 CONFIG = """
@@ -120,7 +127,7 @@ def local_variables(error: BaseException) -> bytes:
     for current in chain_of(error):
         captured = traceback.TracebackException.from_exception(current, capture_locals=True)
         for frame in captured.stack:
-            if "keyclave" in frame.filename:
+            if Path(frame.filename).is_relative_to(_CORE) or Path(frame.filename).is_relative_to(_SOFTWARE):
                 parts += [f"{name}={value}" for name, value in (frame.locals or {}).items()]
     return "\n".join(parts).encode("utf-8", "surrogateescape")
 
@@ -224,6 +231,51 @@ def changed_row(clave: Keyclave, config: Path) -> None:
     clave.keys.sign("signing", PLAINTEXT)
 
 
+def settings_with_secret(old: str, new: str) -> Callable[[Keyclave, Path], object]:
+    """Open with settings that hold a secret themselves, and that cannot be used."""
+
+    def secret_in_settings(clave: Keyclave, config: Path) -> None:
+        clave.close()
+        secret = PASSPHRASE.decode()
+        config.write_text(config.read_text().replace(old, new.format(secret=secret), 1))
+        reopen(config, lambda again: again.keys.sign("signing", PLAINTEXT))
+
+    return secret_in_settings
+
+
+def misspelt_variable(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KEYCLAVE_BACKENDS__SOFTWARE__PIN", PASSPHRASE.decode())
+        environment.setenv("KEYCLAVE_BACKEND__SOFTWARE__PIN", PASSPHRASE.decode())
+        keyclave.open(config)
+
+
+def importing(algorithm: str, change: Callable[[bytes], bytes]) -> Callable[[Keyclave, Path], object]:
+    """Import a real private key under the name of another algorithm, or damaged."""
+
+    def refused_import(clave: Keyclave, _: Path) -> None:
+        backend = clave._backends.get("software")
+        label = KeyLabel(instance_id=clave.instance_id, key_id=UUID(int=1), version=1, operation_id=UUID(int=2))
+        ticket = backend.begin_import(ImportKeyRequest(label=label, algorithm=algorithm, exportable=False))
+        key = SecretBytes(change(key_bytes(clave, "signing")))
+        blob = wrap_key(key, ticket.wrapping_public_key, ticket.method)
+        backend.import_key(ticket, WrappedKey(method=ticket.method, blob=blob))
+
+    return refused_import
+
+
+def revoked_key(clave: Keyclave, _: Path) -> None:
+    clave.keys.revoke("signing", "lost")
+    clave.keys.sign("signing", PLAINTEXT)
+
+
+def stopped_key_store(clave: Keyclave, config: Path) -> None:
+    clave.close()
+    (config.parent / "passphrase").unlink()
+    reopen(config, lambda again: again.keys.sign("signing", PLAINTEXT))
+
+
 FAILURES: list[Callable[[Keyclave, Path], object]] = [
     wrong_passphrase,
     damaged_key_file,
@@ -247,6 +299,24 @@ FAILURES: list[Callable[[Keyclave, Path], object]] = [
     lambda clave, _: clave.keys.private_key("signing").private_bytes(),
     lambda clave, _: clave.keys.private_key("signing").sign(PLAINTEXT, ec.ECDSA(hashes.SHA512())),
     lambda clave, _: clave.keys.private_key("signing").sign(PLAINTEXT, ec.ECDSA(Prehashed(hashes.SHA256()))),
+    lambda clave, _: clave.keys.create("signing", "ED25519"),
+    lambda clave, _: clave.keys.sign("absent", PLAINTEXT),
+    lambda clave, _: clave.keys.verify("signing", PLAINTEXT, clave.keys.sign("signing", b"another").signature),
+    revoked_key,
+    misspelt_variable,
+    stopped_key_store,
+    settings_with_secret("[state]", '[state]\nkey_file = ["{secret}"]'),
+    settings_with_secret("[state]", '[state]\nurl = "{secret}"'),
+    settings_with_secret("[state]", '[state]\nurl = "postgresql://keyclave:{secret}@127.0.0.1:1/keyclave"'),
+    settings_with_secret("[state]", '[state]\ncolour = "{secret}"'),
+    settings_with_secret("[state]", "{secret}\n[state]"),
+    settings_with_secret("passphrase_file", 'pin = "{secret}"\npassphrase_file'),
+    settings_with_secret('plugin = "software"', 'plugin = "absent"\npin = "{secret}"'),
+    settings_with_secret('plugin = "software"', 'plugin = "software"\nargon2 = "{secret}"'),
+    importing("ED25519", bytes),
+    importing("AES_256", bytes),
+    importing("ECDSA_P256", lambda key: key[:-1]),
+    importing("ECDSA_P256", lambda key: key + PASSPHRASE),
 ]
 
 
@@ -266,6 +336,112 @@ def test_a_failing_path_carries_no_secret(
     assert [form for form in forms(PLAINTEXT) if form in said] == []
     text = said + local_variables(caught.value)
     assert [canary for canary in canaries if len(canary) >= 8 and canary in text] == []
+    state = b"".join(path.read_bytes() for path in (config.parent / "state").rglob("*") if path.is_file())
+    assert [secret for secret in (*canaries, *forms(PLAINTEXT)) if len(secret) >= 8 and secret in state] == []
+
+
+HOOKS: dict[str, Callable[[Keyclave], object]] = {
+    "sign": lambda clave: clave.keys.sign("signing", PLAINTEXT),
+    "encrypt": lambda clave: clave.keys.encrypt("encryption", PLAINTEXT),
+    "decrypt": lambda clave: clave.keys.decrypt("encryption", clave.keys.encrypt("encryption", PLAINTEXT)),
+    "create_key": lambda clave: clave.keys.create("another", "ED25519"),
+}
+RAISED = [*(getattr(keyclave.errors, name) for name in keyclave.errors.__all__), RuntimeError, SystemExit]
+
+
+@pytest.fixture
+def refuse(clave: Keyclave) -> Callable[[str, type[BaseException]], set[bytes]]:
+    """Let a hook of the backend raise an error, in a frame full of secrets; return what the hook is given."""
+    raised: dict[str, type[BaseException]] = {}
+    given: set[bytes] = set()
+
+    def replace(hook: str, cls: type[BaseException]) -> set[bytes]:
+        relay = clave._backends.get("software")._calls._relay
+        (implementation,) = getattr(relay, hook).get_hookimpls()
+        raised[hook] = cls
+
+        def raise_it(*arguments: Any) -> None:
+            given.update(a for a in arguments if hook == "encrypt" and isinstance(a, bytes) and len(a) >= 32)
+            pin = PASSPHRASE.decode()
+            kind = raised[hook]  # asked now: a signer stays bound to the first function
+            error = kind("the plugin refused" if issubclass(kind, KeyclaveError) else pin)
+            error.add_note(pin)
+            raise error from RuntimeError(pin)
+
+        object.__setattr__(implementation, "function", raise_it)
+        return given
+
+    return replace
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_plugin_that_raises_with_secrets_around_it_tells_none(
+    clave: Keyclave,
+    config: Path,
+    hook: str,
+    refuse: Callable[[str, type[BaseException]], set[bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Every class of the tree, and two that are not of it, from every hook that a key is used through."""
+    canaries = secrets_of(clave)
+    seen: set[type[KeyclaveError]] = set()
+    for cls in RAISED:
+        data_keys = refuse(hook, cls)
+        with caplog.at_level(logging.DEBUG), pytest.raises(KeyclaveError) as caught:
+            HOOKS[hook](clave)
+        seen.add(type(caught.value))
+        text = texts(caught.value) + local_variables(caught.value) + caplog.text.encode()
+        known = canaries | {form for key in data_keys for form in forms(key)}
+        assert [canary for canary in known if len(canary) >= 8 and canary in text] == [], cls
+    if hook == "decrypt":
+        seen.add(InvalidArgument)  # which becomes DecryptionFailed: one error for every cause
+    assert {cls for cls in RAISED if issubclass(cls, KeyclaveError)} == seen
+    state = b"".join(path.read_bytes() for path in (config.parent / "state").rglob("*") if path.is_file())
+    assert [canary for canary in canaries if len(canary) >= 8 and canary in state] == []
+
+
+def foreign_cause() -> BaseException:
+    """An error whose traceback goes through a frame of Keyclave that holds a secret."""
+    try:
+        load_public_key(PASSPHRASE)
+    except KeyclaveError as error:
+        return error
+    raise AssertionError
+
+
+LEAKS: dict[str, Callable[[KeyclaveError], object]] = {
+    "nothing": lambda error: None,
+    "message": lambda error: setattr(error, "message", PASSPHRASE.hex()),
+    "attribute": lambda error: setattr(error, "next_step", PASSPHRASE.decode()),
+    "note": lambda error: error.add_note(base64.b64encode(b"x" + PASSPHRASE).decode()),
+    "cause": lambda error: setattr(error, "__cause__", RuntimeError(PASSPHRASE)),
+    "suppressed context": lambda error: setattr(error, "__context__", RuntimeError(PASSPHRASE)),
+    "local": lambda error: setattr(error, "__cause__", foreign_cause()),
+    "log": lambda error: logging.getLogger("keyclave").warning("%s", PASSPHRASE.decode()),
+}
+
+
+@pytest.mark.parametrize("place", LEAKS)
+def test_a_leak_is_found_wherever_it_is(
+    clave: Keyclave,
+    refuse: Callable[[str, type[BaseException]], set[bytes]],
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Plant a leak where Keyclave makes the errors of plugins anew, and see the search find it."""
+
+    def leak(error: KeyclaveError) -> KeyclaveError:
+        again = bare(error)
+        LEAKS[place](again)
+        return again
+
+    refuse("sign", KeyDisabled)
+    monkeypatch.setattr(calls, "bare", leak)
+    with pytest.raises(KeyclaveError) as caught:
+        clave.keys.sign("signing", PLAINTEXT)
+    text = texts(caught.value) + local_variables(caught.value) + caplog.text.encode()
+    assert any(form in text for form in forms(PASSPHRASE)) is (place != "nothing")
 
 
 def test_the_search_finds_what_is_there() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from keyclave.settings import BackendSettings, Settings
 from keyclave_software.settings import SoftwareSettings
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 __all__ = ["PLUGINS", "page", "tables"]
@@ -32,7 +32,15 @@ Durations are `90d`, `24h`, `30m`, `10s`, or ISO 8601.
 With no file at all the environment is `local`, with one `software` backend, and a warning says so.
 """
 _TABLE_HEAD = "\n| key | type | default | meaning |\n|---|---|---|---|\n"
-_SIMPLE = {str: "text", int: "number", bool: "true or false", float: "number", Path: "path", timedelta: "duration"}
+_SIMPLE = {
+    str: "text",
+    SecretStr: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    timedelta: "duration",
+}
 
 
 def page() -> str:

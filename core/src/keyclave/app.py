@@ -119,6 +119,8 @@ class Keyclave:
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "environment"):  # it could not be opened, and a traceback shows it
+            return "<Keyclave, not opened>"
         return f"<Keyclave {self.environment.environment_type.value} {self.instance_id}>"
 
 

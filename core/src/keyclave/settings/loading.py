@@ -33,7 +33,7 @@ def load(config: str | os.PathLike[str] | None = None) -> Settings:
         ConfigurationError: a named file is missing, a file is not TOML, or a setting is wrong or unknown.
     """
     path = _find(config)
-    _refuse_misspelt(os.environ)
+    _refuse_misspelt(tuple(os.environ))  # the names only: a traceback must not show what they hold
     outcome = _parse(path)
     if isinstance(outcome, Settings):
         outcome._source = path  # noqa: SLF001  private to settings, set once here

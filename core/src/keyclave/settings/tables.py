@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SecretStr,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -132,16 +133,16 @@ class StateSettings(_Section):
 
     directory: PathFromHome = Field(default_factory=lambda: user_data_path("keyclave"))
     """Directory of the state and of backends that keep files, created with mode 0700."""
-    url: str | None = None
+    url: SecretStr | None = None
     """SQLAlchemy URL of the database. Unset: SQLite in the file `keyclave.db` of the directory."""
     key_file: PathFromHome | None = None
     """Key that authenticates the rows of the database. Unset: `instance.key` in the directory. Machines that
     share a database share this file's content."""
 
     @property
-    def effective_url(self) -> str:
-        """The URL, with its default."""
-        return self.url or f"sqlite:///{self.directory / 'keyclave.db'}"
+    def effective_url(self) -> SecretStr:
+        """The URL, with its default. It may hold a password."""
+        return self.url or SecretStr(f"sqlite:///{self.directory / 'keyclave.db'}")
 
     @property
     def effective_key_file(self) -> Path:

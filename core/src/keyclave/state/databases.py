@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -13,18 +14,19 @@ from keyclave.state.dbapi import Database
 __all__ = ["database_at"]
 
 
-def database_at(url: str, timeout: float) -> Database:
+def database_at(url: SecretStr | str, timeout: float) -> Database:
     """Return the database that a URL means. Nothing is opened.
 
     Args:
-        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user@host/database``.
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user@host/database``; secret
+            where it holds a password, so that no traceback shows it.
         timeout: seconds to wait for a lock.
 
     Raises:
         ConfigurationError: no such kind of database, or an SQLite URL without a file or with options.
     """
     try:
-        parsed = make_url(url)
+        parsed = make_url(url.get_secret_value() if isinstance(url, SecretStr) else url)
     except ArgumentError:
         parsed = None
     if parsed is not None and parsed.drivername in ("sqlite", "sqlite+pysqlite"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
+from pydantic import SecretStr
+
 from keyclave.errors import StateUnavailable
 from keyclave.state import forks
 from keyclave.state.bootstrap import open_instance
@@ -34,7 +36,7 @@ class Store:
         forks.watch(self)
 
     @classmethod
-    def open(cls, url: str, *, key_file: Path, timeout: float = _TIMEOUT) -> Store:
+    def open(cls, url: SecretStr | str, *, key_file: Path, timeout: float = _TIMEOUT) -> Store:
         """Open the state; make it if there is none.
 
         Args:

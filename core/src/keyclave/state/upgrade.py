@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +24,7 @@ _SCRIPTS = Path(__file__).with_name("migrations")
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in module globals
 
 
-def upgrade(url: str, *, timeout: float = 60.0) -> None:
+def upgrade(url: SecretStr | str, *, timeout: float = 60.0) -> None:
     """Upgrade the schema of a database. SQLite databases are upgraded when they are opened; others only by this.
 
     Args:
