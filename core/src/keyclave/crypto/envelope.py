@@ -131,7 +131,8 @@ def encrypt_bytes(
         for index in range(count):
             piece = message[index * SEGMENT_SIZE : (index + 1) * SEGMENT_SIZE]
             nonce = segment_nonce(prefix, index, last=index == count - 1)
-            at += cipher.encrypt_into(nonce, piece, None, whole[at : at + len(piece) + TAG_SIZE])
+            with whole[at : at + len(piece) + TAG_SIZE] as part:
+                at += cipher.encrypt_into(nonce, piece, None, part)
     return envelope.getvalue()
 
 
@@ -156,7 +157,8 @@ def decrypt_bytes(
             piece = sealed[index * _SEALED_SIZE : (index + 1) * _SEALED_SIZE]
             nonce = segment_nonce(header.nonce_prefix, index, last=index == count - 1)
             end = at + max(0, len(piece) - TAG_SIZE)
-            open_into(cipher, nonce, piece, whole[at:end])
+            with whole[at:end] as part:  # the traceback of a refusal must not keep the buffer in use
+                open_into(cipher, nonce, piece, part)
             at = end
     return message.getvalue()
 
