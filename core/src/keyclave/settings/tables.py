@@ -72,17 +72,17 @@ class RotationSettings(_Section):
     """When keys get a new version. A key created with a policy of its own follows that one."""
 
     automatic: bool = True
-    """Rotate a key when it is older than the interval."""
+    """Note when a key is due for rotation, at the age of the interval. This version does not rotate by itself."""
     interval: Duration = timedelta(days=90)
-    """Age at which a key is rotated: 1 to 365 days."""
+    """Age at which a key is due: 1 to 365 days."""
     retention: Duration = timedelta(days=90)
     """How long a deprecated version is kept at least: 90 days or more."""
     validation_period: Duration = timedelta(hours=24)
-    """How long old and new version both sign during a rotation."""
+    """How long old and new version both sign during a rotation. No effect in this version, which swaps at once."""
 
 
 class FallbackSettings(_Section):
-    """Whether a standby key of a weaker backend may sign while a backend is down."""
+    """Whether a standby key of a weaker backend may sign while a backend is down. This version makes none."""
 
     enabled: bool = False
     """Allow it. Never below the required level."""
@@ -98,7 +98,7 @@ class AuditSettings(_Section):
     enabled: bool = True
     """Record every operation, durably, before its result is returned. Cannot be off in production."""
     retention: Duration = timedelta(days=90)
-    """How long records are kept at least: 90 days or more."""
+    """How long records are kept at least: 90 days or more. This version never deletes one."""
 
 
 class EnvironmentSettings(_Section):
