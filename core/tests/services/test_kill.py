@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SWEEP = Path(__file__).with_name("kill_sweep.py")
-PLACES = {"create": 7, "rotate": 8, "revoke": 6, "destroy": 5, "sign": 2, "recover": 8}
+PLACES = {"create": 6, "rotate": 7, "revoke": 5, "destroy": 4, "sign": 1, "recover": 6}
 """After how many changes on the disk each operation is killed, at least; fewer, and the sweep would mean little."""
 
 
