@@ -85,6 +85,12 @@ def test_an_empty_file_is_a_file(run: Run) -> None:
     assert Path("empty.enc").stat().st_size > 0
 
 
+def test_standard_input_is_signed_into_a_file(run: Run) -> None:
+    run("keys", "sign", "s", "-", "-o", "from-stdin", stdin=MESSAGE)
+    run("keys", "verify", "s", "file", "from-stdin")
+    assert Path("from-stdin").read_bytes() == Path("sig").read_bytes()
+
+
 def test_a_signature_that_is_there_is_replaced(run: Run) -> None:
     Path("old").write_bytes(b"an old signature")
     run("keys", "sign", "s", "file", "-o", "old")

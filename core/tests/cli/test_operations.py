@@ -223,6 +223,15 @@ def test_doctor_finds_wrong_settings_and_looks_no_further(run: Run, config: Path
     assert findings[1]["next_step"]
 
 
+def test_doctor_finds_a_database_that_cannot_be_used(run: Run, config: Path) -> None:
+    config.write_text(config.read_text().replace("[state]", '[state]\nurl = "mysql://user:hunter2@localhost/keys"'))
+    said = run("doctor", "--json", code=1).stdout
+    problems = [finding for finding in json.loads(said)["findings"] if finding["status"] == "problem"]
+    assert {problem["area"] for problem in problems} == {"state"}
+    assert all(problem["next_step"] for problem in problems)
+    assert "hunter2" not in said
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 def test_doctor_finds_a_state_that_others_can_read(run: Run, tmp_path: Path) -> None:
     run("keys", "list")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keyclave.cli.independent import find_verifier
 from keyclave.cli.root import app
-from keyclave.errors import InvalidSignature
+from keyclave.errors import InvalidSignature, VerificationError
 
 PROGRAM = Path(sys.executable).with_name("keyclave")
 MESSAGE = b"Sign me.\n"
@@ -129,6 +129,24 @@ def test_the_tour_fails_where_openssl_refuses(path_of: Callable[[str | None], Pa
 def test_an_openssl_that_does_not_run_counts_as_none(path_of: Callable[[str | None], Path]) -> None:
     path_of("#!/bin/sh\nexit 127\n")
     assert "cryptography library" in tour().stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+def test_an_openssl_that_vanishes_says_nothing_about_the_signature(path_of: Callable[[str | None], Path]) -> None:
+    path_of('#!/bin/sh\n/bin/rm "$0"\necho "FakeSSL 9"\n')
+    assert "the openssl program does not answer" in tour(code=1).stderr
+
+
+def test_only_what_is_asked_for_is_verified(path_of: Callable[[str | None], Path], scratch: Path) -> None:
+    path_of(None)
+    public_key = scratch / "pem"
+    public_key.write_bytes(
+        ed25519.Ed25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    with pytest.raises(VerificationError, match="not an elliptic curve key"):
+        find_verifier().verify(public_key, public_key, public_key)
 
 
 def test_cryptography_refuses_what_is_wrong(path_of: Callable[[str | None], Path], scratch: Path) -> None:

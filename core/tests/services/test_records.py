@@ -150,5 +150,9 @@ def test_with_auditing_off_nothing_is_recorded(config: Path) -> None:
     config.write_text(config.read_text() + "\n[environment.audit]\nenabled = false\n")
     with keyclave.open(config) as clave:
         clave.keys.create("k", "ED25519")
-        assert clave.keys.sign("k", MESSAGE).audit_reference is None
+        signed = clave.keys.sign("k", MESSAGE)
+        assert signed.audit_reference is None
+        assert clave.keys.verify("k", MESSAGE, signed.signature) == 1
+        with pytest.raises(InvalidSignature):
+            clave.keys.verify("k", MESSAGE + b".", signed.signature)
         assert list(clave.audit.records()) == []

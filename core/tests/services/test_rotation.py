@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from keyclave import Keyclave, RotationPolicy
 from keyclave.errors import Conflict, KeyNotFound, PolicyViolation
 from keyclave.models import KeyStatus, OperationType
+from msgspec import structs
 
 MESSAGE = b"signed before and after"
 
@@ -44,6 +46,21 @@ def test_fr_017_a_policy_may_forbid_manual_rotation(clave: Keyclave) -> None:
     with pytest.raises(PolicyViolation, match="FR-017"):
         clave.rotation.rotate("k")
     assert clave.keys.get("k").version == 1
+
+
+def test_a_key_is_not_rotated_before_its_minimum_interval(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call sets it yet, so the key is given one when it is made."""
+    creation: Any = clave.keys._creation
+    make = creation._new_key
+    interval = timedelta(hours=1)
+    monkeypatch.setattr(
+        creation, "_new_key", lambda *a: structs.replace(make(*a), minimum_rotation_interval=interval)
+    )
+    created = clave.keys.create("k", "ED25519")
+    assert created.security_properties.minimum_rotation_interval == interval
+    with pytest.raises(PolicyViolation, match=f"{created.created_at + interval:%Y-%m-%d %H:%M} UTC"):
+        clave.rotation.rotate("k")
+    assert clave.recovery.open_intents() == ()
 
 
 def test_many_rotations_count_up(clave: Keyclave) -> None:
