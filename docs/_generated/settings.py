@@ -28,7 +28,7 @@ Every value can also come from an environment variable, which then takes precede
 key, with two underscores between them, as in `KEYCLAVE_STATE__DIRECTORY`. Lists and tables are written as JSON there.
 A variable that looks like a setting and is none is refused.
 
-In `[state]` a leading `~` is the home directory; other relative paths start at the working directory. Durations are
+In paths a leading `~` is the home directory; other relative paths start at the working directory. Durations are
 `90d`, `24h`, `30m`, `10s`, or ISO 8601.
 
 With no file at all the environment is `local`, with one `software` backend, and a warning says so.
