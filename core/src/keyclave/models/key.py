@@ -48,8 +48,9 @@ _ANY_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 def is_provider_uri(uri: str, backend_type: str) -> bool:
     """Return whether this is an address that a backend of this type gives a key.
 
-    >>> is_provider_uri("tpm:0x81000001", "tpm")
-    True
+    Examples:
+        >>> is_provider_uri("tpm:0x81000001", "tpm")
+        True
     """
     return _URI_PATTERNS.get(backend_type, _ANY_URI).fullmatch(uri) is not None
 
