@@ -161,6 +161,13 @@ def test_a_home_directory_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch:
         load(write(tmp_path, '[state]\ndirectory = "~no-such-user/keys"'))
 
 
+@pytest.mark.parametrize("variable", ["KEYCLAVE_STATE__DIRECTORY", "KEYCLAVE_STATE__KEY_FILE"])
+def test_a_path_set_to_nothing_is_not_the_working_directory(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "")
+    with pytest.raises(ConfigurationError, match=f"{variable}: an empty path"):
+        load()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [

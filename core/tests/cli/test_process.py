@@ -24,6 +24,12 @@ def key(run: Run) -> str:
     return "a"
 
 
+def test_the_package_runs_as_the_program(config: Path, key: str) -> None:
+    command = [sys.executable, "-m", "keyclave", "--config", str(config), "keys", "list", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [found["name"] for found in json.loads(done.stdout)] == [key]
+
+
 @posix
 @pytest.mark.parametrize(
     "arguments", [("audit", "verify"), ("audit", "list", "--json"), ("keys", "list"), ("keys", "encrypt", "a", "-")]

@@ -233,6 +233,7 @@ def test_a_revoked_key_is_of_no_use(clave: Keyclave) -> None:
     old = clave.keys.sign("k", MESSAGE).signature
     clave.rotation.rotate("k")
     assert {handle.status for handle in clave.keys.revoke("k", "the laptop was stolen")} == {KeyStatus.REVOKED}
+    assert {handle.next_rotation_at for handle in clave.keys.versions("k")} == {None}
     with pytest.raises(KeyDisabled):
         clave.keys.sign("k", MESSAGE)
     with pytest.raises(KeyDisabled):

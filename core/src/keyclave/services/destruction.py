@@ -105,7 +105,9 @@ class Destruction:
             state.intents.add(intent)
             for version in versions:
                 if version.status is not KeyStatus.REVOKED:
-                    state.keys.update_version(key.key_id, version.version, status=KeyStatus.REVOKED)
+                    state.keys.update_version(
+                        key.key_id, version.version, status=KeyStatus.REVOKED, next_rotation_at=None
+                    )
         return key
 
     def destroy(self, name: str, number: int) -> KeyHandle:

@@ -52,6 +52,13 @@ def _parse_duration(value: object) -> object:
         raise ValueError("longer than any duration can be") from None
 
 
+def _require_named(path: object) -> object:
+    """Refuse an environment variable that is set to nothing, which would stand for the working directory."""
+    if path == "":
+        raise ValueError("an empty path names nothing")
+    return path
+
+
 def _expand_home(path: Path) -> Path:
     """Put the home directory in the place of a leading ``~``, as a shell does."""
     try:
@@ -61,7 +68,7 @@ def _expand_home(path: Path) -> Path:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
-PathFromHome = Annotated[Path, AfterValidator(_expand_home)]
+PathFromHome = Annotated[Path, BeforeValidator(_require_named), AfterValidator(_expand_home)]
 
 
 class _Section(BaseModel):
