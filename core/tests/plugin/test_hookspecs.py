@@ -87,8 +87,8 @@ def test_a_hook_says_what_it_does_raises_and_looks_like(name: str) -> None:
     assert document.partition("\n")[0].endswith((".", ","))
     assert "second call" in document.partition("Raises:")[0]
     assert section(name, "Raises")
-    assert ">>> " in section(name, "Example")
-    assert f"{name}(" in section(name, "Example")
+    assert ">>> " in section(name, "Examples")
+    assert f"{name}(" in section(name, "Examples")
 
 
 @every_hook
@@ -128,7 +128,7 @@ def test_a_specification_does_nothing_by_itself(name: str) -> None:
 
 @every_hook
 def test_the_implementation_in_the_example_fits_the_specification(name: str) -> None:
-    example = section(name, "Example")
+    example = section(name, "Examples")
     implementation = re.search(rf"def {name}\(self(?:, )?([^)]*)\)", example)
     assert implementation
     assert "@hookimpl" in example
