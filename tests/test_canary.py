@@ -209,7 +209,7 @@ def unfinished_revocation(clave: Keyclave, config: Path) -> None:
     clave.close()
     blocked = config.with_name("blocked.toml")
     blocked.write_text(config.read_text() + '[plugins]\nblock = ["software"]\n')
-    reopen(blocked, lambda again: again.keys.revoke("signing", PLAINTEXT.decode()))
+    reopen(blocked, lambda again: again.keys.revoke("signing", "the laptop was stolen"))
 
 
 def interrupted_encryption(clave: Keyclave, config: Path) -> None:

@@ -236,7 +236,7 @@ _STATE = "state/migrations/initial/rules.py"
 ELSEWHERE = [
     ("1 summary: EnvironmentType is unique", _STATE, '_new("environments", "environment_type")'),
     ("1 summary: CreatedAt and CreatedBy are immutable", _STATE, '_immutable("environments", "environment_type", "created_at", "created_by")'),
-    ("1 business rule 2; design: fallback never below the required level", "services/signing.py", "level.satisfies(key.required_security_level)"),
+    ("1 business rule 2; design: fallback never below the required level", "services/levels.py", "level.satisfies(key.required_security_level)"),
     ("2 invariant 1: BackendId is unique", _STATE, '_new("backends", "backend_id")'),
     ("2 summary: BackendId and ProviderType are immutable", _STATE, '_immutable("backends", "backend_id", "provider_type")'),
     ("2 business rule 2 (FR-016): the health check sets the status", "services/backends.py", "availability_status="),
