@@ -169,8 +169,9 @@ def test_a_closed_log_refuses_and_leaves_the_database_open(log: AuditLog, make_e
     log.append(make_entry())
     log.close()
     log.close()
-    with pytest.raises(AuditUnavailable, match="closed"):
+    with pytest.raises(AuditUnavailable, match="closed") as caught:
         log.append(make_entry())
+    assert "keyclave.open" in caught.value.next_step
     assert log.verify().records == 1
 
 

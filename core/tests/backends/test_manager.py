@@ -192,8 +192,9 @@ def test_what_was_opened_is_closed_once(installed: Installed, manage: Manage) ->
     assert target.closed == 1
     with pytest.raises(BackendUnavailable, match="it is closed"):
         backend.check_health()
-    with pytest.raises(BackendUnavailable, match="Keyclave is closed"):
+    with pytest.raises(BackendUnavailable, match="Keyclave is closed") as caught:
         manager.get("acme")
+    assert "keyclave.open" in caught.value.next_step
 
 
 def test_a_close_that_raises_ends_nothing(

@@ -215,6 +215,26 @@ def test_doctor_finds_that_no_backend_may_take_a_new_key(run: Run, config: Path)
     assert "backends select" in problem["next_step"]
 
 
+def test_doctor_finds_keys_whose_backend_is_not_configured_any_more(run: Run, config: Path) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    assert "ok      keys: 1 key in use, in backends that are configured" in run("doctor").stdout
+    config.write_text(config.read_text().replace("[backends.software]", "[backends.renamed]"))
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    (problem,) = [finding for finding in findings if finding["status"] == "problem"]
+    assert (problem["area"], problem["text"]) == (
+        "keys",
+        "1 key in use in backend 'software', which is not configured",
+    )
+    assert "[backends.software]" in problem["next_step"]
+
+
+def test_doctor_does_not_miss_the_backend_of_a_revoked_key(run: Run, config: Path) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("keys", "revoke", "k", "--reason", "the backend is retired", "--yes")
+    config.write_text(config.read_text().replace("[backends.software]", "[backends.renamed]"))
+    assert "ok      keys: 0 keys in use" in run("doctor").stdout
+
+
 def test_doctor_finds_wrong_settings_and_looks_no_further(run: Run, config: Path) -> None:
     config.write_text("[enviroment]\n")
     findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]

@@ -78,8 +78,9 @@ def test_a_scheme_that_takes_the_whole_message_is_refused_before_reading(scheme:
 
 def test_a_file_in_text_mode_is_refused() -> None:
     source: Any = io.StringIO("message")
-    with pytest.raises(InvalidArgument, match="binary mode"):
+    with pytest.raises(InvalidArgument, match="binary mode") as caught:
         digest_stream("ECDSA_SHA256", source)
+    assert '"rb"' in caught.value.next_step
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no non-blocking pipes")

@@ -277,6 +277,7 @@ def test_a_closed_store_refuses(place: Place) -> None:
         with pytest.raises(StateUnavailable, match="closed") as caught, begin():
             pass
         assert not caught.value.retryable
+        assert "keyclave.open" in caught.value.next_step
 
 
 def test_alembic_is_imported_only_to_upgrade(sqlite_place: Place) -> None:

@@ -98,7 +98,9 @@ class GroupCommit(Generic[W]):
         """Queue the entry, and return whether its caller leads."""
         with self._mutex:
             if self._closed:
-                raise AuditUnavailable("the audit log is closed", retryable=False)
+                raise AuditUnavailable(
+                    "Keyclave is closed", next_step="Open it again with `keyclave.open`.", retryable=False
+                )
             if len(self._queue) >= self._queue_limit:
                 raise AuditUnavailable(f"{self._queue_limit} operations wait for their audit record already")
             self._queue.append(waiter)

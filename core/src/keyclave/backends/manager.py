@@ -134,7 +134,12 @@ class BackendManager:
     def _open(self, slot: _Slot) -> Opened:
         instance = slot.instance
         if self._closed:
-            raise BackendUnavailable("Keyclave is closed", backend_id=instance.id, retryable=False)
+            raise BackendUnavailable(
+                "Keyclave is closed",
+                backend_id=instance.id,
+                next_step="Open it again with `keyclave.open`.",
+                retryable=False,
+            )
         if slot.refused is not None:
             raise copy(slot.refused)
         report = self._modules.load(instance.plugin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from keyclave import __version__
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
+from keyclave.models import KeyStatus
 
 if TYPE_CHECKING:
     from keyclave import Keyclave, Settings
@@ -53,6 +55,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield Finding("state", "ok", f"instance {clave.instance_id}, all changes of the schema are applied")
             yield from _backends(clave)
             yield _selection(clave)
+            yield from _keys(clave)
             yield from _plugins(clave)
             yield _recovery(clave)
             yield _audit(clave)
@@ -112,6 +115,23 @@ def _selection(clave: Keyclave) -> Finding:
         f"no backend may take one ({reasons})",
         "Configure a backend of the required level; `keyclave backends select` explains each one.",
     )
+
+
+def _keys(clave: Keyclave) -> Iterator[Finding]:
+    homes = Counter(
+        handle.backend_id for page in clave.keys.pages() for handle in page if handle.status is not KeyStatus.REVOKED
+    )
+    configured = clave.settings.effective_backends
+    missing = {backend_id: count for backend_id, count in sorted(homes.items()) if backend_id not in configured}
+    if not missing:
+        yield Finding("keys", "ok", f"{counted(homes.total(), 'key')} in use, in backends that are configured")
+    for backend_id, count in missing.items():
+        yield Finding(
+            "keys",
+            "problem",
+            f"{counted(count, 'key')} in use in backend {backend_id!r}, which is not configured",
+            f"Configure [backends.{backend_id}] as it was when they were created.",
+        )
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

@@ -29,7 +29,9 @@ def digest_stream(scheme_name: str, source: BinaryIO) -> bytes:
     context = hashes.Hash(hash_of(scheme_name))
     while chunk := source.read(CHUNK):
         if not isinstance(chunk, bytes):
-            raise InvalidArgument("the source must be opened in binary mode")
+            raise InvalidArgument(
+                "the source must be opened in binary mode", next_step='Open the file with open(path, "rb").'
+            )
         context.update(chunk)
     if chunk is None:
         raise InvalidArgument("the source must be a blocking one")

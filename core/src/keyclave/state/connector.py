@@ -45,7 +45,9 @@ class Connector:
         if os.getpid() != self._process:
             refuse_inherited(None)
         if self.closed:
-            raise StateUnavailable("the state is closed", retryable=False)
+            raise StateUnavailable(
+                "Keyclave is closed", next_step="Open it again with `keyclave.open`.", retryable=False
+            )
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a new connection; raise what the error of the database means."""
