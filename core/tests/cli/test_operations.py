@@ -170,10 +170,15 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
         said = run("recover", code=1).stdout
         assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
+    settings = config.read_text()
+    config.write_text(settings.replace("[backends.software]", "[backends.renamed]"))
+    assert run("recover", code=1).stderr.count("stays open") == 1
+    config.write_text(settings)
     resolved = f"Resolved: revoke of key {handle.key_id} in backend 'software'.\n"
     assert run("recover").stdout == f"{resolved}Nothing is open.\n"
-    (record,) = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
-    assert record["key_handle_reference"] == str(handle.key_id)
+    records = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
+    assert [record["status"] for record in records] == ["FAILED", "SUCCESS"]
+    assert {record["key_handle_reference"] for record in records} == {str(handle.key_id)}
 
 
 def test_doctor_notes_that_nothing_is_audited(run: Run, config: Path) -> None:

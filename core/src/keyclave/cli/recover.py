@@ -24,7 +24,7 @@ def recover(session: Session) -> int:
     something remains open.
     """
     with session.open() as clave:
-        resolved = (*clave.recovered, *clave.recovery.run())
+        resolved = clave.recovered
         remaining = clave.recovery.open_intents()
     session.answer(
         {"resolved": [_record(intent) for intent in resolved], "open": [_record(intent) for intent in remaining]},
