@@ -94,8 +94,10 @@ def test_what_it_is_and_how_it_is(acme: Open) -> None:
     backend = acme()
     assert (backend.id, backend.provider_type, backend.accept_simulator) == ("acme", "acme", False)
     assert backend.check_health().status is AvailabilityStatus.AVAILABLE
-    assert backend.supports("ED25519")
-    assert not backend.supports("RSA_2048")
+    support = backend.support("ED25519")
+    assert support is not None
+    assert support.algorithm == "ED25519"
+    assert backend.support("RSA_2048") is None
     assert repr(backend) == "<Backend 'acme' acme>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from keyclave.backends.calls import HookCalls
 from keyclave.errors import (
     BackendUnavailable,
     CapabilityUnsupported,
@@ -42,6 +43,38 @@ def test_what_the_first_does_not_have_the_next_takes(acme: str, reopen: Reopen) 
     with pytest.raises(CapabilityUnsupported, match="it has no RSA_2048"):
         clave.keys.create("named", "RSA_2048", backend="acme")
     assert [handle.name for handle in clave.keys.list()] == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("binds_aad = false", "its AES_256 keys do not bind associated data"),
+        ("max_plaintext = 31", "its AES_256 keys encrypt at most 31 bytes, less than a data key"),
+    ],
+)
+def test_a_key_that_its_backend_could_not_use_is_not_made(
+    acme: str, reopen: Reopen, setting: str, reason: str
+) -> None:
+    clave = reopen(f"{PRECEDENCE}{acme}{setting}\n", without=WITHOUT)
+    assert reasons(clave, "AES_256")["acme"] == reason
+    with pytest.raises(CapabilityUnsupported, match=reason):
+        clave.keys.create("named", "AES_256", backend="acme")
+    assert clave.keys.create("k", "AES_256").backend_id == "software"
+    assert clave.keys.create("signs", "ED25519").backend_id == "acme"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "missing"), [("ED25519", "sign"), ("AES_256", "decrypt"), ("AES_256", "encrypt")]
+)
+def test_a_backend_without_the_hook_that_a_key_is_for_takes_no_such_key(
+    acme: str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, algorithm: str, missing: str
+) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    implements = HookCalls.implements
+    monkeypatch.setattr(HookCalls, "implements", lambda self, hook: hook != missing and implements(self, hook))
+    assert reasons(clave, algorithm)["acme"] == f"it has {algorithm}, but does not implement {missing}"
+    with pytest.raises(CapabilityUnsupported, match=f"does not implement {missing}"):
+        clave.keys.create("named", algorithm, backend="acme")
 
 
 def test_a_backend_that_is_not_in_the_precedence_takes_keys_by_name_only(acme: str, reopen: Reopen) -> None:

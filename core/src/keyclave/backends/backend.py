@@ -17,6 +17,7 @@ from keyclave.backends.signer import SignerBinder
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import get_algorithm
 from keyclave.plugin.records import (
+    AlgorithmSupport,
     Attestation,
     BackendContext,
     BackendDescription,
@@ -72,13 +73,13 @@ class Backend:
         """Return whether the backend implements a hook."""
         return self._calls.implements(hook)
 
-    def supports(self, algorithm: str) -> bool:
-        """Return whether the backend describes keys of an algorithm."""
-        return any(support.algorithm == algorithm for support in self.description.algorithms)
+    def support(self, algorithm: str) -> AlgorithmSupport | None:
+        """Return what the backend says of keys of an algorithm; ``None`` if it has none."""
+        return next((s for s in self.description.algorithms if s.algorithm == algorithm), None)
 
     def _require_algorithm(self, hook: str, algorithm: str) -> None:
         self._calls.require(hook)
-        if not self.supports(get_algorithm(algorithm).name):
+        if self.support(get_algorithm(algorithm).name) is None:
             raise CapabilityUnsupported(f"it has no {algorithm}", operation=hook, backend_id=self.id)
 
     def create_key(self, request: CreateKeyRequest) -> CreatedKey:

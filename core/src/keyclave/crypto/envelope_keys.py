@@ -25,7 +25,7 @@ from keyclave.crypto.envelope_header import (
 )
 from keyclave.errors import BackendError, DecryptionFailed, InvalidArgument
 
-__all__ = ["UnwrapDataKey", "WrapDataKey", "begin", "resume", "view"]
+__all__ = ["DATA_KEY_SIZE", "UnwrapDataKey", "WrapDataKey", "begin", "resume", "view"]
 
 WrapDataKey: TypeAlias = Callable[[SecretBytes, bytes], bytes]
 """Takes a data key (32 bytes) and the context to bind to it; returns the wrapped data key, 1 to 8192 bytes."""
@@ -33,7 +33,7 @@ WrapDataKey: TypeAlias = Callable[[SecretBytes, bytes], bytes]
 UnwrapDataKey: TypeAlias = Callable[[bytes, bytes], SecretBytes]
 """Takes a wrapped data key and the context bound to it; returns the data key."""
 
-_DATA_KEY_SIZE = 32
+DATA_KEY_SIZE = 32
 _SEGMENT_KEY_SIZE = 32
 _MAXIMUM_VERSION = (1 << 32) - 1
 _SHA256 = hashes.SHA256()
@@ -52,7 +52,7 @@ def begin(key_id: UUID, version: int, wrap_data_key: WrapDataKey, aad: bytes | N
         raise InvalidArgument(f"the key version must be a number from 1 to {_MAXIMUM_VERSION}")
     associated = _associated(aad)
     context = pack_context(key_id, version)
-    data_key = SecretBytes(os.urandom(_DATA_KEY_SIZE))
+    data_key = SecretBytes(os.urandom(DATA_KEY_SIZE))
     wrapped = wrap_data_key(data_key, context)
     if not isinstance(wrapped, bytes) or not 1 <= len(wrapped) <= MAXIMUM_WRAPPED_SIZE:
         raise BackendError(f"the backend did not return a wrapped key of 1 to {MAXIMUM_WRAPPED_SIZE} bytes")
@@ -75,7 +75,7 @@ def resume(header: EnvelopeHeader, unwrap_data_key: UnwrapDataKey, aad: bytes | 
     except (DecryptionFailed, InvalidArgument):
         # What was wrong with the wrapped key comes from the ciphertext, and is nobody's business.
         data_key = SecretBytes(b"")
-    if len(data_key) != _DATA_KEY_SIZE:
+    if len(data_key) != DATA_KEY_SIZE:
         raise decryption_failed()
     cipher, commitment = _derive(data_key, header.salt, header.bound, associated)
     if not compare_digest(commitment, header.commitment):

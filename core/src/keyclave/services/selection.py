@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keyclave.backends.backend import Backend
+from keyclave.crypto.envelope_keys import DATA_KEY_SIZE
 from keyclave.errors import CapabilityUnsupported, ConfigurationError, KeyclaveError, PolicyViolation
+from keyclave.models import get_algorithm
 from keyclave.services.instance import Instance
 from keyclave.services.results import Candidate, Selection
 
@@ -65,8 +67,8 @@ class BackendSelector:
         backend = self._backends.get(backend_id)
         if refused := self._refused_by_level(backend):
             raise PolicyViolation(refused, backend_id=backend_id)
-        if not backend.supports(algorithm):
-            raise CapabilityUnsupported(f"it has no {algorithm}", backend_id=backend_id)
+        if refused := _refused_by_ability(backend, algorithm):
+            raise CapabilityUnsupported(refused, backend_id=backend_id)
         return backend
 
     def _candidates(self, algorithm: str | None) -> Iterator[Candidate]:
@@ -90,8 +92,8 @@ class BackendSelector:
                 refused = error.message
             else:
                 refused = self._refused_by_level(backend)
-                if refused is None and algorithm is not None and not backend.supports(algorithm):
-                    refused = f"it has no {algorithm}"
+                if refused is None and algorithm is not None:
+                    refused = _refused_by_ability(backend, algorithm)
         return Candidate(
             backend_id=backend_id,
             backend_type=backend_type,
@@ -109,3 +111,22 @@ class BackendSelector:
         if level.satisfies(required):
             return None
         return f"its level is {level.value}, and {required.value} is required (FR-014)"
+
+
+def _refused_by_ability(backend: Backend, algorithm: str) -> str | None:
+    """A key that its backend cannot use is better not made."""
+    support, signs = backend.support(algorithm), get_algorithm(algorithm).signs
+    if support is None:
+        return f"it has no {algorithm}"
+    missing = [hook for hook in (("sign",) if signs else ("encrypt", "decrypt")) if not backend.has(hook)]
+    if missing:
+        return f"it has {algorithm}, but does not implement {' and '.join(missing)}"
+    if signs:
+        return None
+    if not support.binds_aad:
+        return f"its {algorithm} keys do not bind associated data"
+    if support.max_plaintext is not None and support.max_plaintext < DATA_KEY_SIZE:
+        return (
+            f"its {algorithm} keys encrypt at most {support.max_plaintext} bytes, and a data key has {DATA_KEY_SIZE}"
+        )
+    return None

@@ -78,7 +78,11 @@ class MemoryBackend:
             algorithms=(
                 AlgorithmSupport(algorithm="ECDSA_P256", schemes=(ecdsa,)),
                 AlgorithmSupport(algorithm="ED25519", schemes=(eddsa,)),
-                AlgorithmSupport(algorithm="AES_256", max_plaintext=64, binds_aad=True),
+                AlgorithmSupport(
+                    algorithm="AES_256",
+                    max_plaintext=self._settings.max_plaintext,
+                    binds_aad=self._settings.binds_aad,
+                ),
             ),
         )
 

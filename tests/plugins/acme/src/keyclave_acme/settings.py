@@ -15,4 +15,6 @@ class AcmeSettings(BaseModel, extra="forbid", frozen=True):
     encoding: SignatureEncoding = SignatureEncoding.DER
     level: SecurityLevel = SecurityLevel.SOFTWARE
     page_size: int = 2
+    max_plaintext: int = 64
+    binds_aad: bool = True
     pin: SecretStr = SecretStr("")
