@@ -126,7 +126,5 @@ def _refused_by_ability(backend: Backend, algorithm: str) -> str | None:
     if not support.binds_aad:
         return f"its {algorithm} keys do not bind associated data"
     if support.max_plaintext is not None and support.max_plaintext < DATA_KEY_SIZE:
-        return (
-            f"its {algorithm} keys encrypt at most {support.max_plaintext} bytes, and a data key has {DATA_KEY_SIZE}"
-        )
+        return f"its {algorithm} keys encrypt at most {support.max_plaintext} bytes, less than a data key"
     return None
