@@ -14,7 +14,7 @@ from pathlib import Path
 from keyclave.errors import ConfigurationError
 from keyclave.plugin.files import private_directory
 
-__all__ = ["prepare_file"]
+__all__ = ["file_identity", "prepare_file"]
 
 _OTHERS = 0o077
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
@@ -37,6 +37,15 @@ def prepare_file(path: Path) -> None:
     for suffix in _COMPANIONS:
         with contextlib.suppress(FileNotFoundError):
             _require_private(path.with_name(path.name + suffix))
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file of this name from any other; ``None`` if it cannot be reached."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _create(path: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
 from keyclave.state.dbapi import Connection, Cursor
-from keyclave.state.location import prepare_file
+from keyclave.state.location import file_identity, prepare_file
 from keyclave.state.migrations.guards import PREFIX
 
 __all__ = ["SqliteDatabase"]
@@ -51,15 +51,18 @@ class SqliteDatabase:
     def __init__(self, path: Path, timeout: float) -> None:
         self.path = path
         self._timeout = timeout
+        self._file: tuple[int, int] | None = None
 
     def prepare(self) -> None:
         """Create the file, or check it."""
         if sqlite3.sqlite_version_info < _OLDEST:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.40 or later is needed")
         prepare_file(self.path)
+        self._file = file_identity(self.path)
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection with its pragmas in force."""
+        self._require_in_place()
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode=rw",
             uri=True,
@@ -98,8 +101,17 @@ class SqliteDatabase:
                 return
 
     def commit(self, cursor: Cursor) -> None:
-        """Commit."""
+        """Commit, unless the file that was opened is no longer the one of that name: its content will be lost."""
+        self._require_in_place()
         cursor.execute("COMMIT")
+
+    def _require_in_place(self) -> None:
+        if file_identity(self.path) != self._file:
+            raise StateUnavailable(
+                f"the database {self.path} was deleted or replaced while it was open",
+                retryable=False,
+                next_step="Close Keyclave, put the right file there, and open Keyclave again.",
+            )
 
     def settle(self, connection: Connection) -> None:
         """Copy the write-ahead log into the database file, and flush that."""
