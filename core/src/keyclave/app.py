@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -68,17 +69,29 @@ class Keyclave:
     def __init__(self, settings: Settings, principal: str) -> None:
         self.settings = settings
         self.principal = principal
+        self._process = os.getpid()
+        with ExitStack() as opened:
+            self._open(opened)
+            self._closing = opened.pop_all()
+
+    def _open(self, opened: ExitStack) -> None:
+        """Open every part. What was opened is closed again, the last first, by ``close`` or if a later part fails."""
+        settings, principal = self.settings, self.principal
         directory = private_directory(settings.state.directory)
         self._store = Store.open(settings.state.effective_url, key_file=settings.state.effective_key_file)
+        opened.callback(self._store.close)
         self.instance_id: UUID = self._store.instance_id
         self.environment = _environment(self._store, settings, principal)
+        self._owner = Owner(directory / "owners")
+        opened.callback(self._owner.close)
         self.audit = AuditLog(
             self._store,
             instance_id=self.instance_id,
             enabled=self.environment.audit_requirements.enable_audit_logging,
         )
+        opened.callback(self.audit.close)
         self._backends = _backends(settings, self.instance_id)
-        self._owner = Owner(directory / "owners")
+        opened.callback(self._backends.close)
         instance = Instance(
             store=self._store,
             audit=self.audit,
@@ -104,11 +117,12 @@ class Keyclave:
         self.recovered = self.recovery.run()
 
     def close(self) -> None:
-        """Close the backends, the audit log and the state. A second call does nothing."""
-        self._backends.close()
-        self.audit.close()
-        self._owner.close()
-        self._store.close()
+        """Close the backends, the audit log and the state. A second call does nothing.
+
+        Nor does a call in a forked child: what is open is its parent's, whose threads may have been at work in it.
+        """
+        if os.getpid() == self._process:
+            self._closing.close()
 
     def __enter__(self) -> Self:
         return self
