@@ -177,6 +177,7 @@ def check(config: Path, operation: str) -> list[str]:
         if kept != living:
             broken.append(f"{living} versions exist, {kept} are in the keystore")
         broken += [f"left over: {name}" for name in files if name.endswith(".tmp")]
+        broken += destruction_is_recorded(clave)
         recoveries = [r for r in clave.audit.records() if r.operation_type == "RECOVER"]
         if operation == "recover" and [r.status for r in recoveries] != ["SUCCESS"]:
             broken.append(f"not recovered once: {recoveries}")
@@ -184,6 +185,14 @@ def check(config: Path, operation: str) -> list[str]:
         if not report.ok:
             broken.append(f"the audit log is broken: {report}")
     return broken
+
+
+def destruction_is_recorded(clave: keyclave.Keyclave) -> list[str]:
+    """Look for a record of the destruction, or of the recovery that finished it."""
+    if clave.keys.get("gone").destroyed_at is None:
+        return []
+    succeeded = {r.operation_type for r in clave.audit.records() if r.status == "SUCCESS"}
+    return [] if succeeded & {"DESTROY", "RECOVER"} else ["a destruction is not in the audit log"]
 
 
 def works(clave: keyclave.Keyclave, signature: bytes) -> list[str]:

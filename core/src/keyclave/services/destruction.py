@@ -23,11 +23,13 @@ from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
-from keyclave.services.names import name_reference, require_name
+from keyclave.services.names import name_reference, require_name, require_version
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["Destruction", "destroy_in_backend", "disable_in_backend"]
+
+_REASON_LIMIT = 1024
 
 
 def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[StoredVersion, ...]) -> None:
@@ -92,8 +94,7 @@ class Destruction:
 
     def _mark_revoked(self, name: str, reason: str, operation: Operation) -> StoredKey:
         require_name(name)
-        if not reason.strip():
-            raise InvalidArgument("a revocation needs a reason", key_name=name)
+        _require_reason(name, reason)
         with self._instance.store.write() as state:
             key = state.keys.by_name(name)
             operation.key_reference = str(key.key_id)
@@ -117,6 +118,7 @@ class Destruction:
             self._instance.owner.working(operation.operation_id),
         ):
             require_name(name)
+            require_version(number)
             with self._instance.store.read() as state:
                 key = state.keys.by_name(name)
                 version = state.keys.version(key.key_id, number)
@@ -124,12 +126,11 @@ class Destruction:
             operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
             _require_destructible(name, version)
             if version.destroyed_at is None:
-                self._destroy(key, version, operation)
-            with self._instance.store.write() as state:
-                self._instance.audit.append_in(state, operation.success())
-                return to_handle(key, state.keys.version(key.key_id, number))
+                return self._destroy(key, version, operation)
+            self._instance.audit.append(operation.success())
+        return to_handle(key, version)
 
-    def _destroy(self, key: StoredKey, version: StoredVersion, operation: Operation) -> None:
+    def _destroy(self, key: StoredKey, version: StoredVersion, operation: Operation) -> KeyHandle:
         if not self._instance.backends.get(version.backend_id).has("destroy_key"):
             raise CapabilityUnsupported("it cannot destroy keys", backend_id=version.backend_id, key_name=key.name)
         intent = new_intent(
@@ -145,8 +146,23 @@ class Destruction:
         with _followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, key, version)
         with self._instance.store.write() as state:
-            state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
+            destroyed = state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
             state.intents.close(operation.operation_id, "done")
+            self._instance.audit.append_in(state, operation.success())
+        return to_handle(key, destroyed)
+
+
+def _require_reason(name: str, reason: object) -> None:
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidArgument("a revocation needs a reason", key_name=name)
+    if len(reason) > _REASON_LIMIT or any(map(_is_surrogate, reason)):
+        raise InvalidArgument(
+            f"the reason is longer than {_REASON_LIMIT} characters, or is not valid Unicode", key_name=name
+        )
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
 
 
 def _require_destructible(name: str, version: StoredVersion) -> None:

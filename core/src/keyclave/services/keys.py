@@ -14,7 +14,7 @@ from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
 from keyclave.services.handles import current, to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.names import require_name
+from keyclave.services.names import require_name, require_version
 from keyclave.services.results import SignResult
 from keyclave.services.signing import Signer
 from keyclave.services.verification import Verifier
@@ -124,6 +124,7 @@ class KeyService:
             if version is None:
                 stored = current(state.keys.versions(key.key_id))
             else:
+                require_version(version)
                 stored = state.keys.version(key.key_id, version)
         if stored.public_key is None:
             raise CapabilityUnsupported(
@@ -244,7 +245,7 @@ class KeyService:
 
         Args:
             name: the key.
-            reason: why; not empty.
+            reason: why; 1 to 1024 characters, not all blank.
 
         Raises:
             OutcomeUnknown: the key is revoked, but its backend did not disable it; recovery repeats that.

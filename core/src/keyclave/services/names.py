@@ -1,4 +1,4 @@
-"""The rule for key names, applied before anything else is done with one."""
+"""The rules for what names a key and its version, applied before anything else is done with them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 from keyclave.errors import InvalidArgument
 from keyclave.models import KEY_NAME_PATTERN
 
-__all__ = ["name_reference", "require_name"]
+__all__ = ["name_reference", "require_name", "require_version"]
 
 _NAME = re.compile(KEY_NAME_PATTERN)
+_GREATEST_VERSION = 2**31 - 1
 
 
 def require_name(name: object) -> None:
@@ -19,6 +20,12 @@ def require_name(name: object) -> None:
             "not a key name",
             next_step="Use 1 to 128 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.",
         )
+
+
+def require_version(version: object) -> None:
+    """Refuse what cannot be the number of a version."""
+    if type(version) is not int or not 1 <= version <= _GREATEST_VERSION:
+        raise InvalidArgument("not a version number", next_step=f"Use a whole number from 1 to {_GREATEST_VERSION}.")
 
 
 def name_reference(name: object) -> str:

@@ -15,7 +15,7 @@ from keyclave.models import KeyStatus, OperationType, get_algorithm, scheme_for
 from keyclave.plugin import Record
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.instance import Instance
-from keyclave.services.names import name_reference, require_name
+from keyclave.services.names import name_reference, require_name, require_version
 from keyclave.services.recording import Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
@@ -77,6 +77,8 @@ class Verifier:
     def _bind(self, wanted: Wanted) -> _Bound:
         name, scheme, prehashed, version = wanted
         require_name(name)
+        if version is not None:
+            require_version(version)
         with self._instance.store.read() as state:
             epoch = state.epoch
             key = state.keys.by_name(name)

@@ -1,0 +1,31 @@
+"""What cannot be a version or a reason is refused before anything is done, and the refusal is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from keyclave import Keyclave
+from keyclave.errors import InvalidArgument
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31, 2**63, True, 1.0, "1"])
+def test_what_is_no_version_number_is_refused(clave: Keyclave, version: Any) -> None:
+    clave.keys.create("k", "ED25519")
+    for call in (
+        lambda: clave.keys.verify("k", b"", b"", version=version),
+        lambda: clave.keys.public_key("k", version),
+        lambda: clave.keys.destroy("k", version),
+    ):
+        with pytest.raises(InvalidArgument, match="not a version number"):
+            call()
+    refused = [(r.operation_type, r.status) for r in clave.audit.records()][1:]
+    assert refused == [("VERIFY", "FAILED"), ("DESTROY", "FAILED")]
+
+
+@pytest.mark.parametrize("reason", ["", " ", None, 5, "x" * 1025, "\udcff"])
+def test_what_is_no_reason_does_not_revoke(clave: Keyclave, reason: Any) -> None:
+    clave.keys.create("k", "ED25519")
+    with pytest.raises(InvalidArgument, match="reason"):
+        clave.keys.revoke("k", reason)
+    assert clave.keys.get("k").status == "ACTIVE"
