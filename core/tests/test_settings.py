@@ -97,6 +97,27 @@ def test_what_is_wrong_is_refused_and_named(tmp_path: Path, text: str, named: st
         load(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x = " + "[" * 100_000, "too deeply"),
+        ("x = " + "1" * 5_000, "a number is too long"),
+        ("#" * (1024 * 1024 + 1), "more than 1048576 bytes"),
+        ('[state]\ndirectory = "a\\u0000b"', "a path cannot hold a NUL"),
+        ('[state]\nkey_file = "a\\u0000b"', "a path cannot hold a NUL"),
+    ],
+    ids=["nested", "long number", "long file", "NUL in directory", "NUL in key_file"],
+)
+def test_a_file_that_no_parser_takes_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        load(write(tmp_path, text))
+
+
+def test_a_file_name_with_a_nul_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="holds a NUL"):
+        load("a\0b")
+
+
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load(tmp_path / "missing.toml")

@@ -227,6 +227,7 @@ def test_a_file_that_is_no_database_is_refused(sqlite_place: Place) -> None:
         "sqlite:///x.db?timeout=1",
         "sqlite://host/x.db",
         "mysql://host/x",
+        "postgresql://user@[::1/x",
         "postgresql+pg8000://host/x",
     ],
 )

@@ -16,6 +16,7 @@ from keyclave.settings.tables import PREFIX, Settings
 
 __all__ = ["load"]
 
+_LIMIT = 1024 * 1024
 _MESSAGES = {
     "extra_forbidden": "there is no such setting",
     "time_delta_parsing": "not a duration; write it as 90d, 24h, 30m or 10s",
@@ -79,15 +80,32 @@ def _find(config: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    content = _text(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError(f"{path} cannot be read: {reason}") from None
+        return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         # Only the place: the text of the file could hold a secret.
         place = str(error).rpartition("(")[2].rstrip(")")
+    except (ValueError, RecursionError):
+        # Python reads no integer of more than 4300 digits.
+        place = "a number is too long, or something is nested too deeply"
     raise ConfigurationError(f"{path} is not TOML: {place}")
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LIMIT + 1)
+        if len(content) <= _LIMIT:
+            return content.decode()
+        reason = f"it has more than {_LIMIT} bytes"
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    except ValueError:
+        reason = "its name holds a NUL"
+    raise ConfigurationError(f"{path} cannot be read: {reason}")
 
 
 def _describe(path: Path | None, problem: Any) -> str:

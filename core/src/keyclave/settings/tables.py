@@ -61,6 +61,8 @@ def _require_named(path: object) -> object:
 
 def _expand_home(path: Path) -> Path:
     """Put the home directory in the place of a leading ``~``, as a shell does."""
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold a NUL")
     try:
         return path.expanduser()
     except RuntimeError:

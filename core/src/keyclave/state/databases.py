@@ -27,7 +27,7 @@ def database_at(url: SecretStr | str, timeout: float) -> Database:
     """
     try:
         parsed = make_url(url.get_secret_value() if isinstance(url, SecretStr) else url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number
         parsed = None
     if parsed is not None and parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(parsed, timeout)
