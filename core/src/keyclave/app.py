@@ -35,6 +35,7 @@ from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
 from keyclave.services.instance import Instance
 from keyclave.services.keys import KeyService
+from keyclave.services.names import require_principal
 from keyclave.services.owners import Owner
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
@@ -67,6 +68,7 @@ class Keyclave:
     """
 
     def __init__(self, settings: Settings, principal: str) -> None:
+        require_principal(principal)
         self.settings = settings
         self.principal = principal
         self._process = os.getpid()
@@ -147,10 +149,12 @@ def open(  # noqa: A001  the name applications use: keyclave.open
         config: the settings, or the TOML file with them. ``None`` looks for ``KEYCLAVE_CONFIG``, then
             ``keyclave.toml`` in the working directory, then the user's configuration directory; with none of
             them the environment is ``local`` with one software backend, and a warning says so.
-        principal: who works with it, for the audit log; ``None`` takes the name of the operating system's user.
+        principal: who works with it, for the audit log, 1 to 256 printable characters; ``None`` takes the name of
+            the operating system's user.
 
     Raises:
         ConfigurationError: the settings cannot be used.
+        InvalidArgument: the principal is not one.
         IntegrityError: the state was changed behind Keyclave's back.
         Conflict: another process keeps the state locked.
     """
@@ -160,7 +164,7 @@ def open(  # noqa: A001  the name applications use: keyclave.open
             "no backend is configured: keys are kept in software in %s; this is for local use only",
             settings.state.directory,
         )
-    return Keyclave(settings, principal or _current_user())
+    return Keyclave(settings, _current_user() if principal is None else principal)
 
 
 def _current_user() -> str:

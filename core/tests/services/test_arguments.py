@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import keyclave
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import InvalidArgument
@@ -29,3 +31,12 @@ def test_what_is_no_reason_does_not_revoke(clave: Keyclave, reason: Any) -> None
     with pytest.raises(InvalidArgument, match="reason"):
         clave.keys.revoke("k", reason)
     assert clave.keys.get("k").status == "ACTIVE"
+
+
+@pytest.mark.parametrize("principal", ["", " ", "a ", "\udcff", "a\nb", "x" * 257, 5])
+def test_what_no_record_could_name_opens_nothing(tmp_path: Path, principal: Any) -> None:
+    config = tmp_path / "keyclave.toml"
+    config.write_text(f'[state]\ndirectory = "{tmp_path / "state"}"\n[backends.software]\nplugin = "software"\n')
+    with pytest.raises(InvalidArgument, match="not a principal"):
+        keyclave.open(config, principal=principal)
+    assert not (tmp_path / "state").exists()

@@ -1,4 +1,4 @@
-"""The rules for what names a key and its version, applied before anything else is done with them."""
+"""The rules for what names a key, its version and who asks, applied before anything else is done with them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from keyclave.errors import InvalidArgument
 from keyclave.models import KEY_NAME_PATTERN
 
-__all__ = ["name_reference", "require_name", "require_version"]
+__all__ = ["name_reference", "require_name", "require_principal", "require_version"]
 
 _NAME = re.compile(KEY_NAME_PATTERN)
 _GREATEST_VERSION = 2**31 - 1
+_LONGEST_PRINCIPAL = 256
 
 
 def require_name(name: object) -> None:
@@ -26,6 +27,20 @@ def require_version(version: object) -> None:
     """Refuse what cannot be the number of a version."""
     if type(version) is not int or not 1 <= version <= _GREATEST_VERSION:
         raise InvalidArgument("not a version number", next_step=f"Use a whole number from 1 to {_GREATEST_VERSION}.")
+
+
+def require_principal(principal: object) -> None:
+    """Refuse what no audit record could name as the one who asked."""
+    if (
+        not isinstance(principal, str)
+        or principal != principal.strip()
+        or not 1 <= len(principal) <= _LONGEST_PRINCIPAL
+        or not principal.isprintable()
+    ):
+        raise InvalidArgument(
+            "not a principal",
+            next_step=f"Use text of 1 to {_LONGEST_PRINCIPAL} characters, without control characters.",
+        )
 
 
 def name_reference(name: object) -> str:
