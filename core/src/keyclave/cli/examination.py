@@ -13,7 +13,6 @@ from keyclave import __version__
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
-from keyclave.models import KeyStatus
 
 if TYPE_CHECKING:
     from keyclave import Keyclave, Settings
@@ -118,9 +117,7 @@ def _selection(clave: Keyclave) -> Finding:
 
 
 def _keys(clave: Keyclave) -> Iterator[Finding]:
-    homes = Counter(
-        handle.backend_id for page in clave.keys.pages() for handle in page if handle.status is not KeyStatus.REVOKED
-    )
+    homes = Counter(handle.backend_id for page in clave.keys.pages() for handle in page if handle.status != "REVOKED")
     configured = clave.settings.effective_backends
     missing = {backend_id: count for backend_id, count in sorted(homes.items()) if backend_id not in configured}
     if not missing:
