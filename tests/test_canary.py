@@ -310,6 +310,7 @@ FAILURES: list[Callable[[Keyclave, Path], object]] = [
     settings_with_secret("[state]", '[state]\nurl = "postgresql://keyclave:{secret}@127.0.0.1:1/keyclave"'),
     settings_with_secret("[state]", '[state]\ncolour = "{secret}"'),
     settings_with_secret("[state]", "{secret}\n[state]"),
+    settings_with_secret("[state]", "# {secret}" + " " * 2**20 + "\n[state]"),
     settings_with_secret("passphrase_file", 'pin = "{secret}"\npassphrase_file'),
     settings_with_secret('plugin = "software"', 'plugin = "absent"\npin = "{secret}"'),
     settings_with_secret('plugin = "software"', 'plugin = "software"\nargon2 = "{secret}"'),

@@ -242,7 +242,7 @@ ELSEWHERE = [
     ("2 business rule 2 (FR-016): the health check sets the status", "services/backends.py", "availability_status="),
     ("contradiction 4: a cloud below HSM does not satisfy FR-014", "services/selection.py", "level.satisfies(required)"),
     ("3 design: the name is unique", _STATE, '_new("keys", "key_id", "name")'),
-    ("3 property Algorithm: supported by the backend", "services/selection.py", "backend.supports(algorithm)"),
+    ("3 property Algorithm: supported by the backend", "services/selection.py", "backend.support(algorithm)"),
     ("3 property Version; business rule 3; invariant 1 (FR-017): one more at each rotation", _STATE, '"version_grows"'),
     ("3 summary: KeyId and Algorithm are immutable", _STATE, '_immutable("keys", "key_id", "name", "algorithm", "created_at"'),
     ("3 summary: Version and CreationTimestamp are immutable", _STATE, '_immutable("key_versions", "key_id", "version", "created_at"'),

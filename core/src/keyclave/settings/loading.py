@@ -80,32 +80,37 @@ def _find(config: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = _text(path)
-    try:
-        return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        # Only the place: the text of the file could hold a secret.
-        place = str(error).rpartition("(")[2].rstrip(")")
-    except (ValueError, RecursionError):
-        # Python reads no integer of more than 4300 digits.
-        place = "a number is too long, or something is nested too deeply"
-    raise ConfigurationError(f"{path} is not TOML: {place}")
+    outcome = _parse_toml(_read_bytes(path))
+    if isinstance(outcome, str):
+        raise ConfigurationError(f"{path} {outcome}")
+    return outcome
 
 
-def _text(path: Path) -> str:
+def _read_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
-        if len(content) <= _LIMIT:
-            return content.decode()
-        reason = f"it has more than {_LIMIT} bytes"
+            return file.read(_LIMIT + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8 text"
     except ValueError:
         reason = "its name holds a NUL"
     raise ConfigurationError(f"{path} cannot be read: {reason}")
+
+
+def _parse_toml(content: bytes) -> dict[str, Any] | str:
+    """Return the tables, or what is wrong. It is raised elsewhere, for this frame may hold secrets."""
+    if len(content) > _LIMIT:
+        return f"cannot be read: it has more than {_LIMIT} bytes"
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        return "cannot be read: it is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the text of the file could hold a secret.
+        return f"is not TOML: {str(error).rpartition('(')[2].rstrip(')')}"
+    except (ValueError, RecursionError):
+        # Python reads no integer of more than 4300 digits.
+        return "is not TOML: a number is too long, or something is nested too deeply"
 
 
 def _describe(path: Path | None, problem: Any) -> str:
