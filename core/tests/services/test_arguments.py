@@ -8,7 +8,7 @@ from typing import Any
 import keyclave
 import pytest
 from keyclave import Keyclave
-from keyclave.errors import InvalidArgument
+from keyclave.errors import InvalidArgument, KeyclaveError
 
 
 @pytest.mark.parametrize("version", [0, -1, 2**31, 2**63, True, 1.0, "1"])
@@ -40,3 +40,24 @@ def test_what_no_record_could_name_opens_nothing(tmp_path: Path, principal: Any)
     with pytest.raises(InvalidArgument, match="not a principal"):
         keyclave.open(config, principal=principal)
     assert not (tmp_path / "state").exists()
+
+
+def test_an_error_says_what_was_done_with_which_key(clave: Keyclave) -> None:
+    clave.keys.create("r", "RSA_2048")
+    for call, operation, backend_id in (
+        (lambda: clave.keys.sign("r", b"short", prehashed=True), "sign", "software"),
+        (lambda: clave.keys.verify("r", b"", b"", scheme="X"), "verify", None),
+        (lambda: clave.keys.encrypt("r", b""), "encrypt", None),
+        (lambda: clave.keys.create("r", "ED25519"), "create", None),
+        (lambda: clave.keys.destroy("r", 1), "destroy", "software"),
+    ):
+        with pytest.raises(KeyclaveError) as caught:
+            call()
+        assert (caught.value.operation, caught.value.backend_id, caught.value.key_name) == (
+            operation,
+            backend_id,
+            "r",
+        )
+    with pytest.raises(InvalidArgument) as refused:
+        clave.keys.create("Not A Name", "ED25519")
+    assert (refused.value.operation, refused.value.key_name) == ("create", None)

@@ -7,7 +7,7 @@ import re
 from keyclave.errors import InvalidArgument
 from keyclave.models import KEY_NAME_PATTERN
 
-__all__ = ["name_reference", "require_name", "require_principal", "require_version"]
+__all__ = ["name_reference", "named_key", "require_name", "require_principal", "require_version"]
 
 _NAME = re.compile(KEY_NAME_PATTERN)
 _GREATEST_VERSION = 2**31 - 1
@@ -46,3 +46,9 @@ def require_principal(principal: object) -> None:
 def name_reference(name: object) -> str:
     """Return how the audit log refers to a key by the name that a caller gave."""
     return f"name:{name}" if isinstance(name, str) and _NAME.fullmatch(name) else "name:(not a key name)"
+
+
+def named_key(reference: str) -> str | None:
+    """Return the key name in what ``name_reference`` returned; ``None`` if there is none."""
+    _, _, name = reference.partition("name:")
+    return name if _NAME.fullmatch(name) else None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from keyclave.audit.log import AuditEntry, AuditLog, StaleKey
 from keyclave.errors import AuditUnavailable, KeyclaveError
 from keyclave.models import OperationStatus, OperationType, looks_like_key_material
+from keyclave.services.names import named_key
 
 __all__ = ["Operation", "Recorder", "failure_text"]
 
@@ -20,6 +21,7 @@ class Operation:
     """One operation under way: what is known of it so far.
 
     Attributes:
+        key_name: the key that the caller named; ``None`` if it was no key name.
         operation_id: unique; the idempotency key of everything that the operation does.
         key_reference, key_version, backend_id, backend_type, provider_reference: filled in as they are learnt.
     """
@@ -29,6 +31,7 @@ class Operation:
         "_started",
         "backend_id",
         "backend_type",
+        "key_name",
         "key_reference",
         "key_version",
         "occurred_at",
@@ -41,6 +44,7 @@ class Operation:
         self.operation_id = uuid.uuid4()
         self.operation_type = operation_type
         self.key_reference = key_reference
+        self.key_name = named_key(key_reference)
         self.key_version: int | None = None
         self.backend_id: str | None = None
         self.backend_type: str | None = None
@@ -48,6 +52,11 @@ class Operation:
         self.occurred_at = time.time_ns() // _MICROSECONDS
         self._principal = principal
         self._started = time.perf_counter_ns()
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return "create" if self.operation_type is OperationType.KEY_GENERATION else self.operation_type.value.lower()
 
     @property
     def duration_us(self) -> int:
@@ -104,9 +113,10 @@ class Recorder:
         operation = Operation(operation_type, key_reference, self._principal)
         try:
             yield operation
-        except (AuditUnavailable, StaleKey):
-            # The log has already said what it could of this operation.
-            raise
         except Exception as error:
-            self._audit.append(operation.failure(error))
+            if isinstance(error, KeyclaveError):
+                error.at(operation=operation.name, backend_id=operation.backend_id, key_name=operation.key_name)
+            if not isinstance(error, (AuditUnavailable, StaleKey)):
+                # Of those two the log has already said what it could.
+                self._audit.append(operation.failure(error))
             raise
