@@ -61,3 +61,30 @@ def test_an_error_says_what_was_done_with_which_key(clave: Keyclave) -> None:
     with pytest.raises(InvalidArgument) as refused:
         clave.keys.create("Not A Name", "ED25519")
     assert (refused.value.operation, refused.value.key_name) == ("create", None)
+
+
+def test_without_audit_an_error_says_as_much(tmp_path: Path) -> None:
+    config = tmp_path / "keyclave.toml"
+    config.write_text(
+        f'[environment]\ntype = "local"\n[environment.audit]\nenabled = false\n'
+        f'[state]\ndirectory = "{tmp_path / "state"}"\n[backends.soft]\nplugin = "software"\n'
+    )
+    with keyclave.open(config) as clave:
+        clave.keys.create("r", "RSA_2048")
+        clave.keys.create("a", "AES_256")
+        for call, said in (
+            (lambda: clave.keys.sign("r", b"short", prehashed=True), ("sign", "soft", "r")),
+            (lambda: clave.keys.sign("gone", b""), ("sign", None, "gone")),
+            (lambda: clave.keys.sign("Not A Name", b""), ("sign", None, None)),
+            (lambda: clave.keys.verify("r", b"", b"wrong"), ("verify", None, "r")),
+            (lambda: clave.keys.verify("gone", b"", b""), ("verify", None, "gone")),
+            (lambda: clave.keys.encrypt("r", b""), ("encrypt", None, "r")),
+            (lambda: clave.keys.decrypt("a", b"no ciphertext"), ("decrypt", None, "a")),
+            (lambda: clave.keys.get("gone"), ("get", None, "gone")),
+            (lambda: clave.keys.public_key("a"), ("public_key", None, "a")),
+            (lambda: clave.keys.public_key("r", 2), ("public_key", None, "r")),
+            (lambda: clave.keys.private_key("gone"), ("get", None, "gone")),
+        ):
+            with pytest.raises(KeyclaveError) as caught:
+                call()
+            assert (caught.value.operation, caught.value.backend_id, caught.value.key_name) == said

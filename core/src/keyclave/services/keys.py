@@ -14,7 +14,7 @@ from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
 from keyclave.services.handles import current, to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.names import require_name, require_version
+from keyclave.services.names import naming, require_name, require_version
 from keyclave.services.results import SignResult
 from keyclave.services.signing import Signer
 from keyclave.services.verification import Verifier
@@ -83,8 +83,8 @@ class KeyService:
 
     def versions(self, name: str) -> tuple[KeyHandle, ...]:
         """Return every version of a key, the oldest first."""
-        require_name(name)
-        with self._instance.store.read() as state:
+        with naming("get", name), self._instance.store.read() as state:
+            require_name(name)
             key = state.keys.by_name(name)
             return tuple(to_handle(key, version) for version in state.keys.versions(key.key_id))
 
@@ -118,21 +118,25 @@ class KeyService:
         Raises:
             CapabilityUnsupported: it is a symmetric key.
         """
+        with naming("public_key", name):
+            return load_public_key(self._stored_public_key(name, version))
+
+    def _stored_public_key(self, name: str, version: int | None) -> bytes:
         require_name(name)
+        if version is not None:
+            require_version(version)
         with self._instance.store.read() as state:
             key = state.keys.by_name(name)
             if version is None:
                 stored = current(state.keys.versions(key.key_id))
             else:
-                require_version(version)
                 stored = state.keys.version(key.key_id, version)
         if stored.public_key is None:
             raise CapabilityUnsupported(
                 f"a key of algorithm {key.algorithm} has no public key",
-                key_name=name,
                 next_step="Public keys exist for signing keys only.",
             )
-        return load_public_key(stored.public_key)
+        return stored.public_key
 
     def sign(self, name: str, data: bytes, *, scheme: str | None = None, prehashed: bool = False) -> SignResult:
         """Sign with the active version of a key.

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from keyclave.errors import InvalidArgument
+from keyclave.errors import InvalidArgument, KeyclaveError
 from keyclave.models import KEY_NAME_PATTERN
 
-__all__ = ["name_reference", "named_key", "require_name", "require_principal", "require_version"]
+__all__ = [
+    "key_name_of",
+    "name_reference",
+    "named_key",
+    "naming",
+    "require_name",
+    "require_principal",
+    "require_version",
+]
 
 _NAME = re.compile(KEY_NAME_PATTERN)
 _GREATEST_VERSION = 2**31 - 1
@@ -45,10 +55,24 @@ def require_principal(principal: object) -> None:
 
 def name_reference(name: object) -> str:
     """Return how the audit log refers to a key by the name that a caller gave."""
-    return f"name:{name}" if isinstance(name, str) and _NAME.fullmatch(name) else "name:(not a key name)"
+    return f"name:{key_name_of(name) or '(not a key name)'}"
 
 
 def named_key(reference: str) -> str | None:
     """Return the key name in what ``name_reference`` returned; ``None`` if there is none."""
-    _, _, name = reference.partition("name:")
-    return name if _NAME.fullmatch(name) else None
+    return key_name_of(reference.partition("name:")[2])
+
+
+def key_name_of(name: object) -> str | None:
+    """Return what a caller gave as the name of a key; ``None`` if it cannot be one."""
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
+
+
+@contextmanager
+def naming(operation: str, name: object) -> Iterator[None]:
+    """Let the errors of the body say what was done with which key, where no audit record does."""
+    try:
+        yield
+    except KeyclaveError as error:
+        error.at(operation=operation, key_name=key_name_of(name))
+        raise

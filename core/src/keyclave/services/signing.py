@@ -16,14 +16,14 @@ from opentelemetry import metrics
 
 from keyclave.audit.log import Guard, StaleKey
 from keyclave.crypto.streams import digest_stream
-from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyDisabled
+from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyclaveError, KeyDisabled
 from keyclave.models import SLOW_SIGNATURE, KeyStatus, OperationType, get_algorithm, scheme_for
 from keyclave.plugin import Record, Signed
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.handles import current, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.levels import require_level
-from keyclave.services.names import name_reference, require_name
+from keyclave.services.names import key_name_of, name_reference, require_name
 from keyclave.services.recording import Recorder
 from keyclave.services.results import SignResult
 from keyclave.state.records import StoredKey, StoredVersion
@@ -64,8 +64,17 @@ class Signer:
         if self._audited:
             return self._sign_audited(wanted, data)
         started = monotonic()
-        bound = self._bindings.get(wanted, started) or self._bind(wanted)
-        signed = bound.sign(data)
+        bound: _Bound | None = None
+        try:
+            bound = self._bindings.get(wanted, started) or self._bind(wanted)
+            signed = bound.sign(data)
+        except KeyclaveError as error:
+            error.at(
+                operation="sign",
+                backend_id=None if bound is None else bound.backend_id,
+                key_name=key_name_of(wanted[0]),
+            )
+            raise
         if monotonic() - started > _SLOW_SECONDS:
             _report_slow(bound)
         return SignResult(

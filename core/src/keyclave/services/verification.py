@@ -10,12 +10,12 @@ from keyclave.audit.log import Guard
 from keyclave.crypto.algorithms import load_public_key
 from keyclave.crypto.streams import digest_stream
 from keyclave.crypto.verification import bind_verifier
-from keyclave.errors import InvalidArgument, InvalidSignature, KeyDisabled
+from keyclave.errors import InvalidArgument, InvalidSignature, KeyclaveError, KeyDisabled
 from keyclave.models import KeyStatus, OperationType, get_algorithm, scheme_for
 from keyclave.plugin import Record
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.instance import Instance
-from keyclave.services.names import name_reference, require_name, require_version
+from keyclave.services.names import key_name_of, name_reference, require_name, require_version
 from keyclave.services.recording import Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
@@ -46,7 +46,11 @@ class Verifier:
     def verify(self, wanted: Wanted, data: bytes, signature: bytes) -> int:
         """Return the version that made the signature; see `KeyService.verify`."""
         if not self._audited:
-            return _check(self._bindings.get(wanted, monotonic()) or self._bind(wanted), data, signature)
+            try:
+                return _check(self._bindings.get(wanted, monotonic()) or self._bind(wanted), data, signature)
+            except KeyclaveError as error:
+                error.at(operation="verify", key_name=key_name_of(wanted[0]))
+                raise
         with self._recorder.operation(OperationType.VERIFY, name_reference(wanted[0])) as operation:
             bound = self._bindings.get(wanted, monotonic()) or self._bind(wanted)
             operation.key_reference, operation.key_version = str(bound.key.key_id), wanted[-1]
