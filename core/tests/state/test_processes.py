@@ -33,6 +33,7 @@ def content(store: Store) -> tuple[set[str], list[str]]:
             assert (row.sequence, row.hash) == (number, previous)
         assert (head.sequence, head.hash) == (len(rows), previous)
         assert state.epoch == 2 * len(names)
+        state.keys.prove()
     return names, [row.record.decode() for row in rows]
 
 

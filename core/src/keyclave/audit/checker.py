@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from keyclave.audit.chain import GENESIS, chain_hash
-from keyclave.audit.protocols import AuditTable, Head, HeadLike, RowLike, Transactions
+from keyclave.audit.protocols import AuditTable, Head, HeadLike, RowLike, Transactions, UsableKeys
 from keyclave.audit.record import decode_record
 from keyclave.errors import IntegrityError
 
@@ -26,7 +26,8 @@ class FaultKind(StrEnum):
 
     MISSING: records are not there. CHAIN: a record does not follow from the one before it. RECORD: its bytes are
     not a canonical record. COLUMN: a column differs from the record it was copied from, or cannot be read. TAIL:
-    the log does not end where its head says. HEAD: the head itself was changed.
+    the log does not end where its head says. HEAD: the head itself was changed. KEYS: the keys beside the log are not
+    what was written last.
     """
 
     MISSING = "MISSING"
@@ -35,15 +36,16 @@ class FaultKind(StrEnum):
     COLUMN = "COLUMN"
     TAIL = "TAIL"
     HEAD = "HEAD"
+    KEYS = "KEYS"
 
 
 class AuditFault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong.
 
     Attributes:
-        sequence: the record where it was noticed.
+        sequence: the record where it was noticed; 0 if it is about no record.
         kind: see `FaultKind`.
-        detail: a sentence made of numbers and field names only.
+        detail: a sentence made of numbers and the names of fields and tables only.
     """
 
     sequence: int
@@ -75,7 +77,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify_log(transactions: Transactions, *, after: HeadLike = _START) -> AuditReport:
-    """Read the log from ``after`` to its end, and report what is wrong.
+    """Read the log from ``after`` to its end, and then the keys beside it, and report what is wrong.
 
     Appending may go on meanwhile: the head is compared with the last record inside one transaction.
 
@@ -89,7 +91,16 @@ def verify_log(transactions: Transactions, *, after: HeadLike = _START) -> Audit
             rows = _page(transaction.audit, proof)
         for row in rows:
             proof.row(row)
+    with transactions.read() as transaction:
+        _prove_keys(transaction.keys, proof)
     return proof.report()
+
+
+def _prove_keys(keys: UsableKeys, proof: _Proof) -> None:
+    try:
+        keys.prove()
+    except IntegrityError as error:
+        proof.fault(0, FaultKind.KEYS, error.message)
 
 
 def _page(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:

@@ -135,7 +135,7 @@ class AuditLog:
         return (operation_of(record, self._instance_id) for record in read_records(self._transactions, wanted))
 
     def verify(self) -> AuditReport:
-        """Prove the whole log, and report what is wrong with it."""
+        """Prove the whole log and that the keys are what was written last, and report what is wrong."""
         return verify_log(self._transactions)
 
     def close(self) -> None:

@@ -92,6 +92,9 @@ class UsableKeys(Protocol):
     def usable(self, key_id: UUID, version: int, operation_type: str) -> bool:
         """Return whether this version may be used for this operation now."""
 
+    def prove(self) -> None:
+        """Return if every key and version is what was written last; raise ``IntegrityError`` if one is not."""
+
 
 class Transaction(Protocol):
     """One transaction; everything read in it is of one moment."""

@@ -90,7 +90,7 @@ def _aware(time: datetime | None) -> datetime | None:
 
 @command("verify", example="keyclave audit verify")
 def verify(session: Session) -> int:
-    """Prove that no record was changed, removed or put in.
+    """Prove that no record was changed, removed or put in, and that no key was put back or removed.
 
     Records that are wrong are named. Exit code 7 says that something is wrong.
     """
@@ -106,12 +106,16 @@ def verify(session: Session) -> int:
             "fault_count": report.fault_count,
             "faults": faults,
         },
-        *(f"Record {fault['sequence']}: {fault['kind']}: {fault['detail']}." for fault in faults),
+        *(f"{_place(fault.sequence)}: {fault.kind.value}: {fault.detail}." for fault in report.faults),
         f"{counted(report.records, 'record')}, the chain is whole; its last hash is {report.hash.hex()}."
         if report.ok
         else f"{counted(report.records, 'record')}, {counted(report.fault_count, 'fault')}.",
     )
     return ExitCode.DONE if report.ok else ExitCode.INTEGRITY
+
+
+def _place(sequence: int) -> str:
+    return f"Record {sequence}" if sequence else "State"
 
 
 audit = group("audit", "Read the audit log, and prove it.", list_operations, verify)

@@ -16,6 +16,7 @@ from keyclave.state.anchors import Anchors, create_anchors
 from keyclave.state.connector import Connector
 from keyclave.state.dbapi import Connection, Database
 from keyclave.state.integrity import RowMac, create_instance_key, read_instance_key
+from keyclave.state.newest import check_sum
 from keyclave.state.schema import INSTANCE
 from keyclave.state.session import Session
 from keyclave.state.upgrade import is_old, run_upgrade
@@ -60,7 +61,18 @@ def _open(database: Database, connection: Connection, key_file: Path) -> tuple[C
     session = connector.session(connection)
     try:
         session.begin(database.begin_write)
-        return connector, _identify(session, key_file)
+        identity = _identify(session, key_file)
+    finally:
+        session.end()
+    _check_keys(connector.session(connection), database)
+    return connector, identity
+
+
+def _check_keys(session: Session, database: Database) -> None:
+    """Compare the epochs of the keys: in a transaction that reads, since it may take long and others write."""
+    try:
+        session.begin(database.begin_read)
+        check_sum(session, Anchors(session))
     finally:
         session.end()
 

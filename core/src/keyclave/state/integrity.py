@@ -2,8 +2,8 @@
 
 SQLite notices few flipped bits, and nothing notices an edit that obeys the rules. The MAC does: HMAC-SHA256
 (RFC 2104) under a key that only this instance has, over the name of the table and the name and value of every
-column that is not NULL. It does not notice that a row, or a whole database, was replaced by an earlier copy of
-itself.
+column that is not NULL. It does not notice that a row was replaced by an earlier copy of itself. For keys and their
+versions `keyclave.state.newest` does; that the whole database was replaced by an earlier copy, nothing in it shows.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from keyclave.errors import IntegrityError, InvalidArgument, KeyAlreadyExists, K
 from keyclave.models.key import KeyStatus
 from keyclave.state.anchors import Anchors
 from keyclave.state.codec import Codec
+from keyclave.state.newest import check_every_row
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.schema import KEY_VERSIONS, KEYS
 from keyclave.state.session import Row, Session
@@ -129,8 +130,9 @@ class Keys:
         if wrong := changes.keys() - _CHANGEABLE:
             raise InvalidArgument(f"{', '.join(sorted(wrong))} of a version cannot be changed")
         row = self._read_version(key_id, version)
+        replaced: Any = row["epoch"]
         row.update(_VERSION_CODEC.columns(changes))
-        row["epoch"] = self._anchors.raise_epoch()
+        row["epoch"] = self._anchors.raise_epoch(replaced)
         self._session.update(_VERSIONS, row)
         return _VERSION_CODEC.to_record(row)
 
@@ -149,6 +151,14 @@ class Keys:
             destroyed = operation_type == "DECRYPT" and row["destroyed_at"] is not None
             return row["status"] != KeyStatus.REVOKED and not destroyed
         return False
+
+    def prove(self) -> None:
+        """Return if every key and version is there, and is what Keyclave wrote last. It reads all of them.
+
+        Raises:
+            IntegrityError: one is not.
+        """
+        check_every_row(self._session, self._anchors, _KEYS, _VERSIONS)
 
     def _read_version(self, key_id: UUID, version: int) -> Row:
         row = self._session.row(_VERSIONS, _VERSION, the_key_id=key_id.hex, the_version=version)

@@ -34,7 +34,7 @@ def _table(name: str, *, text: str = "", integer: str = "", binary: str = "") ->
     return Table(name, METADATA, *(Column(column, columns[column]) for column in sorted(columns)))
 
 
-INSTANCE = _table("instance", text="instance_id", integer="singleton created_at epoch", binary="mac")
+INSTANCE = _table("instance", text="instance_id", integer="singleton created_at epoch epoch_sum", binary="mac")
 ENVIRONMENTS = _table(
     "environments",
     text="environment_type required_security_level created_by details",
@@ -68,7 +68,7 @@ INTENTS = _table(
 OPERATIONS = _table(
     "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
 )
-AUDIT_HEAD = _table("audit_head", integer="singleton sequence", binary="hash mac")
+AUDIT_HEAD = _table("audit_head", integer="singleton epoch sequence", binary="hash mac")
 MIGRATIONS = _table(
     "migrations",
     text="migration_id strategy source_backend_id source_provider destination_backend_id destination_provider"

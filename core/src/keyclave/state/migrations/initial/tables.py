@@ -61,6 +61,7 @@ _table(
     *_identifier("instance_id"),
     _integer("created_at"),
     _integer("epoch"),
+    _integer("epoch_sum"),
     *_mac(),
 )
 _table(
@@ -184,6 +185,7 @@ _table(
 _table(
     "audit_head",
     *_only_row(),
+    _integer("epoch"),
     _integer("sequence"),
     _binary("hash"),
     *_mac(),
