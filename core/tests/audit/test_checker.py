@@ -195,7 +195,10 @@ def test_a_tail_cut_off_together_with_its_head_is_seen_by_the_mac_of_the_head(
     tamper(cut)
     assert second_checker(database) == []
     report = written.verify()
-    assert [(fault.sequence, fault.kind) for fault in report.faults] == [(6, FaultKind.HEAD)]
+    assert [(fault.sequence, fault.kind) for fault in report.faults] == [
+        (6, FaultKind.HEAD),
+        (0, FaultKind.KEYS),
+    ]
 
 
 def test_a_report_lists_the_first_faults_and_counts_all(

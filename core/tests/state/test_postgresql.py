@@ -277,8 +277,5 @@ def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Pla
     file = own_server.directory / "data" / path
     file.write_bytes(b"\xff" * file.stat().st_size)
     own_server.start()
-    with contextlib.closing(own_place.open()) as store:
-        with pytest.raises(IntegrityError, match="damaged"):
-            names(store)
-        with store.read() as state:
-            assert state.backends.all() == ()
+    with pytest.raises(IntegrityError, match="damaged"):
+        own_place.open()
