@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from keyclave.errors import IntegrityError
 from keyclave.models import KeyStatus
 from keyclave.state.migrations.initial.rules import GUARDS
+from keyclave.state.records import AuditRow
 from keyclave.state.store import Store
 
 from core.tests.databases import Place
@@ -134,3 +136,31 @@ def test_a_later_write_does_not_hide_it(place: Place, edit: Callable[..., None])
             state.keys.update_version(OTHER.key_id, 2, status=KeyStatus.REVOKED)
     with pytest.raises(IntegrityError, match=NOTICED):
         place.open()
+
+
+def test_keys_older_than_the_audit_log_are_noticed(place: Place) -> None:
+    """All that is about keys is put back together, and the log goes on."""
+    before = write_history(place)
+    with contextlib.closing(place.open()) as store, store.write() as state:
+        row = AuditRow(
+            sequence=1, operation_id=uuid4(), occurred_at=1, key_reference="k", record=b"{}", hash=bytes(32)
+        )
+        state.audit.append([row], row)
+    with disarmed(place) as connection:
+        for table in ("key_versions", "keys", "instance"):
+            before.put_back(connection, table, wanted=lambda _: True)
+    with pytest.raises(IntegrityError, match="before the audit log's last record"):
+        place.open()
+
+
+def test_a_row_that_is_there_twice_is_noticed_by_the_proof(place: Place) -> None:
+    """Without its primary key, a table could hold a row twice to make up for the epoch of another."""
+    write_history(place)
+    with contextlib.closing(place.open()) as store:
+        with disarmed(place) as connection:
+            connection.execute("CREATE TABLE bare AS SELECT * FROM key_versions")
+            connection.execute("INSERT INTO bare SELECT * FROM key_versions WHERE version = 1")
+            connection.execute("DROP TABLE key_versions")
+            connection.execute("ALTER TABLE bare RENAME TO key_versions")
+        with pytest.raises(IntegrityError, match="is there twice"):
+            prove(store)

@@ -153,9 +153,9 @@ def _recovery(clave: Keyclave) -> Finding:
 
 
 def _audit(clave: Keyclave) -> Finding:
-    if not clave.audit.enabled:
-        return Finding("audit", "note", "off")
     report = clave.audit.verify()
+    if report.ok and not clave.audit.enabled:
+        return Finding("audit", "note", "off")
     if report.ok:
         return Finding("audit", "ok", f"{counted(report.records, 'record')}, the chain is whole")
     return Finding(
