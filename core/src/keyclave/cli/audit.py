@@ -90,9 +90,9 @@ def _aware(time: datetime | None) -> datetime | None:
 
 @command("verify", example="keyclave audit verify")
 def verify(session: Session) -> int:
-    """Prove that no record was changed, removed or put in, and that no key was put back or removed.
+    """Prove that no record and no key was changed or removed.
 
-    Records that are wrong are named. Exit code 7 says that something is wrong.
+    Nor put in, or put back to what it was before. Records that are wrong are named. Exit code 7 says that something is wrong.
     """
     with session.open() as clave:
         report = clave.audit.verify()
