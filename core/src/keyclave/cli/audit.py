@@ -92,7 +92,8 @@ def _aware(time: datetime | None) -> datetime | None:
 def verify(session: Session) -> int:
     """Prove that no record and no key was changed or removed.
 
-    Nor put in, or put back to what it was before. Records that are wrong are named. Exit code 7 says that something is wrong.
+    Nor put in, or put back to what it was before. Records that are wrong are named. Exit code 7 says that something
+    is wrong.
     """
     with session.open() as clave:
         report = clave.audit.verify()
