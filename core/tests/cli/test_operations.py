@@ -138,6 +138,31 @@ def test_a_changed_audit_log_ends_with_7(run: Run, tmp_path: Path) -> None:
     assert [problem["area"] for problem in problems] == ["audit"]
 
 
+@pytest.mark.parametrize("audited", ["true", "false"])
+def test_a_key_that_was_taken_away_ends_with_7(run: Run, config: Path, tmp_path: Path, audited: str) -> None:
+    """Copies of another key make up for its epochs, so that only the proof notices, with or without an audit log."""
+    config.write_text(config.read_text() + f"[environment.audit]\nenabled = {audited}\n")
+    run("keys", "create", "kept", "--algorithm", "ED25519")  # epochs 1 and 2
+    run("keys", "create", "taken", "--algorithm", "ED25519")  # epochs 3 and 4
+    assert json.loads(run("doctor", "--json").stdout)["ok"]
+    (database,) = tmp_path.rglob("*.db")
+    with sqlite3.connect(database) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        connection.execute("DELETE FROM key_versions WHERE key_id = (SELECT key_id FROM keys WHERE name = 'taken')")
+        connection.execute("CREATE TABLE bare AS SELECT * FROM keys WHERE name = 'kept'")
+        for _ in range(3 + 4):
+            connection.execute("INSERT INTO bare SELECT * FROM keys WHERE name = 'kept'")
+        connection.execute("DROP TABLE keys")
+        connection.execute("ALTER TABLE bare RENAME TO keys")
+    connection.close()
+    bad = run("audit", "verify", code=7)
+    assert "State: KEYS: a row of table keys is there twice." in bad.stdout
+    assert json.loads(run("audit", "verify", "--json", code=7).stdout)["faults"][0]["kind"] == "KEYS"
+    problems = [f for f in json.loads(run("doctor", "--json", code=1).stdout)["findings"] if f["status"] == "problem"]
+    assert [problem["area"] for problem in problems] == ["audit"]
+
+
 def test_nothing_is_open_after_everything_ended(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     assert run("recover").stdout == "Nothing is open.\n"

@@ -68,7 +68,7 @@ class Signer:
         try:
             bound = self._bindings.get(wanted, started) or self._bind(wanted)
             signed = bound.sign(data)
-        except KeyclaveError as error:
+        except KeyclaveError as error:  # `naming`, written out: entering it would cost every signature
             error.at(
                 operation="sign",
                 backend_id=None if bound is None else bound.backend_id,

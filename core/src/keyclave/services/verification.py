@@ -48,7 +48,7 @@ class Verifier:
         if not self._audited:
             try:
                 return _check(self._bindings.get(wanted, monotonic()) or self._bind(wanted), data, signature)
-            except KeyclaveError as error:
+            except KeyclaveError as error:  # `naming`, written out: entering it would cost every verification
                 error.at(operation="verify", key_name=key_name_of(wanted[0]))
                 raise
         with self._recorder.operation(OperationType.VERIFY, name_reference(wanted[0])) as operation:
