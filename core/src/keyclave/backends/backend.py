@@ -52,6 +52,7 @@ class Backend:
         provider_type: the plugin that serves it.
         description: what it said about itself when it was opened.
         accept_simulator: whether the settings let a simulator stand for the real thing.
+        calls: its hooks, behind the guards that every hook has.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Backend:
         self.provider_type = description.provider_type
         self.description = description
         self.accept_simulator = context.accept_simulator
-        self._calls = calls
+        self.calls = calls
         self._results = KeyResults(context, description, crypto.check_public_key)
         self._data = DataCalls(calls, description)
         self._signers = SignerBinder(calls, description, crypto)
@@ -71,14 +72,14 @@ class Backend:
 
     def has(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""
-        return self._calls.implements(hook)
+        return self.calls.implements(hook)
 
     def support(self, algorithm: str) -> AlgorithmSupport | None:
         """Return what the backend says of keys of an algorithm; ``None`` if it has none."""
         return next((s for s in self.description.algorithms if s.algorithm == algorithm), None)
 
     def _require_algorithm(self, hook: str, algorithm: str) -> None:
-        self._calls.require(hook)
+        self.calls.require(hook)
         if self.support(get_algorithm(algorithm).name) is None:
             raise CapabilityUnsupported(f"it has no {algorithm}", operation=hook, backend_id=self.id)
 
@@ -89,12 +90,12 @@ class Backend:
             IntegrityError: the backend made something else than was asked for.
         """
         self._require_algorithm("create_key", request.algorithm)
-        made = self._calls.call("create_key", CreatedKey, request=request)
+        made = self.calls.call("create_key", CreatedKey, request=request)
         return self._results.created("create_key", request, made)
 
     def find_key(self, label: KeyLabel) -> KeyReference:
         """Return the key version with this label; raise ``KeyNotFound`` if there is none."""
-        return self._results.reference("find_key", label, self._calls.call("find_key", KeyReference, label=label))
+        return self._results.reference("find_key", label, self.calls.call("find_key", KeyReference, label=label))
 
     def list_keys(self) -> Iterator[KeyReference]:
         """Return all key versions of this instance, page by page as they are asked for.
@@ -102,14 +103,14 @@ class Backend:
         Raises:
             IntegrityError: the backend repeats a page, or lists a key of another instance.
         """
-        self._calls.require("list_keys")
+        self.calls.require("list_keys")
         return self._pages()
 
     def _pages(self) -> Iterator[KeyReference]:
         seen: set[str] = set()
         token: str | None = None
         while True:
-            page = self._calls.call("list_keys", KeyPage, page=token)
+            page = self.calls.call("list_keys", KeyPage, page=token)
             for reference in page.keys:
                 yield self._results.listed(reference)
             token = page.next_page
@@ -121,21 +122,21 @@ class Backend:
 
     def public_key(self, key: KeyReference) -> PublicKey:
         """Return the public key, a good one of the key's algorithm."""
-        found = self._calls.call("public_key", PublicKey, key=key)
+        found = self.calls.call("public_key", PublicKey, key=key)
         self._results.public_key("public_key", found.spki, key.algorithm)
         return found
 
     def enable_key(self, key: KeyReference) -> None:
         """Let the key be used again."""
-        self._calls.call("enable_key", NoneType, key=key)
+        self.calls.call("enable_key", NoneType, key=key)
 
     def disable_key(self, key: KeyReference) -> None:
         """Refuse the key for every use but its public key."""
-        self._calls.call("disable_key", NoneType, key=key)
+        self.calls.call("disable_key", NoneType, key=key)
 
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         """Destroy the key, or schedule it; the result says which."""
-        result = self._calls.call("destroy_key", DestroyResult, key=key)
+        result = self.calls.call("destroy_key", DestroyResult, key=key)
         if (result.scheduled_for is not None) is not (result.state is DestroyState.SCHEDULED):
             raise self._results.wrong("destroy_key", "it does not say when the key will be gone, or that it is gone")
         return result
@@ -143,7 +144,7 @@ class Backend:
     def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
         """Return a ticket to import one key with."""
         self._require_algorithm("begin_import", request.algorithm)
-        ticket = self._calls.call("begin_import", ImportTicket, request=request)
+        ticket = self.calls.call("begin_import", ImportTicket, request=request)
         if ticket.request != request:
             raise self._results.wrong("begin_import", "it returned a ticket for another key")
         return ticket
@@ -157,12 +158,12 @@ class Backend:
         """
         if wrapped.method != ticket.method:
             raise InvalidArgument(f"the ticket asks for {ticket.method}, and the key is wrapped by {wrapped.method}")
-        made = self._calls.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped)
+        made = self.calls.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped)
         return self._results.created("import_key", ticket.request, made)
 
     def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
         """Return the key, wrapped under an RSA public key (DER SubjectPublicKeyInfo)."""
-        wrapped = self._calls.call(
+        wrapped = self.calls.call(
             "wrap_key", WrappedKey, key=key, wrapping_public_key=wrapping_public_key, method=method
         )
         if wrapped.method != method or not wrapped.blob:
@@ -173,11 +174,11 @@ class Backend:
         """Return the maker's statement of how the key is kept, bound to a nonce of 16 to 64 bytes."""
         if len(nonce) not in _NONCE_SIZES:
             raise InvalidArgument("a nonce has 16 to 64 bytes")
-        return self._calls.call("attest_key", Attestation, key=key, nonce=nonce)
+        return self.calls.call("attest_key", Attestation, key=key, nonce=nonce)
 
     def check_health(self) -> HealthReport:
         """Return how the backend is."""
-        return self._calls.call("check_health", HealthReport)
+        return self.calls.call("check_health", HealthReport)
 
     def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes = b"") -> Encrypted:
         """Encrypt ``plaintext`` and bind ``aad``, which is refused where the backend cannot bind it."""

@@ -28,7 +28,7 @@ from keyclave.errors import BackendUnavailable, ConfigurationError, KeyclaveErro
 from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
 from keyclave.plugin.records import BackendContext, BackendDescription, Record
 
-__all__ = ["BackendInstance", "Opened", "Opener"]
+__all__ = ["BackendInstance", "Broken", "Opened", "Opener", "take"]
 
 _log = logging.getLogger("keyclave.backends")
 
@@ -54,7 +54,7 @@ class BackendInstance(Record, frozen=True, kw_only=True):
         return f"BackendInstance(id={self.id!r}, plugin={self.plugin!r})"
 
 
-class Broken(Exception):  # never leaves this package
+class Broken(Exception):
     """The plugin broke its contract while it opened the backend."""
 
     def __init__(self, stage: PluginStage, reason: str, *, final: bool = True) -> None:
@@ -100,16 +100,7 @@ class Opener:
         """
         settings = self._settings(instance, self._settings_model(instance))
         target = self._target(instance, deepcopy(context), settings)
-        manager = new_manager(KeyStorage, Signing, Health)
-        calls = HookCalls(instance.id, manager, self._limits, on_fault)
-        try:
-            self._register(manager, target, calls)
-            description = _describe(calls, instance)
-        except BaseException:
-            close_object(target, calls.workers, self._limits.other)
-            calls.workers.close()
-            raise
-        return Opened(backend=Backend(context, calls, description, self._crypto), calls=calls, target=target)
+        return take(target, instance.plugin, context, self._limits, self._crypto, on_fault)
 
     def _settings_model(self, instance: BackendInstance) -> type[BaseModel]:
         model = self._call(instance, PluginStage.SETTINGS, "settings_model", self._limits.other)
@@ -138,18 +129,6 @@ class Opener:
             problem = f"its settings model raised {describe(error)}"
         raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
 
-    def _register(self, manager: PluginManager, target: object, calls: HookCalls) -> None:
-        """Register the object's hooks, in a worker: looking at its attributes may run code of the plugin."""
-        try:
-            calls.in_worker("register", lambda: register(manager, target, calls.backend_id, required=["describe"]))
-        except PluginLoadError as error:
-            problem = error.message
-        except Overdue:
-            problem = f"looking at its hooks did not end within {self._limits.other:g} s"
-        else:
-            return
-        raise Broken(PluginStage.REGISTER, problem)
-
     def _target(self, instance: BackendInstance, context: BackendContext, settings: BaseModel) -> object:
         target = self._call(instance, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context)
         if target is None:
@@ -174,9 +153,56 @@ class Opener:
         raise failure
 
 
-def _describe(calls: HookCalls, instance: BackendInstance) -> BackendDescription:
+def take(
+    target: object,
+    plugin: str,
+    context: BackendContext,
+    limits: TimeLimits,
+    crypto: CryptoFunctions,
+    on_fault: Callable[[Fault], None],
+) -> Opened:
+    """Return an object with hooks as an opened backend; close the object if it cannot be one.
+
+    Args:
+        target: what ``open_backend`` returned.
+        plugin: the name of the plugin that it belongs to.
+        context: what it was opened with.
+        limits: how long its hooks may take.
+        crypto: what its guards are made of.
+        on_fault: is told once when it breaks its contract.
+
+    Raises:
+        Broken: it breaks its contract.
+        KeyclaveError: what ``describe`` raised.
+    """
+    manager = new_manager(KeyStorage, Signing, Health)
+    calls = HookCalls(context.backend_id, manager, limits, on_fault)
+    try:
+        _register(manager, target, calls, limits.other)
+        description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
+    except BaseException:
+        close_object(target, calls.workers, limits.other)
+        calls.workers.close()
+        raise
+    return Opened(backend=Backend(context, calls, description, crypto), calls=calls, target=target)
+
+
+def _register(manager: PluginManager, target: object, calls: HookCalls, seconds: float) -> None:
+    """Register the object's hooks, in a worker: looking at its attributes may run code of the plugin."""
+    try:
+        calls.in_worker("register", lambda: register(manager, target, calls.backend_id, required=["describe"]))
+    except PluginLoadError as error:
+        problem = error.message
+    except Overdue:
+        problem = f"looking at its hooks did not end within {seconds:g} s"
+    else:
+        return
+    raise Broken(PluginStage.REGISTER, problem)
+
+
+def _describe(calls: HookCalls, plugin: str, *, accept_simulator: bool) -> BackendDescription:
     description = calls.call("describe", BackendDescription)
-    problem = description_problem(description, instance.plugin, accept_simulator=instance.accept_simulator)
+    problem = description_problem(description, plugin, accept_simulator=accept_simulator)
     if problem is not None:
         raise Broken(PluginStage.DESCRIBE, problem)
     return description
