@@ -53,7 +53,7 @@ LOCATIONS = ["in_process", "device"]
 
 def replace(backend: Backend, hook: str, behaviour: Callable[..., object]) -> None:
     """Let the plugin's object do something else for one hook from now on."""
-    implementation = getattr(backend._calls._relay, hook).get_hookimpls()[0]
+    implementation = getattr(backend.calls._relay, hook).get_hookimpls()[0]
     names = implementation.argnames
     object.__setattr__(implementation, "function", lambda *args: behaviour(**dict(zip(names, args, strict=True))))
 
@@ -144,7 +144,7 @@ def test_a_hook_that_is_not_implemented(
 
 def test_list_keys_refuses_at_the_call_and_not_at_the_first_key(acme: Open) -> None:
     backend = acme()
-    backend._calls._relay.list_keys._hookimpls.clear()
+    backend.calls._relay.list_keys._hookimpls.clear()
     with pytest.raises(CapabilityUnsupported):
         backend.list_keys()
 

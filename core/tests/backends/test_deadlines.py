@@ -124,7 +124,7 @@ def stuck(
         installed("acme")
         limits = TimeLimits(create_key=1.0, other=1.0)
         backend = manage("acme", limits=limits, location="device").get("acme")
-        implementation = getattr(backend._calls._relay, hook).get_hookimpls()[0]
+        implementation = getattr(backend.calls._relay, hook).get_hookimpls()[0]
         function, gate = implementation.function, threading.Event()
         gates.append(gate)
 
@@ -184,7 +184,7 @@ def test_a_change_that_was_never_begun_did_not_happen(
     backend, gate = stuck("check_health")
     made, request = created(backend), request_for()
     workers = Workers("one", limit=1)
-    backend._calls.workers = workers
+    backend.calls.workers = workers
     with pytest.raises(DeadlineExceeded):
         backend.check_health()  # occupies the one thread
     with pytest.raises(DeadlineExceeded, match="create_key backend 'acme': no answer within 1 s"):

@@ -186,7 +186,7 @@ def test_what_was_opened_is_closed_once(installed: Installed, manage: Manage) ->
     installed("acme")
     manager = manage("acme")
     backend = manager.get("acme")
-    target: Any = backend._calls._relay.describe.get_hookimpls()[0].plugin
+    target: Any = backend.calls._relay.describe.get_hookimpls()[0].plugin
     manager.close()
     manager.close()
     assert target.closed == 1
@@ -202,7 +202,7 @@ def test_a_close_that_raises_ends_nothing(
 ) -> None:
     installed("acme")
     manager = manage("acme")
-    target: Any = manager.get("acme")._calls._relay.describe.get_hookimpls()[0].plugin
+    target: Any = manager.get("acme").calls._relay.describe.get_hookimpls()[0].plugin
 
     def close() -> None:
         raise RuntimeError("canary")
@@ -349,13 +349,13 @@ def test_the_users_interrupt_ends_the_wait_for_a_plugin(installed: Installed, ma
         if hook == "detect":
             manager.detect(Host(environment={}, root=Path("/"), timeout=60.0))
         backend = manager.get("acme")
-        target: Any = backend._calls._relay.describe.get_hookimpls()[0].plugin
+        target: Any = backend.calls._relay.describe.get_hookimpls()[0].plugin
         target.close = interrupt
         if hook == "check_health":
-            (implementation,) = backend._calls._relay.check_health.get_hookimpls()
+            (implementation,) = backend.calls._relay.check_health.get_hookimpls()
             object.__setattr__(implementation, "function", interrupt)
             backend.check_health()
-        close_object(target, backend._calls.workers, 60.0)
+        close_object(target, backend.calls.workers, 60.0)
 
     if hook == "validator":
         sabotage(manager, "settings_model", lambda: Interrupting)
@@ -417,8 +417,8 @@ def test_two_instances_of_one_plugin_are_apart(installed: Installed, manage: Man
     )
     one, two = manager.get("one"), manager.get("two")
     assert one is not two
-    assert one._calls._relay is not two._calls._relay
-    one._calls.fault("sign", "it broke")
+    assert one.calls._relay is not two.calls._relay
+    one.calls.fault("sign", "it broke")
     with pytest.raises(BackendUnavailable):
         manager.get("one")
     assert manager.get("two").check_health()

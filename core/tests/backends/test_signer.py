@@ -34,7 +34,7 @@ DIGEST = hashlib.sha256(MESSAGE).digest()
 
 def object_of(backend: Backend) -> Any:
     """The plugin's own object behind a backend."""
-    return backend._calls._relay.sign.get_hookimpls()[0].plugin
+    return backend.calls._relay.sign.get_hookimpls()[0].plugin
 
 
 def verify(made: CreatedKey, signed: Signed, message: bytes = MESSAGE) -> None:
@@ -159,7 +159,7 @@ def test_a_signature_in_no_encoding_is_never_released(acme: Open, created: Creat
 
 def answer_with(backend: Backend, answer: object) -> None:
     """Let the plugin's object return something else from sign. To be done before a key is bound."""
-    implementation = backend._calls._relay.sign.get_hookimpls()[0]
+    implementation = backend.calls._relay.sign.get_hookimpls()[0]
     object.__setattr__(implementation, "function", lambda *_: answer)
 
 
@@ -200,7 +200,7 @@ def test_a_foreign_exception_is_told_by_type_and_place(
 ) -> None:
     backend = acme(location=location)
     made = created(backend)
-    implementation = backend._calls._relay.sign.get_hookimpls()[0]
+    implementation = backend.calls._relay.sign.get_hookimpls()[0]
     object.__setattr__(implementation, "function", lambda *_: throw(foreign))
     sign = backend.bind_signer(made.reference, made.public_key, "ECDSA_SHA256", prehashed=False)
     with pytest.raises(BackendUnavailable, match=r"the plugin raised \w+ at backends/test_signer.py:\d+$") as raised:
@@ -216,7 +216,7 @@ def throw(error: BaseException) -> None:
 def test_the_users_interrupt_passes(acme: Open, created: Created) -> None:
     backend = acme()
     made = created(backend)
-    implementation = backend._calls._relay.sign.get_hookimpls()[0]
+    implementation = backend.calls._relay.sign.get_hookimpls()[0]
     object.__setattr__(implementation, "function", lambda *_: throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         backend.bind_signer(made.reference, made.public_key, "ECDSA_SHA256", prehashed=False)(MESSAGE)

@@ -100,7 +100,7 @@ class Opener:
         """
         settings = self._settings(instance, self._settings_model(instance))
         target = self._target(instance, deepcopy(context), settings)
-        return take(target, instance.plugin, context, self._limits, self._crypto, on_fault)
+        return take(target, instance.plugin, context, limits=self._limits, crypto=self._crypto, on_fault=on_fault)
 
     def _settings_model(self, instance: BackendInstance) -> type[BaseModel]:
         model = self._call(instance, PluginStage.SETTINGS, "settings_model", self._limits.other)
@@ -157,6 +157,7 @@ def take(
     target: object,
     plugin: str,
     context: BackendContext,
+    *,
     limits: TimeLimits,
     crypto: CryptoFunctions,
     on_fault: Callable[[Fault], None],
