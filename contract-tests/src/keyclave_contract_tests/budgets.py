@@ -39,7 +39,9 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
         budget.name: budget
         for budget in (
             Budget(name="smoke", examples=1, steps=5, repeats=10, rounds=1, calls=1_500, keys=120, shrinks=False),
-            Budget(name="standard", examples=5, steps=15, repeats=120, rounds=3, calls=8_000, keys=600, shrinks=False),
+            Budget(
+                name="standard", examples=5, steps=15, repeats=120, rounds=3, calls=8_000, keys=600, shrinks=False
+            ),
             Budget(
                 name="deep",
                 examples=200,

@@ -208,6 +208,7 @@ def catalogue() -> tuple[Check, ...]:
 def catalogue_sha256() -> str:
     """Return a hash over what every check is and promises, so that two reports can be compared."""
     listed = [
-        (c.id, c.title, c.group, c.level, c.per, c.needs, c.optional, c.security, c.since, c.only) for c in catalogue()
+        (c.id, c.title, c.group, c.level, c.per, c.needs, c.optional, c.security, c.since, c.only)
+        for c in catalogue()
     ]
     return hashlib.sha256(msgspec.json.encode(listed)).hexdigest()

@@ -13,7 +13,7 @@ class Violation(AssertionError):
     """The backend broke the property. The message says what it did, in one sentence and without secrets."""
 
 
-class Unsupported(Exception):  # noqa: N818  an outcome, not an error
+class Unsupported(Exception):
     """The backend answered ``CapabilityUnsupported``, and nothing changed.
 
     Attributes:
@@ -25,7 +25,7 @@ class Unsupported(Exception):  # noqa: N818  an outcome, not an error
         self.hook = hook
 
 
-class OutOfBudget(BaseException):  # noqa: N818  hypothesis shrinks what an Exception interrupted; this only ends
+class OutOfBudget(BaseException):
     """No more calls or keys may be spent."""
 
 
@@ -35,7 +35,9 @@ def expect(condition: object, message: str) -> None:
         raise Violation(message)
 
 
-def refused(kind: type[KeyclaveError] | tuple[type[KeyclaveError], ...], what: str, call: Callable[[], object]) -> KeyclaveError:
+def refused(
+    kind: type[KeyclaveError] | tuple[type[KeyclaveError], ...], what: str, call: Callable[[], object]
+) -> KeyclaveError:
     """Return the error that a call was refused with.
 
     Args:

@@ -1,0 +1,81 @@
+"""The independent judge of signatures: `cryptography` alone, without anything of Keyclave's or of the backend.
+
+Sources: RSASSA-PKCS1-v1_5 and RSASSA-PSS, RFC 8017; ECDSA, FIPS 186-5, with Ecdsa-Sig-Value of RFC 3279; Ed25519,
+RFC 8032; ML-DSA, FIPS 204.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from keyclave.plugin import SchemeSupport, SignatureEncoding, SigningInput
+
+__all__ = ["as_input", "hash_of", "in_public_form", "is_valid", "load", "verification_arguments"]
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
+
+
+def hash_of(scheme: str) -> hashes.HashAlgorithm | None:
+    """Return the hash function of a scheme; ``None`` where it takes the whole message."""
+    return _HASHES.get(scheme.rpartition("_")[2])
+
+
+def as_input(message: bytes, scheme: SchemeSupport) -> bytes:
+    """Return what the backend wants for a message: the message, or its digest."""
+    if scheme.input is SigningInput.MESSAGE:
+        return message
+    function = hash_of(scheme.scheme)
+    if function is None:
+        raise LookupError(f"{scheme.scheme} has no digest")
+    return hashlib.new(function.name, message).digest()
+
+
+def in_public_form(signature: bytes, scheme: SchemeSupport) -> bytes | None:
+    """Return the signature as DER where it is ECDSA, and as it is otherwise; ``None`` for a P1363 of odd length."""
+    if scheme.encoding is not SignatureEncoding.P1363:
+        return signature
+    half, odd = divmod(len(signature), 2)
+    if odd:
+        return None
+    return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+
+
+def load(spki: bytes) -> Any:
+    """Return the public key of DER SubjectPublicKeyInfo; raise ``ValueError`` for anything else."""
+    return serialization.load_der_public_key(spki)
+
+
+def verification_arguments(
+    scheme: str, *, salt_length: int | None = None, prehashed: bool = False
+) -> tuple[Any, ...]:
+    """Return what `cryptography` wants besides signature and data; the PSS salt is as long as the digest."""
+    function = hash_of(scheme)
+    if function is None:
+        return ()
+    named = Prehashed(function) if prehashed else function
+    if scheme.startswith("ECDSA"):
+        return (ec.ECDSA(named),)
+    if scheme.startswith("RSA_PKCS1"):
+        return padding.PKCS1v15(), named
+    length = function.digest_size if salt_length is None else salt_length
+    return padding.PSS(mgf=padding.MGF1(function), salt_length=length), named
+
+
+def is_valid(spki: bytes, scheme: str, message: bytes, signature: bytes | None) -> bool:
+    """Return whether a signature in its public form is right for the message."""
+    if signature is None:
+        return False
+    try:
+        load(spki).verify(signature, message, *verification_arguments(scheme))
+    except (InvalidSignature, ValueError):
+        return False
+    return True

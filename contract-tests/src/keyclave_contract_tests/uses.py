@@ -1,0 +1,64 @@
+"""Everything that a key can be used for, to see that it works, or that all of it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+
+from keyclave_contract_tests import oracle
+from keyclave_contract_tests.bench import Bench, Key
+from keyclave_contract_tests.catalogue import Target
+from keyclave_contract_tests.subject import Subject
+from keyclave_contract_tests.violations import Unsupported, expect
+from keyclave_contract_tests.wrapping_keys import wrapping_spki
+
+__all__ = ["any_algorithm", "attempt", "works"]
+
+_MESSAGE = b"to see that the key works"
+
+
+def any_algorithm(bench: Bench) -> str:
+    """Return the algorithm whose keys are made fastest, those that sign first.
+
+    Raises:
+        Unsupported: the backend describes no algorithm at all.
+    """
+    name = bench.cheapest(signs=True) or bench.cheapest(signs=False)
+    if name is None:
+        raise Unsupported("describe", "the backend describes no algorithm")
+    return name
+
+
+def works(bench: Bench, key: Key, subject: Subject | None = None) -> None:
+    """Use a key: sign and let the oracle judge, or encrypt and decrypt.
+
+    Raises:
+        Violation: what it made is wrong.
+    """
+    subject = subject or bench.subject
+    if key.spki:
+        if subject.has("sign"):
+            bench.signs(key, _MESSAGE, bench.scheme(key.reference.algorithm), subject)
+    elif subject.has("encrypt") and subject.has("decrypt"):
+        ciphertext = subject.encrypt(key.reference, _MESSAGE)
+        expect(subject.decrypt(key.reference, ciphertext) == _MESSAGE, "what it encrypted decrypts to something else")
+
+
+def attempt(
+    bench: Bench, key: Key, target: Target, *, uses_only: bool = False
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Return every use that the backend has for a key, as the subject of a sentence and the call."""
+    subject, reference = bench.subject, key.reference
+    if target.algorithm is not None and target.algorithm.schemes:
+        scheme = target.algorithm.schemes[0]
+        if subject.has("sign"):
+            data = oracle.as_input(_MESSAGE, scheme)
+            yield "signing", lambda: subject.sign(reference, data, scheme.scheme)
+        if subject.has("public_key") and not uses_only:
+            yield "asking for the public key", lambda: subject.public_key(reference)
+    elif subject.has("encrypt"):
+        yield "encrypting", lambda: subject.encrypt(reference, _MESSAGE)
+        yield "decrypting", lambda: subject.decrypt(reference, bytes(60))
+    if subject.has("wrap_key") and not uses_only:
+        yield "wrapping", lambda: subject.wrap_key(reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
