@@ -1,0 +1,87 @@
+"""What a fault is: a backend that is wrong on purpose, and the checks that must find it, each for its own reason."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+
+from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.plugin import BackendContext
+from keyclave_contract_tests.sources import CRYPTO, Made
+
+from tests.zoo import faults
+from tests.zoo.software import ZooSoftware, opened
+
+__all__ = ["Fault", "all_faults", "fault", "verifier_fault"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A backend that is wrong in one way.
+
+    Attributes:
+        name: in words.
+        make: makes the backend.
+        plugin: the name that it describes itself with.
+        kills: for each check that must find it, what its reason must match.
+        budget: the smallest budget at which it is found.
+        crypto: the guards, where the fault is in them.
+        services: the programs of tests/services that the backend needs.
+    """
+
+    name: str
+    make: Callable[[BackendContext], object]
+    kills: Mapping[int, str]
+    plugin: str = "software"
+    budget: str = "standard"
+    crypto: CryptoFunctions = CRYPTO
+    services: tuple[str, ...] = ()
+
+    def source(self, *, guarded: bool) -> Made:
+        """Return where the suite gets it from."""
+        return Made(make=self.make, plugin=self.plugin, guarded=guarded, crypto=self.crypto)
+
+
+_faults: list[Fault] = []
+Guards = Callable[[], CryptoFunctions]
+
+
+def fault(kills: Mapping[int, str], *, budget: str = "standard") -> Callable[[type[ZooSoftware]], type[ZooSoftware]]:
+    """Add a software backend that is wrong to the zoo; its docstring says how."""
+
+    def add(kind: type[ZooSoftware]) -> type[ZooSoftware]:
+        _faults.append(Fault(_words(kind.__name__), partial(opened, kind), kills, budget=budget))
+        return kind
+
+    return add
+
+
+def verifier_fault(
+    kills: Mapping[int, str],
+) -> Callable[[Callable[[], CryptoFunctions]], Callable[[], CryptoFunctions]]:
+    """Add a right backend whose signatures a wrong verifier judges; the function makes the guards."""
+
+    def add(function: Guards) -> Guards:
+        _faults.append(
+            Fault(function.__name__.replace("_", " "), partial(opened, ZooSoftware), kills, crypto=function())
+        )
+        return function
+
+    return add
+
+
+@cache
+def all_faults() -> tuple[Fault, ...]:
+    """Return the whole zoo."""
+    for module in pkgutil.iter_modules(faults.__path__, f"{faults.__name__}."):
+        importlib.import_module(module.name)
+    names = [f.name for f in _faults]
+    assert len(names) == len(set(names)), "two faults have one name"
+    return tuple(_faults)
+
+
+def _words(name: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

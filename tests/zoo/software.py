@@ -1,0 +1,49 @@
+"""The right backend that most faults are made from: the software backend, with few algorithms so that it is fast."""
+
+from __future__ import annotations
+
+from keyclave.plugin import BackendContext, BackendDescription, hookimpl
+from keyclave.plugin.files import private_directory
+from keyclave_software.backend import SoftwareBackend
+from keyclave_software.keystore import has_keys
+from keyclave_software.protection import FILE_NAME
+from keyclave_software.settings import SoftwareSettings
+from keyclave_software.sources import source_of
+from keyclave_software.unlocking import unlock
+from msgspec import structs
+
+__all__ = ["ZooSoftware", "opened"]
+
+_SCHEMES = {
+    "RSA_2048": ("RSA_PSS_SHA256", "RSA_PKCS1_SHA256"),
+    "ECDSA_P256": ("ECDSA_SHA256",),
+    "ED25519": ("ED25519",),
+    "AES_256": (),
+}
+
+
+class ZooSoftware(SoftwareBackend):
+    """The software backend, with what every kind of key and signature needs one of."""
+
+    @hookimpl
+    def describe(self) -> BackendDescription:
+        """Return the description of the software backend, cut down."""
+        whole = super().describe()
+        return structs.replace(
+            whole,
+            algorithms=tuple(
+                structs.replace(
+                    support, schemes=tuple(s for s in support.schemes if s.scheme in _SCHEMES[support.algorithm])
+                )
+                for support in whole.algorithms
+                if support.algorithm in _SCHEMES
+            ),
+        )
+
+
+def opened(kind: type[ZooSoftware], context: BackendContext) -> ZooSoftware:
+    """Open a backend of a class as the software plugin opens its own."""
+    directory = private_directory(context.data_directory)
+    source = source_of(SoftwareSettings(), directory / "master.key")
+    master = unlock(source, directory / FILE_NAME, has_keys=has_keys(directory))
+    return kind(directory, master, context.instance_id)
