@@ -25,9 +25,10 @@ from keyclave_contract_tests.sources import Source
 from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.violations import Unsupported, Violation, expect
 
-__all__ = ["Bench", "Key"]
+__all__ = ["JOURNAL", "Bench", "Key"]
 
 BACKEND_ID = "under-test"
+JOURNAL = "journal.jsonl"
 
 
 class Key(Record, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Bench:
         self.labels = labels
         self.directory = directory
         self.meter = meter
-        self.journal = Journal(directory / "journal.jsonl")
+        self.journal = Journal(directory / JOURNAL)
         self.bounds: dict[str, None] = {}
         self.observations: dict[str, None] = {}
         self._pool: dict[str, Key] = {}
@@ -245,6 +246,10 @@ class Bench:
             data_directory=self.directory / "data",
             accept_simulator=getattr(self.source, "accept_simulator", False),
         )
+
+    def instance(self, number: int) -> Subject:
+        """Return the handle of the run for its own instance, 0, and a new one for any other."""
+        return self._open(number) if number else self.subject
 
     def _open(self, instance: int) -> Subject:
         return Subject(self.source.open(self.context(instance)), self.meter, self.journal)

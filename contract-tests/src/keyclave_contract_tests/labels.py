@@ -8,7 +8,7 @@ from uuid import UUID
 
 from keyclave.plugin import KeyLabel
 
-__all__ = ["Labels", "name_of", "new_run", "next_version"]
+__all__ = ["Labels", "instance_number", "name_of", "new_run", "next_version"]
 
 _PREFIX = b"ct"
 
@@ -55,6 +55,11 @@ def next_version(label: KeyLabel) -> KeyLabel:
         version=label.version + 1,
         operation_id=UUID(int=label.operation_id.int ^ (label.version << 64)),
     )
+
+
+def instance_number(label: KeyLabel) -> int:
+    """Return which of the instances of its run a label belongs to."""
+    return int.from_bytes(label.instance_id.bytes[6:], "big")
 
 
 def name_of(label: KeyLabel) -> str:

@@ -84,7 +84,7 @@ class ContractRun:
         if not hasattr(self, "_seconds"):
             self._seconds = time.perf_counter() - self._clock
             with self.bench.meter.free():
-                self.leftovers = clean(self.bench.subject, self.bench.journal)
+                self.leftovers = clean(self.bench.instance, self.bench.journal)
             self.bench.subject.close()
             self.bench.journal.close()
 

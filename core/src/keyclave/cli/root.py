@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": ("keyclave.cli.audit:audit", "Read the audit log, and prove it."),
     "recover": ("keyclave.cli.recover:recover", "Finish or undo what an interrupted change left open."),
     "doctor": ("keyclave.cli.doctor:doctor", "Look at everything, and say what is wrong."),
+    "conform": ("keyclave.cli.conform:conform", "Check that a backend keeps the contract, and report it."),
     "state": ("keyclave.cli.state:state", "Look after the database."),
 }
 

@@ -1,0 +1,156 @@
+"""``keyclave conform``: the suite as a command, for vendors who write no Python.
+
+The core declares the command and reads the settings; this carries it out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keyclave.backends.manager import BackendInstance
+from keyclave.errors import PolicyViolation
+from keyclave.plugin import Record
+
+from keyclave_contract_tests.budgets import BUDGETS
+from keyclave_contract_tests.catalogue import Check
+from keyclave_contract_tests.labels import new_run
+from keyclave_contract_tests.ledger import Entry, read_ledger
+from keyclave_contract_tests.miniature.proof import proof
+from keyclave_contract_tests.progress import Progress
+from keyclave_contract_tests.report.comparison import compare, describe
+from keyclave_contract_tests.report.document import encode, read
+from keyclave_contract_tests.report.writing import write
+from keyclave_contract_tests.results import Report, ZooResult
+from keyclave_contract_tests.runs import ContractRun
+from keyclave_contract_tests.scratch import run_directory, sweep
+from keyclave_contract_tests.sources import Installed
+from keyclave_contract_tests.told import told
+from keyclave_contract_tests.vocabulary import State
+
+__all__ = ["Wishes", "conform"]
+
+
+class Wishes(Record, frozen=True, kw_only=True):
+    """What the user asked for; `keyclave.cli.conform` says what each option means."""
+
+    budget: str = "standard"
+    report: Path | None = None
+    baseline: Path | None = None
+    ledger: Path | None = None
+    only: str | None = None
+    seed: int | None = None
+    dry_run: bool = False
+    sweep: bool = False
+    destructive: bool = False
+    as_json: bool = False
+
+
+def conform(instance: BackendInstance, echo: Callable[[str], None], **wishes: object) -> int:
+    """Carry the command out, and return its exit code.
+
+    Args:
+        instance: the backend; its data directory is where runs keep theirs.
+        echo: prints a line of the answer.
+        wishes: the fields of `Wishes`.
+
+    Raises:
+        ConfigurationError: the baseline or the ledger cannot be used, or the backend's settings.
+        PolicyViolation: the backend holds keys of others.
+        KeyclaveError: what opening the backend raised.
+    """
+    asked = Wishes(**wishes)  # type: ignore[arg-type]  the command's options are its fields
+    source = Installed(
+        plugin=instance.plugin, settings=instance.settings, accept_simulator=instance.accept_simulator
+    )
+    if asked.sweep:
+        return _sweep(source, instance.data_directory, echo)
+    ledger = () if asked.ledger is None else read_ledger(asked.ledger, datetime.now(UTC).date())
+    baseline = None if asked.baseline is None else read(asked.baseline)
+    report = _run(source, instance.data_directory, asked, ledger, echo)
+    if report is None:
+        return 0
+    _answer(report, baseline, asked, echo)
+    return 0 if _is_clean(report) else 1
+
+
+def _run(
+    source: Installed, parent: Path, asked: Wishes, ledger: tuple[Entry, ...], echo: Callable[[str], None]
+) -> Report | None:
+    """Return the report of a run; ``None`` where only the plan was wanted."""
+    zoo = ZooResult(faults=0, killed=0, survivors=()) if asked.dry_run else proof()
+    run_id = new_run()
+    with (
+        run_directory(parent, run_id) as directory,
+        ContractRun(
+            source,
+            BUDGETS[asked.budget],
+            directory,
+            seed=asked.seed,
+            wanted=_filter(asked.only),
+            ledger=ledger,
+            run=run_id,
+        ) as run,
+    ):
+        _refuse_foreign_keys(run, destructive=asked.destructive)
+        if asked.dry_run or not asked.as_json:
+            echo(str(run.plan))
+        if asked.dry_run:
+            return None
+        with Progress(run.plan, quiet=asked.as_json) as progress:
+            run.run_all(progress.on_case)
+        run.close()
+        return run.report(zoo)
+
+
+def _filter(pattern: str | None) -> Callable[[Check], bool]:
+    return lambda check: pattern is None or bool(re.search(pattern, f"{check.id} {check.group} {check.level}"))
+
+
+def _refuse_foreign_keys(run: ContractRun, *, destructive: bool) -> None:
+    """Refuse a backend that holds keys of others, where it can say so.
+
+    Raises:
+        PolicyViolation: it does, and the user did not say that it may be used all the same.
+    """
+    if destructive or not run.bench.subject.has("list_foreign_keys"):
+        return
+    if run.bench.subject.has_foreign_keys():
+        raise PolicyViolation(
+            "the backend holds keys that no Keyclave made, and a faulty plugin could harm them",
+            next_step="Use a token or an account for tests alone, or add --destructive.",
+        )
+
+
+def _answer(report: Report, baseline: Report | None, asked: Wishes, echo: Callable[[str], None]) -> None:
+    written = () if asked.report is None else write(report, asked.report)
+    if asked.as_json:
+        echo(encode(report).decode().rstrip())
+        return
+    for line in told(report):
+        echo(line)
+    if baseline is not None:
+        echo(describe(compare(baseline, report)))
+    for path in written:
+        echo(f"wrote {path}")
+
+
+def _is_clean(report: Report) -> bool:
+    bad = {State.FAIL, State.ERROR}
+    return not report.leftovers and not report.zoo.survivors and not any(case.state in bad for case in report.cases)
+
+
+def _sweep(source: Installed, parent: Path, echo: Callable[[str], None]) -> int:
+    swept = sweep(source, parent)
+    for found in swept:
+        if found.going_on:
+            echo(f"{found.run}: still going on, left alone")
+        elif found.leftovers:
+            echo(f"{found.run}: could not remove {', '.join(found.leftovers)}")
+        else:
+            echo(f"{found.run}: removed what was left of {found.removed} keys")
+    if not swept:
+        echo("no run left anything")
+    return 1 if any(found.leftovers for found in swept) else 0

@@ -1,0 +1,99 @@
+"""``keyclave conform``: declared here, carried out by keyclave-contract-tests where that is installed."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keyclave.cli.command import command
+from keyclave.cli.session import Session
+from keyclave.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from keyclave.backends.manager import BackendInstance
+
+__all__ = ["conform"]
+
+_GROUP = "keyclave.commands"
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@command("conform", example="keyclave conform software --budget smoke --report report")
+@click.argument("backend")
+@click.option("--config", metavar="FILE", help="Settings file, as before the command.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A setting of the plugin, where BACKEND is the name of a plugin and no settings file configures it.",
+)
+@click.option(
+    "--budget",
+    type=click.Choice(["smoke", "standard", "deep"]),
+    default="standard",
+    show_default=True,
+    help="How much may be spent; levels need standard.",
+)
+@click.option("--report", metavar="DIR", type=click.Path(path_type=Path), help="Write JSON, JUnit, HTML and badge.")
+@click.option("--baseline", metavar="FILE", type=_FILE, help="Say what changed since this contract-report.json.")
+@click.option("--ledger", metavar="FILE", type=_FILE, help="Known failures, in TOML.")
+@click.option("--only", metavar="PATTERN", help="Only checks whose id, group or level matches; earns no level.")
+@click.option("--seed", type=int, help="Repeat the random choices of an earlier run.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, and stop.")
+@click.option("--sweep", is_flag=True, help="Remove what killed runs left behind, and stop.")
+@click.option("--destructive", is_flag=True, help="Run although the backend holds keys of others.")
+def conform(
+    session: Session, backend: str, config: str | None, settings: tuple[str, ...], **wishes: Any
+) -> int | None:
+    """Check that a backend keeps the contract, and report it.
+
+    BACKEND is a backend of the settings, or the name of an installed plugin. The run makes keys of its own, in a
+    Keyclave instance of its own, and removes them; it exits with 1 if a check failed.
+    """
+    session.config = config or session.config
+    carry_out = _implementation()
+    code: int = carry_out(_instance(session, backend, settings), click.echo, as_json=session.as_json, **wishes)
+    return code
+
+
+def _implementation() -> Any:
+    found = tuple(metadata.entry_points(group=_GROUP, name="conform"))
+    if len(found) != 1:
+        raise ConfigurationError(
+            "the contract suite is not installed" if not found else "two distributions offer the command conform",
+            next_step="Run `pip install keyclave-contract-tests`.",
+        )
+    return found[0].load()
+
+
+def _instance(session: Session, backend: str, settings: tuple[str, ...]) -> BackendInstance:
+    """Return the backend that is meant, with a data directory for runs of the suite alone."""
+    from keyclave.backends.manager import BackendInstance  # noqa: PLC0415  not needed for --help
+
+    loaded = session.settings()
+    configured = loaded.effective_backends.get(backend)
+    if configured is not None and settings:
+        raise ConfigurationError(f"[backends.{backend}] is configured, so --set has no place")
+    return BackendInstance(
+        id=backend,
+        plugin=backend if configured is None else configured.plugin,
+        settings=dict(map(_setting, settings)) if configured is None else configured.plugin_settings,
+        data_directory=loaded.state.directory / "contract" / backend,
+        accept_simulator=configured is not None and configured.accept_simulator,
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return the key and the value, which is TOML where it can be read as TOML, and text otherwise."""
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise click.UsageError(f"--set takes KEY=VALUE, and {text!r} is none")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
