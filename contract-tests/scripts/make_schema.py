@@ -1,6 +1,6 @@
 """Write the JSON Schema of the contract report to the documentation.
 
-    python contract-tests/scripts/make_schema.py
+python contract-tests/scripts/make_schema.py
 """
 
 from __future__ import annotations
