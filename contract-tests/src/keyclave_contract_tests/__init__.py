@@ -1,1 +1,5 @@
-"""The contract test suite for Keyclave backends. This version installs, and has no checks yet."""
+"""The contract test suite for Keyclave backends: subclass `BackendContract` in a test, or run ``keyclave conform``."""
+
+from keyclave_contract_tests.adapter import BackendContract
+
+__all__ = ["BackendContract"]

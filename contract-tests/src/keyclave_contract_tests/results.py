@@ -89,6 +89,7 @@ class Target(Record, frozen=True, kw_only=True):
         evidence: whether it is the product itself, an emulator or a simulator.
         location: where it computes.
         connection_uri: where it is, without secrets.
+        product: its name, model and firmware, as the one who ran the suite states them.
     """
 
     security_level: str
@@ -96,6 +97,7 @@ class Target(Record, frozen=True, kw_only=True):
     evidence: Evidence
     location: str
     connection_uri: str | None
+    product: str | None = None
 
 
 class Capability(Record, frozen=True, kw_only=True):

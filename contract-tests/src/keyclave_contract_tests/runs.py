@@ -61,7 +61,7 @@ class ContractRun:
         self.id = run or new_run()
         self.seed = secrets.randbits(32) if seed is None else seed
         self.budget = budget
-        self._ledger = tuple(ledger)
+        self.ledger = tuple(ledger)
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self.bench = Bench(source, budget, Labels(self.id), directory, Meter(budget))
@@ -105,7 +105,7 @@ class ContractRun:
             self.results.get(_key(case)) or not_run(case, "it was left out of this run")
             for case in sorted(self._everything.cases, key=lambda case: case.check.number)
         )
-        cases = applied(cases, self._ledger)
+        cases = applied(cases, self.ledger)
         partial = any(case.state is State.NOT_RUN for case in cases)
         total = self.bench.meter.total
         subject = self.bench.subject

@@ -1,0 +1,48 @@
+"""Write a report in all its forms into a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keyclave.errors import ConfigurationError
+from keyclave.plugin.files import replace_private
+
+from keyclave_contract_tests.report.badge import badge
+from keyclave_contract_tests.report.document import encode
+from keyclave_contract_tests.report.junit import junit
+from keyclave_contract_tests.report.page import page
+from keyclave_contract_tests.report.text import bounded
+from keyclave_contract_tests.results import Report
+
+__all__ = ["write"]
+
+
+def write(report: Report, directory: Path) -> tuple[Path, ...]:
+    """Write JSON, JUnit, page and badge, each complete or not at all, and return their paths, the JSON first.
+
+    All four are made before the first is written. Files of an earlier run are replaced. They are of mode 0600.
+
+    Args:
+        report: what to write.
+        directory: made if it is missing.
+
+    Raises:
+        ConfigurationError: the directory cannot be written to.
+    """
+    kept = bounded(report)
+    contents = {
+        "contract-report.json": encode(kept),
+        "contract-report.xml": junit(kept),
+        "contract-report.html": page(kept).encode(),
+        "contract-badge.svg": badge(kept).encode(),
+    }
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            replace_private(directory / name, content)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the report cannot be written to {directory}: {error.strerror}",
+            next_step="Name a directory that this process can write to.",
+        ) from None
+    return tuple(directory / name for name in contents)
