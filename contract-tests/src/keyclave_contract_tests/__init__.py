@@ -1,4 +1,4 @@
-"""The contract test suite for Keyclave backends: subclass `BackendContract` in a test, or run ``keyclave conform``."""
+"""The contract test suite for Keyclave backends: subclass `BackendContract`, or run ``keyclave conform``."""
 
 from keyclave_contract_tests.adapter import BackendContract
 

@@ -15,6 +15,7 @@ class Budget(Record, frozen=True, kw_only=True):
 
     Attributes:
         name: what it is called.
+        targets: for how many targets each check runs at most, algorithms or schemes; ``None`` for all.
         examples: how many examples hypothesis draws for a property, besides the fixed ones.
         steps: how many steps one run of the stateful machine takes.
         repeats: how often what must never go wrong is done: signatures of one key, nonces.
@@ -25,6 +26,7 @@ class Budget(Record, frozen=True, kw_only=True):
     """
 
     name: str
+    targets: int | None
     examples: int
     steps: int
     repeats: int
@@ -38,12 +40,31 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
     {
         budget.name: budget
         for budget in (
-            Budget(name="smoke", examples=1, steps=5, repeats=10, rounds=1, calls=1_500, keys=120, shrinks=False),
             Budget(
-                name="standard", examples=5, steps=15, repeats=120, rounds=3, calls=8_000, keys=600, shrinks=False
+                name="smoke",
+                targets=1,
+                examples=1,
+                steps=5,
+                repeats=10,
+                rounds=1,
+                calls=1_500,
+                keys=200,
+                shrinks=False,
+            ),
+            Budget(
+                name="standard",
+                targets=None,
+                examples=5,
+                steps=15,
+                repeats=120,
+                rounds=3,
+                calls=8_000,
+                keys=600,
+                shrinks=False,
             ),
             Budget(
                 name="deep",
+                targets=None,
                 examples=200,
                 steps=60,
                 repeats=6_000,

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
-from keyclave.models import get_algorithm
+from keyclave.models import AlgorithmFamily, get_algorithm
 from keyclave.plugin import AlgorithmSupport, BackendDescription, Record, SchemeSupport
 
 from keyclave_contract_tests import checks
@@ -98,6 +98,8 @@ class Check(Record, frozen=True, kw_only=True):
         security: whether no ledger may excuse it.
         since: the contract version that it came with.
         only: the algorithms that it is for; empty for all.
+        every_size: whether a check that makes keys makes them of every size, and not only of the smallest of each
+            family: making an RSA key of 4096 bits takes a device up to a minute.
         last: whether it runs after all others.
         body: the check.
     """
@@ -115,6 +117,7 @@ class Check(Record, frozen=True, kw_only=True):
     security: bool
     since: str
     only: tuple[str, ...]
+    every_size: bool
     last: bool
     body: Callable[[Bench, Target], None]
 
@@ -135,14 +138,26 @@ class Check(Record, frozen=True, kw_only=True):
         if self.per is Per.BACKEND:
             yield Target()
             return
-        for support in description.algorithms:
-            if self.only and support.algorithm not in self.only:
-                continue
+        for support in self._algorithms(description):
             signs = get_algorithm(support.algorithm).signs
             if self.per is Per.SCHEME:
                 yield from (Target(algorithm=support, scheme=scheme) for scheme in support.schemes)
             elif self.per is Per.ALGORITHM or (self.per is Per.SIGNING) is signs:
                 yield Target(algorithm=support)
+
+    def _algorithms(self, description: BackendDescription) -> Iterator[AlgorithmSupport]:
+        """Return the algorithms that it is for."""
+        fitting = [s for s in description.algorithms if not self.only or s.algorithm in self.only]
+        if self.every_size or not self.keys:
+            yield from fitting
+            return
+        fitting.sort(key=lambda support: get_algorithm(support.algorithm).key_size)
+        families: set[AlgorithmFamily] = set()
+        for support in fitting:
+            family = get_algorithm(support.algorithm).family
+            if family not in families:
+                families.add(family)
+                yield support
 
 
 class Case(Record, frozen=True, kw_only=True):
@@ -167,6 +182,7 @@ def check(
     optional: tuple[str, ...] = (),
     security: bool = False,
     only: tuple[str, ...] = (),
+    every_size: bool = False,
     last: bool = False,
 ) -> Callable[[Callable[[Bench, Target], None]], Callable[[Bench, Target], None]]:
     """Add a function to the catalogue; its name is the short name, its docstring the property."""
@@ -186,6 +202,7 @@ def check(
             security=security,
             since=CONTRACT,
             only=only,
+            every_size=every_size,
             last=last,
             body=body,
         )

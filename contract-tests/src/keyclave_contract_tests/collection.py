@@ -140,5 +140,3 @@ def _line(result: CaseResult) -> str:
     subject = f" for {result.subject}" if result.subject else ""
     example = f" (with {result.example})" if result.example else ""
     return f"{result.state.value}{subject}: {result.reason or result.ledger}{example}"
-
-

@@ -60,9 +60,7 @@ def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapp
         KeyclaveError: what opening the backend raised.
     """
     asked = Wishes(**wishes)
-    source = Installed(
-        plugin=instance.plugin, settings=instance.settings, accept_simulator=instance.accept_simulator
-    )
+    source = Installed(plugin=instance.plugin, settings=instance.settings, accept_simulator=instance.accept_simulator)
     if asked.sweep:
         return _sweep(source, instance.data_directory, echo)
     ledger = () if asked.ledger is None else read_ledger(asked.ledger, datetime.now(UTC).date())

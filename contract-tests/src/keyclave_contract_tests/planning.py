@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from keyclave.plugin import BackendDescription, Record
 
@@ -45,7 +46,7 @@ def planned(
 ) -> Plan:
     """Return the plan for a backend: every check once, before any is repeated for another target."""
     by_check = [
-        [Case(check=check, target=target) for target in check.targets(description)]
+        [Case(check=check, target=target) for target in islice(check.targets(description), budget.targets)]
         for check in catalogue()
         if wanted(check)
     ]

@@ -60,6 +60,4 @@ class Progress:
         self._done += 1
         if result.state in _SHOWN:
             self._bar.console.print(f"{result.state.value} {case.check.id} {case.target}: {result.reason}")
-        self._bar.update(
-            self._task, advance=result.calls, done=f"{self._done}/{self._cases}", at_work=case.check.id
-        )
+        self._bar.update(self._task, advance=result.calls, done=f"{self._done}/{self._cases}", at_work=case.check.id)

@@ -25,9 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_pycollect_makeitem(
-    collector: pytest.Collector, name: str, obj: object
-) -> pytest.Collector | None:
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Collector | None:
     """Collect a subclass of `BackendContract`, whatever its name is."""
     if not (inspect.isclass(obj) and issubclass(obj, BackendContract) and obj is not BackendContract):
         return None

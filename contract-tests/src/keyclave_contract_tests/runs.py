@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from keyclave_contract_tests.bench import Bench
-from keyclave_contract_tests.budgets import Budget
+from keyclave_contract_tests.budgets import BUDGETS, Budget
 from keyclave_contract_tests.cases import not_run, run_case
 from keyclave_contract_tests.catalogue import Case, Check
 from keyclave_contract_tests.cleaning import clean
@@ -67,7 +67,7 @@ class ContractRun:
         self.bench = Bench(source, budget, Labels(self.id), directory, Meter(budget))
         self._description = self.bench.subject.description
         self.plan: Plan = planned(self._description, budget, wanted)
-        self._everything = planned(self._description, budget)
+        self._everything = planned(self._description, BUDGETS["standard"])
         self.results: dict[str, CaseResult] = {}
         self.leftovers: tuple[str, ...] = ()
 

@@ -30,7 +30,16 @@ _ABSENT = (KeyNotFound,)
 _NO_ALGORITHMS = ("", "ECDSA_P256 ", "ecdsa_p256", "ECDSA_P-256", "RSA_1024", "AES_256\x00", "ED25519ᅠ", "*")
 
 
-@check(1, group=Group.KEYS, level=Level.CORE, per=Per.ALGORITHM, calls=3, keys=1, needs=("create_key", "find_key"))
+@check(
+    1,
+    group=Group.KEYS,
+    level=Level.CORE,
+    per=Per.ALGORITHM,
+    calls=4,
+    keys=1,
+    every_size=True,
+    needs=("create_key", "find_key"),
+)
 def created_key_is_found(bench: Bench, target: Target) -> None:
     """A key that was created is found by its label, with the same address, algorithm and public key."""
     key = bench.make(target.name)

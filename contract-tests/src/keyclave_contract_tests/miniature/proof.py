@@ -24,9 +24,7 @@ def proof() -> ZooResult:
     survivors = [name for name, (kind, number, pattern) in FAULTS.items() if not _killed(kind, number, pattern)]
     if any(_failures(Miniature, number) for number in sorted(_NUMBERS)):
         survivors.append("the right backend was found guilty")
-    return ZooResult(
-        faults=len(FAULTS), killed=len(FAULTS) - len(survivors), survivors=tuple(survivors)
-    )
+    return ZooResult(faults=len(FAULTS), killed=len(FAULTS) - len(survivors), survivors=tuple(survivors))
 
 
 def _killed(kind: type[Miniature], number: int, pattern: str) -> bool:
