@@ -81,6 +81,11 @@ class Bench:
         self.examples = self.planned = 0
         self.example: str | None = None
 
+    def close(self) -> None:
+        """Close the backend and the journal."""
+        self.subject.close()
+        self.journal.close()
+
     # Keys
 
     def label(self, instance: int = 0) -> KeyLabel:

@@ -85,8 +85,7 @@ class ContractRun:
             self._seconds = time.perf_counter() - self._clock
             with self.bench.meter.free():
                 self.leftovers = clean(self.bench.instance, self.bench.journal)
-            self.bench.subject.close()
-            self.bench.journal.close()
+            self.bench.close()
 
     def run(self, case: Case) -> CaseResult:
         """Run one case."""

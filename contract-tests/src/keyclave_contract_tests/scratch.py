@@ -91,5 +91,4 @@ def _cleaned(source: Source, directory: Path) -> tuple[int, tuple[str, ...]]:
         named = len(bench.journal.labels)
         return named, clean(bench.instance, bench.journal)
     finally:
-        bench.subject.close()
-        bench.journal.close()
+        bench.close()
