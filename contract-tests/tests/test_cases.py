@@ -117,7 +117,7 @@ def test_the_same_seed_draws_the_same_examples(bench: Bench) -> None:
     ("call", "message"),
     [
         (lambda: None, "succeeded, where IntegrityError is due"),
-        (lambda: {}["secret"], "raised KeyError, where"),
+        (lambda: dict[str, str]()["secret"], "raised KeyError, where"),
     ],
 )
 def test_what_should_have_been_refused_is_a_violation(call: Callable[[], object], message: str) -> None:

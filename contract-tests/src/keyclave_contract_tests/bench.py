@@ -27,7 +27,6 @@ from keyclave_contract_tests.violations import Unsupported, Violation, expect
 
 __all__ = ["JOURNAL", "Bench", "Key"]
 
-BACKEND_ID = "under-test"
 JOURNAL = "journal.jsonl"
 
 
@@ -192,7 +191,7 @@ class Bench:
     # Examples
 
     def each(
-        self, body: Callable[..., None], *strategies: SearchStrategy[Any], explicit: Sequence[tuple[Any, ...]] = ()
+        self, body: Callable[..., object], *strategies: SearchStrategy[Any], explicit: Sequence[tuple[Any, ...]] = ()
     ) -> None:
         """Run ``body`` on the explicit examples, then on as many drawn ones as the budget allows.
 
@@ -245,7 +244,7 @@ class Bench:
     def context(self, instance: int = 0) -> BackendContext:
         """Return what the backend is opened with."""
         return BackendContext(
-            backend_id=BACKEND_ID,
+            backend_id=self.source.plugin,
             instance_id=self.labels.instance(instance),
             environment_type=EnvironmentType.LOCAL,
             data_directory=self.directory / "data",

@@ -75,7 +75,7 @@ def _instance(session: Session, backend: str, settings: tuple[str, ...]) -> Back
     from keyclave.backends.manager import BackendInstance  # noqa: PLC0415  not needed for --help
 
     loaded = session.settings()
-    configured = loaded.effective_backends.get(backend)
+    configured = None if loaded.is_default else loaded.effective_backends.get(backend)
     if configured is not None and settings:
         raise ConfigurationError(f"[backends.{backend}] is configured, so --set has no place")
     return BackendInstance(

@@ -1,0 +1,123 @@
+"""``keyclave conform``, as a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Conform = Callable[..., subprocess.CompletedProcess[str]]
+FILES = {"contract-report.json", "contract-report.xml", "contract-report.html", "contract-badge.svg"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user whose home is empty."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KEYCLAVE_", "XDG_"))}
+    return {**kept, "HOME": str(tmp_path / "home"), "COLUMNS": "120"}
+
+
+@pytest.fixture
+def conform(tmp_path: Path, home: dict[str, str]) -> Conform:
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "keyclave", "conform", *arguments],
+            cwd=tmp_path,
+            env=home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def test_a_plan_is_printed_and_nothing_is_done(conform: Conform, tmp_path: Path) -> None:
+    done = conform("software", "--dry-run")
+    assert done.stdout.startswith("plan: ")
+    assert "calls, about" in done.stdout
+    assert not list((tmp_path / "home").rglob("*.key"))
+
+
+def test_a_run_writes_its_reports_and_removes_its_keys(conform: Conform, tmp_path: Path) -> None:
+    done = conform("software", "--budget", "smoke", "--report", "out", "--seed", "7")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    report = json.loads((tmp_path / "out" / "contract-report.json").read_text())
+    assert (report["run"]["seed"], report["leftovers"], report["zoo"]["survivors"]) == (7, [], [])
+    assert "not earned: the run was partial" in done.stdout
+    runs = tmp_path / "home" / ".local" / "share" / "keyclave" / "contract" / "software"
+    assert list(runs.iterdir()) == []
+
+
+def test_the_report_goes_to_standard_output(conform: Conform) -> None:
+    report = json.loads(conform("software", "--budget", "smoke", "--only", "^3-", "--json").stdout)
+    assert report["run"]["partial"] is True
+    assert {case["id"].partition("-")[0] for case in report["cases"] if case["state"] == "PASS"} == {"3"}
+
+
+def test_a_baseline_shows_what_changed(conform: Conform) -> None:
+    conform("software", "--budget", "smoke", "--report", "before")
+    done = conform("software", "--budget", "smoke", "--only", "keys", "--baseline", "before/contract-report.json")
+    assert "NOT-RUN" in done.stdout
+
+
+def test_a_plugin_is_configured_without_a_file(conform: Conform, tmp_path: Path) -> None:
+    conform("software", "--set", f"keystore={tmp_path / 'keys'}", "--budget", "smoke", "--only", "^1-")
+    assert (tmp_path / "keys").is_dir()
+
+
+def test_the_settings_may_be_named_after_the_command(conform: Conform, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('[backends.mine]\nplugin = "software"\n')
+    assert conform("mine", "--config", "other.toml", "--dry-run").stdout.startswith("plan: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nowhere", "--dry-run"], "no installed distribution offers it"),
+        (["software", "--set", "keystore"], "KEY=VALUE"),
+        (["software", "--set", "colour=red", "--dry-run"], "colour"),
+        (["software", "--budget", "lavish"], "lavish"),
+        (["software", "--ledger", "none.toml"], "ledger"),
+        (["software", "--baseline", "none.json"], "none.json"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_done(
+    conform: Conform, arguments: list[str], problem: str
+) -> None:
+    done = conform(*arguments, code=4 if arguments[0] == "nowhere" else 2)
+    assert problem in done.stderr
+
+
+def test_a_killed_run_is_swept(conform: Conform, tmp_path: Path, home: dict[str, str]) -> None:
+    keystore = tmp_path / "keys"
+    (tmp_path / "keyclave.toml").write_text(f'[backends.mine]\nplugin = "software"\nkeystore = "{keystore}"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keyclave", "conform", "mine"],
+        cwd=tmp_path,
+        env=home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(keystore.glob("*.key"))) < 3:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "still going on" in conform("mine", "--sweep").stdout
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(keystore.glob("*.key"))
+    assert "removed what was left" in conform("mine", "--sweep").stdout
+    assert not list(keystore.glob("*.key"))
+    assert "no run left anything" in conform("mine", "--sweep").stdout
