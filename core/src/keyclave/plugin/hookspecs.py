@@ -460,7 +460,7 @@ class Health:
             ...     @hookimpl
             ...     def describe(self):
             ...         return BackendDescription(
-            ...             provider_type="acme-hsm", security_level=SecurityLevel.SOFTWARE,
+            ...             contract="2026.11", provider_type="acme-hsm", security_level=SecurityLevel.SOFTWARE,
             ...             evidence=("the token reports no hardware",),
             ...             authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
             ...             location=Location.DEVICE, algorithms=())

@@ -380,6 +380,8 @@ class BackendDescription(Record, frozen=True, kw_only=True):
     """What an opened backend is and can do.
 
     Attributes:
+        contract: the contract version that the plugin was made for, ``YYYY.MM``: one of `keyclave.plugin.CONTRACTS`.
+            Write it out; a plugin does not change with the keyclave that it is installed beside.
         provider_type: the name of its entry point.
         security_level: what it can show, never what its settings claim.
         evidence: what the level rests on, a sentence each.
@@ -390,6 +392,7 @@ class BackendDescription(Record, frozen=True, kw_only=True):
         algorithms: what it can do, an entry for each algorithm.
     """
 
+    contract: str
     provider_type: str
     security_level: SecurityLevel
     evidence: tuple[str, ...]
