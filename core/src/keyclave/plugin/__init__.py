@@ -13,6 +13,7 @@ from keyclave.plugin.contract import CONTRACTS
 from keyclave.plugin.hookspecs import Detection, Health, KeyStorage, Provider, Signing, hookimpl
 from keyclave.plugin.records import (
     RSA_AES_KEY_WRAP_SHA256,
+    AdoptKeyRequest,
     AlgorithmSupport,
     Attestation,
     BackendContext,
@@ -24,6 +25,8 @@ from keyclave.plugin.records import (
     DestroyState,
     DetectionEvidence,
     Encrypted,
+    ForeignKey,
+    ForeignKeyPage,
     HealthReport,
     Host,
     ImportKeyRequest,
@@ -45,6 +48,7 @@ from keyclave.plugin.records import (
 __all__ = [
     "CONTRACTS",
     "RSA_AES_KEY_WRAP_SHA256",
+    "AdoptKeyRequest",
     "AlgorithmSupport",
     "Attestation",
     "BackendContext",
@@ -57,6 +61,8 @@ __all__ = [
     "Detection",
     "DetectionEvidence",
     "Encrypted",
+    "ForeignKey",
+    "ForeignKeyPage",
     "Health",
     "HealthReport",
     "Host",
