@@ -85,10 +85,12 @@ class KeyResults:
     def foreign(self, key: ForeignKey) -> ForeignKey:
         """Check a key that could be adopted. Its public key is checked when it is adopted."""
         if not is_provider_uri(key.uri, self._provider_type):
-            raise self.wrong("list_foreign_keys", "it listed a key whose address does not have the form of its backend")
-        if key.algorithm not in self._algorithms:
-            raise self.wrong("list_foreign_keys", "it listed a key of an algorithm that it does not describe")
-        return key
+            problem = "it listed a key whose address does not have the form of its backend"
+        elif key.algorithm not in self._algorithms:
+            problem = "it listed a key of an algorithm that it does not describe"
+        else:
+            return key
+        raise self.wrong("list_foreign_keys", problem)
 
     def public_key(self, hook: str, spki: bytes, algorithm: str) -> bytes:
         """Check that a public key is a good one of its algorithm."""

@@ -355,7 +355,6 @@ class KeyStorage:
         """
         raise NotImplementedError
 
-
     @hookspec(firstresult=True)
     def list_foreign_keys(self, page: str | None) -> ForeignKeyPage:
         """Return one page of the keys that ``adopt_key`` could adopt, in a stable order.
@@ -414,7 +413,7 @@ class KeyStorage:
     def forget_key(self, key: KeyReference) -> None:
         """Undo ``adopt_key``: the key is foreign again, is not changed, and is never destroyed by this.
 
-        A second call changes nothing, and neither does one for a key that does not exist.
+        A second call changes nothing, and neither does one for a key that does not exist or has another label.
 
         Raises:
             InvalidArgument: the key was created or imported, not adopted.

@@ -114,7 +114,7 @@ class Adoption:
 
 
 def _adopt(key: StoredKey, backend: Backend, label: KeyLabel, foreign: ForeignKey) -> StoredVersion:
-    """Let the backend keep the key under the label; return the row that records it, once it has shown that it works."""
+    """Let the backend keep the key under the label, and prove that it works; return the row that records it."""
     adopted = backend.adopt_key(AdoptKeyRequest(label=label, uri=foreign.uri, algorithm=foreign.algorithm))
     if foreign.public_key not in (None, adopted.public_key):
         raise IntegrityError("the backend adopted another key than the one that it listed", backend_id=backend.id)

@@ -92,7 +92,7 @@ class Recovery:
             undone = intent.kind in _UNDONE
             gone_at = self._undo(intent, definite=definite) if undone else self._finish(intent)
             if gone_at is None:
-                _log.warning("operation %s stays open: its backend may still do what it was asked", intent.operation_id)
+                _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
                 return False
             with self._instance.store.write() as state:
                 if not _is_open(state, intent):
