@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": ("keyclave.cli.audit:audit", "Read the audit log, and prove it."),
     "recover": ("keyclave.cli.recover:recover", "Finish or undo what an interrupted change left open."),
     "doctor": ("keyclave.cli.doctor:doctor", "Look at everything, and say what is wrong."),
+    "new-backend": ("keyclave.cli.new_backend:new_backend", "Write the package of a new backend."),
     "state": ("keyclave.cli.state:state", "Look after the database."),
 }
 
