@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 from keyclave.state.store import Store
 from keyclave.state.upgrade import upgrade
 
@@ -40,6 +41,15 @@ class Place:
         else:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 yield connection
+
+    @contextlib.contextmanager
+    def inspected(self) -> Iterator[sa.Inspector]:
+        """What SQLAlchemy finds in the database."""
+        engine = sa.create_engine(self.url.replace("postgresql:", "postgresql+psycopg:"))
+        try:
+            yield sa.inspect(engine)
+        finally:
+            engine.dispose()
 
 
 def sqlite_in(directory: Path) -> Place:

@@ -33,7 +33,8 @@ class Backend:
     def describe(self):
         scheme = SchemeSupport(scheme="ED25519", input=SigningInput.MESSAGE, encoding=SignatureEncoding.RAW)
         return BackendDescription(
-            provider_type="noop", security_level=SecurityLevel.SOFTWARE, evidence=(), location=Location.IN_PROCESS,
+            contract="2026.11", provider_type="noop", security_level=SecurityLevel.SOFTWARE, evidence=(),
+            location=Location.IN_PROCESS,
             authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
             algorithms=(AlgorithmSupport(algorithm="ED25519", schemes=(scheme,)),))
 

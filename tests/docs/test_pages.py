@@ -14,6 +14,7 @@ NOT_RUN = {
     "README.md": 2,  # `bash setup`: tests/packaging runs the first, .ci/run is the second
     "CONTRIBUTING.md": 2,  # `text`: the tree, and commands that take minutes
     "core/README.md": 1,  # `text`: it needs a package index
+    "docs/how-to/adopt.md": 2,  # `text`: it needs a device; core/tests/cli/test_keys.py has a backend that adopts
     "docs/how-to/postgresql.md": 2,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
     "docs/tutorial/first-key.md": 1,  # `text`: the same
 }

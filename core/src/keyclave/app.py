@@ -28,6 +28,7 @@ from keyclave.models import (
     RotationPolicy,
 )
 from keyclave.plugin.files import private_directory
+from keyclave.services.adoption import Adoption
 from keyclave.services.backends import BackendService
 from keyclave.services.bindings import EpochWatch
 from keyclave.services.creation import Creation
@@ -104,13 +105,14 @@ class Keyclave:
             epoch=EpochWatch(self._store),
         )
         recorder = Recorder(self.audit, principal)
-        selector = BackendSelector(instance)
+        selector, policy = BackendSelector(instance), _rotation_policy(settings)
         self.recovery = Recovery(instance, recorder)
         self.rotation = RotationService(instance, recorder, self.recovery)
         self.backends = BackendService(instance, recorder, selector)
         self.keys = KeyService(
             instance,
-            creation=Creation(instance, recorder, self.recovery, selector, _rotation_policy(settings)),
+            creation=Creation(instance, recorder, self.recovery, selector, policy),
+            adoption=Adoption(instance, recorder, self.recovery, selector, policy),
             signer=Signer(instance, recorder),
             verifier=Verifier(instance, recorder),
             encryption=Encryption(instance, recorder),

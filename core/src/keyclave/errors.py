@@ -160,9 +160,9 @@ class PluginLoadError(PluginError):
 
 
 class ContractMismatch(PluginError):
-    """A plugin was made for another version of Keyclave's plugin contract."""
+    """A plugin was made for another version of Keyclave, or of its plugin contract."""
 
-    default_next_step = "Install a version of the plugin that fits this version of keyclave."
+    default_next_step = "Upgrade whichever of the two was made for the earlier version: the plugin, or keyclave."
 
 
 class BackendError(KeyclaveError):

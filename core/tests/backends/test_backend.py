@@ -14,6 +14,7 @@ import keyclave
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keyclave.backends.backend import Backend
 from keyclave.backends.manager import BackendManager
@@ -30,12 +31,15 @@ from keyclave.errors import (
 )
 from keyclave.models import AvailabilityStatus
 from keyclave.plugin import (
+    AdoptKeyRequest,
     CreatedKey,
     CreateKeyRequest,
     Decrypted,
     DestroyResult,
     DestroyState,
     Encrypted,
+    ForeignKey,
+    ForeignKeyPage,
     ImportKeyRequest,
     KeyLabel,
     KeyPage,
@@ -43,6 +47,8 @@ from keyclave.plugin import (
     PublicKey,
     WrappedKey,
 )
+
+from core.tests.services.foreign_keys import make_foreign_key
 
 Open = Callable[..., Backend]
 Requests = Callable[..., CreateKeyRequest]
@@ -63,6 +69,14 @@ def raising(error: BaseException) -> Callable[..., object]:
         raise error
 
     return raise_it
+
+
+@pytest.fixture
+def shared(installed: Callable[..., None], manage: Callable[..., BackendManager], tmp_path: Path) -> Backend:
+    """The test plugin that adopts, with one key of somebody else."""
+    installed("foreign")
+    make_foreign_key(tmp_path / "shared")
+    return manage("acme-foreign", keys=str(tmp_path / "shared")).get("acme-foreign")
 
 
 # What works
@@ -113,6 +127,92 @@ def test_data_comes_back(acme: Open, created: Created, location: str) -> None:
     assert backend.mac(key, b"data").tag == backend.mac(key, memoryview(b"data")).tag  # type: ignore[arg-type]
     with pytest.raises(DecryptionFailed):
         backend.decrypt(key, sealed.ciphertext, b"another context")
+
+
+def test_a_key_of_somebody_else_is_adopted_and_forgotten(shared: Backend, request_for: Requests) -> None:
+    (foreign,) = shared.list_foreign_keys()
+    request = AdoptKeyRequest(label=request_for().label, uri=foreign.uri, algorithm=foreign.algorithm)
+    adopted = shared.adopt_key(request)
+    assert shared.adopt_key(request) == adopted
+    assert (adopted.reference.uri, adopted.public_key) == (foreign.uri, foreign.public_key)
+    assert shared.find_key(request.label) == adopted.reference
+    assert list(shared.list_keys()) == [adopted.reference]
+    assert list(shared.list_foreign_keys()) == []
+    for _ in range(2):
+        shared.forget_key(adopted.reference)
+    assert list(shared.list_foreign_keys()) == [foreign]
+    with pytest.raises(KeyNotFound):
+        shared.find_key(request.label)
+
+
+_ED25519 = bytes.fromhex("302a300506032b6570032100") + Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+
+
+def _changed(field: str, value: object) -> Callable[..., Any]:
+    """Answer an adoption with one field of the reference, or of the answer, changed."""
+
+    def answer(request: AdoptKeyRequest) -> CreatedKey:
+        reference = KeyReference(label=request.label, uri=request.uri, algorithm=request.algorithm)
+        made = CreatedKey(reference=reference, public_key=_ED25519, exportable=False, hsm_backed=False)
+        if field in KeyReference.__struct_fields__:
+            return msgspec.structs.replace(made, reference=msgspec.structs.replace(reference, **{field: value}))
+        return msgspec.structs.replace(made, **{field: value})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("uri", "acme-foreign:another", "it adopted a key of another address"),
+        ("uri", "nowhere", "does not have the form"),
+        ("algorithm", "ECDSA_P256", "it made a key of algorithm 'ECDSA_P256'"),
+        ("public_key", None, "without a public key"),
+        ("public_key", b"no key", "it answered with a bad public key"),
+        ("hsm_backed", True, "which nothing shows"),
+    ],
+)
+def test_what_was_adopted_is_compared_with_what_was_asked(
+    shared: Backend, request_for: Requests, field: str, value: object, problem: str
+) -> None:
+    (foreign,) = shared.list_foreign_keys()
+    replace(shared, "adopt_key", _changed(field, value))
+    with pytest.raises(IntegrityError, match=problem):
+        shared.adopt_key(AdoptKeyRequest(label=request_for().label, uri=foreign.uri, algorithm="ED25519"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "algorithm", "problem"),
+    [("nowhere", "ED25519", "does not have the form"), ("acme-foreign:1", "AES_256", "does not describe")],
+)
+def test_a_foreign_key_that_cannot_be_is_not_listed(shared: Backend, uri: str, algorithm: str, problem: str) -> None:
+    key = ForeignKey(uri=uri, algorithm=algorithm, description="")
+    replace(shared, "list_foreign_keys", lambda page: ForeignKeyPage(keys=(key,)))
+    with pytest.raises(IntegrityError, match=problem):
+        list(shared.list_foreign_keys())
+
+
+def test_a_page_of_foreign_keys_that_comes_again_is_refused(shared: Backend) -> None:
+    replace(shared, "list_foreign_keys", lambda page: ForeignKeyPage(keys=(), next_page="again"))
+    with pytest.raises(IntegrityError, match="it repeats a page"):
+        list(shared.list_foreign_keys())
+
+
+@pytest.mark.parametrize("hook", ["adopt_key", "forget_key"])
+def test_an_adoption_without_an_answer_may_have_happened(shared: Backend, request_for: Requests, hook: str) -> None:
+    record = AdoptKeyRequest if hook == "adopt_key" else KeyReference
+    replace(shared, hook, raising(OSError("canary")))
+    with pytest.raises(OutcomeUnknown) as raised:
+        getattr(shared, hook)(record(label=request_for().label, uri="acme-foreign:theirs", algorithm="ED25519"))
+    assert "canary" not in str(raised.value)
+
+
+def test_a_backend_without_the_hooks_adopts_nothing(acme: Open, request_for: Requests) -> None:
+    backend = acme()
+    request = AdoptKeyRequest(label=request_for().label, uri="acme:1", algorithm="ED25519")
+    for call in (backend.list_foreign_keys, lambda: backend.adopt_key(request)):
+        with pytest.raises(CapabilityUnsupported, match="does not implement"):
+            call()
 
 
 # What is refused before anything happens

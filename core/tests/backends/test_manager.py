@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,10 +13,12 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from keyclave.backends.contract import contract_problem
 from keyclave.backends.description import description_problem
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy, TimeLimits
 from keyclave.backends.opening import close_object
 from keyclave.backends.registration import new_manager, register
+from keyclave.backends.report import PluginStage, PluginState
 from keyclave.errors import (
     AuthenticationFailed,
     BackendUnavailable,
@@ -26,6 +29,7 @@ from keyclave.errors import (
 )
 from keyclave.models import EnvironmentType, SecurityLevel
 from keyclave.plugin import (
+    CONTRACTS,
     AlgorithmSupport,
     DetectionEvidence,
     Host,
@@ -278,8 +282,46 @@ def test_a_plugin_for_a_later_version_is_the_cause(installed: Installed, manage:
     with pytest.raises(BackendUnavailable) as raised:
         manage("future").get("future")
     assert isinstance(raised.value.__cause__, ContractMismatch)
-    assert "Install a version" in raised.value.next_step
+    assert "Upgrade whichever" in raised.value.next_step
     assert raised.value.retryable is False
+
+
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [
+        ("2031.01", "it was made for contract 2031.01"),
+        ("2020.12", "it was made for contract 2020.12"),
+        ("2031.13", "is not of the form YYYY.MM"),
+        ("-----BEGIN", "is not of the form YYYY.MM"),
+        ("", "is not of the form YYYY.MM"),
+    ],
+)
+def test_a_backend_made_for_another_contract_is_not_used(
+    installed: Installed, manage: Manage, declared: str, named: str
+) -> None:
+    installed("acme")
+    manager = manage("acme", contract=declared)
+    for _ in range(2):
+        with pytest.raises(
+            BackendUnavailable, match=f"failed at stage contract: backend 'acme': .*{named}"
+        ) as raised:
+            manager.get("acme")
+        cause = raised.value.__cause__
+        assert isinstance(cause, ContractMismatch)
+        assert f"works with {' and '.join(CONTRACTS)}" in cause.message
+        assert "BEGIN" not in cause.message
+        assert raised.value.next_step == cause.next_step
+        assert "Upgrade whichever" in cause.next_step
+        assert raised.value.retryable is False
+    (report,) = [report for report in manager.reports() if report.name == "acme"]
+    assert (report.state, report.stage) == (PluginState.FAILED, PluginStage.CONTRACT)
+
+
+def test_contracts_are_months_in_order() -> None:
+    assert list(CONTRACTS) == sorted(set(CONTRACTS))
+    assert len(CONTRACTS) in {1, 2}
+    assert all(contract_problem(contract) is None for contract in CONTRACTS)
+    assert all(re.fullmatch(r"\d{4}\.(0[1-9]|1[0-2])", contract) for contract in CONTRACTS)
 
 
 def test_detection_asks_one_after_the_other(

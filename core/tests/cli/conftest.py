@@ -10,6 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from keyclave.cli.root import app
 
+from core.tests.backends.conftest import installed, sites
+
+__all__ = ["Run", "installed", "run", "sites"]
+
 Run = Callable[..., Result]
 
 

@@ -18,12 +18,12 @@ EXPECTED = {
     *(
         f"keys {name}"
         for name in (
-            *("create", "list", "show", "public-key", "sign", "verify"),
+            *("create", "adopt", "adoptable", "list", "show", "public-key", "sign", "verify"),
             *("encrypt", "decrypt", "rotate", "revoke", "destroy"),
         )
     ),
     *("backends list", "backends show", "backends select"),
-    *("health", "audit list", "audit verify", "recover", "doctor", "state upgrade"),
+    *("health", "audit list", "audit verify", "recover", "doctor", "state upgrade", "new-backend"),
 }
 # A measurement of coverage brings sqlite3 along before the program starts: what was there before does not count.
 FORBIDDEN = ("pydantic", "sqlalchemy", "cryptography", "rich", "msgspec", "stevedore", "keyclave_software", "sqlite3")
@@ -62,7 +62,7 @@ def test_every_command_has_help_with_an_example_and_json(path: tuple[str, ...]) 
 
 def test_no_command_takes_a_secret_as_an_argument() -> None:
     names = {name for command in ALL.values() for parameter in command.params for name in parameter.opts}
-    assert len(names) > len(ALL)
+    assert names >= {"name", "--backend", "--algorithm", "--reason"}
     secret = re.compile("pin|pass|secret|token|credential|private|key[-_]?file")
     assert [name for name in names if secret.search(name)] == []
 

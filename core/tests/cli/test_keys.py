@@ -6,12 +6,15 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
 
 Run = Callable[..., Result]
 MESSAGE = b"What the file says.\n"
@@ -181,6 +184,40 @@ def test_revoke_and_destroy_need_a_confirmation(run: Run, key: str, file: Path) 
     run("keys", "verify", key, str(file), "sig", code=3)
     assert "is destroyed as of" in run("keys", "destroy", key, "--version", "1", "--yes").stdout
     assert json.loads(run("keys", "show", key, "--json").stdout)[0]["destroyed_at"]
+
+
+@pytest.fixture
+def shared(config: Path, tmp_path: Path, installed: Callable[..., None]) -> None:
+    """A backend with a key that somebody else made."""
+    installed("foreign")
+    make_foreign_key(tmp_path / "shared")
+    config.write_text(config.read_text() + foreign_settings(tmp_path / "shared"))
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_key_of_somebody_else_is_listed_and_adopted(run: Run, tmp_path: Path) -> None:
+    assert run("keys", "adoptable", "--backend", "shared").stdout == f"ED25519\t{URI}\tfile theirs\n"
+    (listed,) = json.loads(run("keys", "adoptable", "--backend", "shared", "--json").stdout)
+    assert (listed["uri"], listed["algorithm"], listed["description"]) == (URI, "ED25519", "file theirs")
+    said = run("keys", "adopt", "theirs", URI, "--backend", "shared", "--algorithm", "ED25519").stdout
+    assert said == "Adopted ED25519 key 'theirs', version 1, in backend 'shared'.\n"
+    pem = json.loads(run("keys", "public-key", "theirs", "--json").stdout)["public_key"]
+    assert "".join(pem.splitlines()[1:-1]) == listed["public_key"]
+    assert run("keys", "adoptable", "--backend", "shared").stdout == ""
+    assert run("audit", "list", "--operation", "ADOPT").stdout.count("SUCCESS") == 1
+    assert "adoptable --backend shared" in run("keys", "adopt", "k", URI, "--backend", "shared", code=3).stderr
+    assert "does not adopt keys" in run("keys", "adopt", "k", URI, "--backend", "software", code=1).stderr
+    run("keys", "revoke", "theirs", "--reason", "over", "--yes")
+    run("keys", "destroy", "theirs", "--version", "1", "--yes")
+    assert not (tmp_path / "shared" / "theirs.pem").exists()
+
+
+def test_the_question_before_a_destruction_says_that_an_adopted_key_goes_too(
+    run: Run, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keyclave.cli.session.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    asked = run("keys", "destroy", key, "--version", "1", stdin="n\n", code=130)
+    assert "in its backend, even if it was adopted? This cannot be undone." in asked.stderr
 
 
 def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> None:

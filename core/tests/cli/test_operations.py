@@ -14,6 +14,7 @@ import keyclave
 import pytest
 from click.testing import CliRunner, Result
 from keyclave.cli.root import app
+from keyclave.plugin import CONTRACTS
 from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
@@ -233,6 +234,22 @@ def test_doctor_finds_a_broken_backend(run: Run) -> None:
     assert "PROBLEM backend hsm: " in result.stdout
     assert "Next: " in result.stdout
     assert result.stdout.splitlines()[-1] == "2 problems."
+
+
+def test_doctor_finds_a_plugin_that_was_made_for_another_contract(
+    run: Run, config: Path, installed: Callable[..., None]
+) -> None:
+    installed("acme")
+    config.write_text(config.read_text() + '[backends.later]\nplugin = "acme"\ncontract = "2031.01"\n')
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    problems = {finding["area"]: finding for finding in findings if finding["status"] == "problem"}
+    assert set(problems) == {"backend later", "plugin acme"}
+    for problem in problems.values():
+        assert (
+            "at stage contract: backend 'later': it was made for contract 2031.01, and keyclave " in problem["text"]
+        )
+        assert f"works with {' and '.join(CONTRACTS)}" in problem["text"]
+        assert problem["next_step"].startswith("Upgrade whichever")
 
 
 def test_doctor_finds_that_no_backend_may_take_a_new_key(run: Run, config: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_list_of_public_names_is_complete_and_sorted(module: object) -> None
 
 def test_the_author_finds_everything_in_one_place() -> None:
     offered = set(keyclave.plugin.__all__)
-    assert offered == {*records.__all__, *hookspecs.__all__, "CONTRACT"} - {"PROJECT", "hookspec"}
+    assert offered == {*records.__all__, *hookspecs.__all__, "CONTRACTS"} - {"PROJECT", "hookspec"}
     assert all(hasattr(keyclave.plugin, name) for name in offered)
 
 

@@ -9,6 +9,7 @@ disk a kill leaves the same behind wherever it comes, so nothing is left out.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -29,11 +30,17 @@ from keyclave.errors import KeyclaveError
 from keyclave.models import KeyStatus
 from keyclave.services import rotation
 
+from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
+
 MESSAGE = b"signed before the kill"
-TRACED = ("/keyclave/services/", "/keyclave/state/", "/keyclave/audit/", "/keyclave/plugin/", "/keyclave_software/")
+TRACED = (
+    *("/keyclave/services/", "/keyclave/state/", "/keyclave/audit/", "/keyclave/plugin/"),
+    *("/keyclave_software/", "/keyclave_acme_foreign/"),
+)
 """The code that changes something on the disk: the steps, the transactions, the keys."""
 OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "create": lambda clave: clave.keys.create("new", "ED25519"),
+    "adopt": lambda clave: clave.keys.adopt("new", URI, backend="shared"),
     "rotate": lambda clave: clave.rotation.rotate("k"),
     "revoke": lambda clave: clave.keys.revoke("k", "test"),
     "destroy": lambda clave: clave.keys.destroy("gone", 1),
@@ -108,6 +115,10 @@ def prepare(directory: Path, operation: str) -> Path:
             clave.keys.revoke("gone", "test")
 
     assert in_child(make) == 0
+    if operation == "adopt":
+        shared = directory / "state" / "shared"
+        (directory / "theirs").write_bytes(make_foreign_key(shared))
+        config.write_text(config.read_text() + foreign_settings(shared))
     if operation == "recover":
         assert os.WTERMSIG(in_child(lambda: die_while_rotating(config))) == signal.SIGKILL
     return config
@@ -115,7 +126,7 @@ def prepare(directory: Path, operation: str) -> Path:
 
 def die_while_rotating(config: Path) -> None:
     """Kill this process after the new version is recorded and before it is active."""
-    rotation._validate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    vars(rotation)["validate"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     keyclave.open(config).rotation.rotate("k")
 
 
@@ -170,7 +181,9 @@ def check(config: Path, operation: str) -> list[str]:
             broken.append("an acknowledged key is lost")
         if operation == "destroy" and acknowledged and versions["gone"][0].destroyed_at is None:
             broken.append("an acknowledged destruction is lost")
-        living = sum(v.destroyed_at is None for handles in versions.values() for v in handles)
+        broken += theirs_or_ours(clave, config.parent, acknowledged=acknowledged) if operation == "adopt" else []
+        every = [v for handles in versions.values() for v in handles]
+        living = sum(v.destroyed_at is None for v in every if v.backend_id == "software")
         files = [path.name for path in (config.parent / "state" / "backends").rglob("*")]
         # The keystore's own master key file is not a version.
         kept = sum(len(name) == len("0" * 32 + ".key") for name in files if name.endswith(".key"))
@@ -193,6 +206,20 @@ def destruction_is_recorded(clave: keyclave.Keyclave) -> list[str]:
         return []
     succeeded = {r.operation_type for r in clave.audit.records() if r.status == "SUCCESS"}
     return [] if succeeded & {"DESTROY", "RECOVER"} else ["a destruction is not in the audit log"]
+
+
+def theirs_or_ours(clave: keyclave.Keyclave, directory: Path, *, acknowledged: bool) -> list[str]:
+    """Look whether the foreign key is untouched, and either adopted and at work or still foreign."""
+    broken = []
+    if (directory / "state" / "shared" / "theirs.pem").read_bytes() != (directory / "theirs").read_bytes():
+        broken.append("the foreign key was changed")
+    adopted = "new" in {handle.name for handle in clave.keys.list()}
+    if adopted:
+        clave.keys.verify("new", MESSAGE, clave.keys.sign("new", MESSAGE).signature)
+    foreign = URI in {key.uri for key in clave.keys.adoptable("shared")}
+    if adopted is foreign or (acknowledged and not adopted):
+        broken.append(f"adopted: {adopted}, foreign: {foreign}")
+    return broken
 
 
 def works(clave: keyclave.Keyclave, signature: bytes) -> list[str]:
@@ -224,6 +251,8 @@ def trial(scratch: Path, template: Path, operation: str, n: int) -> tuple[bool, 
 
 def main() -> None:
     scratch, operation = Path(sys.argv[1]), sys.argv[2]
+    if operation == "adopt":
+        importlib.import_module("keyclave_acme_foreign.plugin")  # the same as above: forks find it imported
     template = scratch / "template"
     prepare(template, operation)
     fired, places, broken = True, 0, {}

@@ -51,7 +51,7 @@ def test_a_device_may_make_the_key_after_the_process_that_asked_ended(
     first.close()
     second = reopen(remote)
     assert (second.recovered, open_kinds(second)) == ((), ["create"])
-    assert "its backend may still create the key" in caplog.text
+    assert "its backend may still carry it out" in caplog.text
     second.close()
     monkeypatch.setattr(recovery, "_SETTLED_AFTER", -recovery._SETTLED_AFTER)
     third = reopen(remote)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from keyclave import Keyclave, RotationPolicy
 from keyclave.errors import Conflict, KeyNotFound, PolicyViolation
 from keyclave.models import KeyStatus, OperationType
+from keyclave.services import creation
+from keyclave.services.new_keys import new_key
 from msgspec import structs
 
 MESSAGE = b"signed before and after"
@@ -50,11 +51,9 @@ def test_fr_017_a_policy_may_forbid_manual_rotation(clave: Keyclave) -> None:
 
 def test_a_key_is_not_rotated_before_its_minimum_interval(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
     """No call sets it yet, so the key is given one when it is made."""
-    creation: Any = clave.keys._creation
-    make = creation._new_key
     interval = timedelta(hours=1)
     monkeypatch.setattr(
-        creation, "_new_key", lambda *a: structs.replace(make(*a), minimum_rotation_interval=interval)
+        creation, "new_key", lambda *a: structs.replace(new_key(*a), minimum_rotation_interval=interval)
     )
     created = clave.keys.create("k", "ED25519")
     assert created.security_properties.minimum_rotation_interval == interval

@@ -169,7 +169,7 @@ def test_an_unknown_outcome_is_looked_for_until_it_can_be_told(
                 clave.keys.create("k", "ED25519")
     made, never_made = clave.recovery.open_intents()
     assert clave.recovery.run() == ()
-    assert f"operation {made.operation_id} stays open: its backend may still create the key" in caplog.text
+    assert f"operation {made.operation_id} stays open: its backend may still carry it out" in caplog.text
     late[0]()
     assert len(key_files(tmp_path)) == 1
     assert clave.recovery.run() == (made,)

@@ -26,17 +26,12 @@ def test_the_known_revisions_are_those_that_there_are() -> None:
 
 def test_the_tables_have_the_columns_that_queries_use(place: Place) -> None:
     place.open().close()
-    url = place.url if place.kind == "sqlite" else place.url.replace("postgresql:", "postgresql+psycopg:")
-    engine = sa.create_engine(url)
-    try:
-        inspector = sa.inspect(engine)
+    with place.inspected() as inspector:
         found = {
             name: {column["name"]: _kind(column["type"]) for column in inspector.get_columns(name)}
             for name in inspector.get_table_names()
             if name != "alembic_version"
         }
-    finally:
-        engine.dispose()
     assert found == {
         name: {column.name: _kind(column.type) for column in table.columns} for name, table in METADATA.tables.items()
     }

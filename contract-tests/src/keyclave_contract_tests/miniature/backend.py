@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyclave.errors import CapabilityUnsupported, DecryptionFailed, InvalidArgument, KeyAlreadyExists, KeyNotFound
 from keyclave.models import AuthenticationMethod, AvailabilityStatus, SecurityLevel
 from keyclave.plugin import (
+    CONTRACTS,
     AlgorithmSupport,
     BackendContext,
     BackendDescription,
@@ -70,6 +71,7 @@ class Miniature:
         """Return level SOFTWARE, and the two algorithms."""
         return BackendDescription(
             provider_type=NAME,
+            contract=CONTRACTS[-1],
             security_level=SecurityLevel.SOFTWARE,
             evidence=("Keys are objects in the memory of this process.",),
             authentication_method=AuthenticationMethod.PROCESS_IDENTITY,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import NoneType
+from typing import TypeVar
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
@@ -17,6 +18,7 @@ from keyclave.backends.signer import SignerBinder
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import get_algorithm
 from keyclave.plugin.records import (
+    AdoptKeyRequest,
     AlgorithmSupport,
     Attestation,
     BackendContext,
@@ -27,6 +29,8 @@ from keyclave.plugin.records import (
     DestroyResult,
     DestroyState,
     Encrypted,
+    ForeignKey,
+    ForeignKeyPage,
     HealthReport,
     ImportKeyRequest,
     ImportTicket,
@@ -41,6 +45,7 @@ from keyclave.plugin.records import (
 
 __all__ = ["Backend"]
 
+P = TypeVar("P", KeyPage, ForeignKeyPage)
 _NONCE_SIZES = range(16, 65)
 
 
@@ -104,20 +109,20 @@ class Backend:
             IntegrityError: the backend repeats a page, or lists a key of another instance.
         """
         self.calls.require("list_keys")
-        return self._pages()
+        pages = self._pages("list_keys", KeyPage)
+        return (self._results.listed(reference) for page in pages for reference in page.keys)
 
-    def _pages(self) -> Iterator[KeyReference]:
+    def _pages(self, hook: str, due: type[P]) -> Iterator[P]:
         seen: set[str] = set()
         token: str | None = None
         while True:
-            page = self.calls.call("list_keys", KeyPage, page=token)
-            for reference in page.keys:
-                yield self._results.listed(reference)
+            page = self.calls.call(hook, due, page=token)
+            yield page
             token = page.next_page
             if token is None:
                 return
             if token in seen:
-                raise self._results.wrong("list_keys", "it repeats a page")
+                raise self._results.wrong(hook, "it repeats a page")
             seen.add(token)
 
     def public_key(self, key: KeyReference) -> PublicKey:
@@ -160,6 +165,30 @@ class Backend:
             raise InvalidArgument(f"the ticket asks for {ticket.method}, and the key is wrapped by {wrapped.method}")
         made = self.calls.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped)
         return self._results.created("import_key", ticket.request, made)
+
+    def list_foreign_keys(self) -> Iterator[ForeignKey]:
+        """Return all keys that could be adopted, page by page as they are asked for.
+
+        Raises:
+            IntegrityError: the backend repeats a page, or lists a key of no form or algorithm of its own.
+        """
+        self.calls.require("list_foreign_keys")
+        pages = self._pages("list_foreign_keys", ForeignKeyPage)
+        return (self._results.foreign(key) for page in pages for key in page.keys)
+
+    def adopt_key(self, request: AdoptKeyRequest) -> CreatedKey:
+        """Keep a foreign key under the request's label from now on.
+
+        Raises:
+            IntegrityError: the backend adopted another key than was asked for.
+        """
+        self._require_algorithm("adopt_key", request.algorithm)
+        made = self.calls.call("adopt_key", CreatedKey, request=request)
+        return self._results.adopted(request, made)
+
+    def forget_key(self, key: KeyReference) -> None:
+        """Undo ``adopt_key``; the key itself stays."""
+        self.calls.call("forget_key", NoneType, key=key)
 
     def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
         """Return the key, wrapped under an RSA public key (DER SubjectPublicKeyInfo)."""

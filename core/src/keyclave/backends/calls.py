@@ -25,7 +25,9 @@ from keyclave.errors import (
 __all__ = ["HookCalls"]
 
 T = TypeVar("T")
-_CHANGES = frozenset({"create_key", "import_key", "destroy_key", "enable_key", "disable_key"})
+_CHANGES = frozenset(
+    {"create_key", "import_key", "adopt_key", "forget_key", "destroy_key", "enable_key", "disable_key"}
+)
 """Hooks that change something in the backend, so that a call without an answer may have changed it."""
 
 

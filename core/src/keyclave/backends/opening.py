@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from keyclave.backends.backend import Backend
 from keyclave.backends.calls import HookCalls
+from keyclave.backends.contract import contract_problem
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.deadlines import Overdue, Workers
 from keyclave.backends.description import description_problem
@@ -203,6 +204,8 @@ def _register(manager: PluginManager, target: object, calls: HookCalls, seconds:
 
 def _describe(calls: HookCalls, plugin: str, *, accept_simulator: bool) -> BackendDescription:
     description = calls.call("describe", BackendDescription)
+    if mismatch := contract_problem(description.contract):  # first: what else it says may mean something else
+        raise Broken(PluginStage.CONTRACT, mismatch)
     problem = description_problem(description, plugin, accept_simulator=accept_simulator)
     if problem is not None:
         raise Broken(PluginStage.DESCRIBE, problem)

@@ -25,7 +25,8 @@ class PluginStage(StrEnum):
 
     discovery: its metadata. policy: the settings. requires: the version of keyclave that it asks for. origin: the
     files that its code comes from. import: its import, tried in a child process first if it is foreign. register: its
-    hooks. settings, open, describe and call: what its hooks did.
+    hooks. settings, open, describe and call: what its hooks did. contract: the contract version that its description
+    names.
     """
 
     DISCOVERY = "discovery"
@@ -37,7 +38,11 @@ class PluginStage(StrEnum):
     SETTINGS = "settings"
     OPEN = "open"
     DESCRIBE = "describe"
+    CONTRACT = "contract"
     CALL = "call"
+
+
+_MADE_FOR_ANOTHER = frozenset({PluginStage.REQUIRES, PluginStage.CONTRACT})
 
 
 class Fault(Record, frozen=True, kw_only=True):
@@ -77,7 +82,7 @@ class PluginReport(Record, frozen=True, kw_only=True):
         """Return the error for a plugin that stopped: what it is, whose it is, where it stopped and why."""
         if self.state is PluginState.CONFLICTING:
             kind: type[PluginError] = PluginConflict
-        elif self.stage is PluginStage.REQUIRES:
+        elif self.stage in _MADE_FOR_ANOTHER:
             kind = ContractMismatch
         else:
             kind = PluginLoadError

@@ -66,12 +66,13 @@ def revoke(session: Session, *, name: str, reason: str, yes: bool) -> None:
 @click.option("--version", type=click.IntRange(min=1), required=True, help="The version, deprecated or revoked.")
 @_yes
 def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
-    """Destroy one version of a key in its backend.
+    """Destroy one version of a key in its backend, adopted or not.
 
     What it encrypted cannot be decrypted any more. Only a deprecated or revoked version is destroyed, and not before
     its retention ends. A confirmation is asked for.
     """
-    session.confirm(f"Destroy version {version} of {name!r}? This cannot be undone.", confirmed=yes)
+    question = f"Destroy version {version} of {name!r} in its backend, even if it was adopted? This cannot be undone."
+    session.confirm(question, confirmed=yes)
     with session.open() as clave:
         handle = clave.keys.destroy(name, version)
     session.answer(

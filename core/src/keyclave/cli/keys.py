@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyclave.cli.adoption import adopt, adoptable
 from keyclave.cli.command import group
 from keyclave.cli.encryption import decrypt, encrypt
 from keyclave.cli.key_life import create, destroy, revoke, rotate
@@ -13,5 +14,6 @@ __all__ = ["keys"]
 keys = group(
     "keys",
     "Create, use and end keys.",
-    *(create, list_keys, show, public_key, sign, verify, encrypt, decrypt, rotate, revoke, destroy),
+    *(create, adopt, adoptable, list_keys, show, public_key),
+    *(sign, verify, encrypt, decrypt, rotate, revoke, destroy),
 )

@@ -26,6 +26,7 @@ COMMANDS = {
     "recover": ("keyclave.cli.recover:recover", "Finish or undo what an interrupted change left open."),
     "doctor": ("keyclave.cli.doctor:doctor", "Look at everything, and say what is wrong."),
     "conform": ("keyclave.cli.conform:conform", "Check that a backend keeps the contract, and report it."),
+    "new-backend": ("keyclave.cli.new_backend:new_backend", "Write the package of a new backend."),
     "state": ("keyclave.cli.state:state", "Look after the database."),
 }
 

@@ -49,6 +49,7 @@ class OperationType(StrEnum):
     """What was done."""
 
     KEY_GENERATION = "KEY_GENERATION"
+    ADOPT = "ADOPT"
     SIGN = "SIGN"
     VERIFY = "VERIFY"
     ENCRYPT = "ENCRYPT"

@@ -9,9 +9,11 @@ The module it names implements the hooks of `Provider`, and of `Detection` if it
 ``open_backend`` returns implements those hooks of `KeyStorage`, `Signing` and `Health` that the backend can do.
 """
 
+from keyclave.plugin.contract import CONTRACTS
 from keyclave.plugin.hookspecs import Detection, Health, KeyStorage, Provider, Signing, hookimpl
 from keyclave.plugin.records import (
     RSA_AES_KEY_WRAP_SHA256,
+    AdoptKeyRequest,
     AlgorithmSupport,
     Attestation,
     BackendContext,
@@ -23,6 +25,8 @@ from keyclave.plugin.records import (
     DestroyState,
     DetectionEvidence,
     Encrypted,
+    ForeignKey,
+    ForeignKeyPage,
     HealthReport,
     Host,
     ImportKeyRequest,
@@ -41,13 +45,10 @@ from keyclave.plugin.records import (
     WrappedKey,
 )
 
-CONTRACT = (1, 0)
-"""The version of this contract: hooks and records. A new hook or field raises the second number, and a plugin
-made for an older one still works; anything else raises the first."""
-
 __all__ = [
-    "CONTRACT",
+    "CONTRACTS",
     "RSA_AES_KEY_WRAP_SHA256",
+    "AdoptKeyRequest",
     "AlgorithmSupport",
     "Attestation",
     "BackendContext",
@@ -60,6 +61,8 @@ __all__ = [
     "Detection",
     "DetectionEvidence",
     "Encrypted",
+    "ForeignKey",
+    "ForeignKeyPage",
     "Health",
     "HealthReport",
     "Host",

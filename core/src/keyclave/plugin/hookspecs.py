@@ -16,6 +16,7 @@ import pluggy
 from pydantic import BaseModel
 
 from keyclave.plugin.records import (
+    AdoptKeyRequest,
     Attestation,
     BackendContext,
     BackendDescription,
@@ -25,6 +26,7 @@ from keyclave.plugin.records import (
     DestroyResult,
     DetectionEvidence,
     Encrypted,
+    ForeignKeyPage,
     HealthReport,
     Host,
     ImportKeyRequest,
@@ -127,7 +129,7 @@ class Detection:
 
 
 class KeyStorage:
-    """Keys: made, found, listed, moved and destroyed."""
+    """Keys: made, found, listed, moved, adopted and destroyed."""
 
     @hookspec(firstresult=True)
     def create_key(self, request: CreateKeyRequest) -> CreatedKey:
@@ -353,6 +355,81 @@ class KeyStorage:
         """
         raise NotImplementedError
 
+    @hookspec(firstresult=True)
+    def list_foreign_keys(self, page: str | None) -> ForeignKeyPage:
+        """Return one page of the keys that ``adopt_key`` could adopt, in a stable order.
+
+        They are keys that were made without Keyclave, of an algorithm that ``describe()`` names. Keys of any Keyclave
+        instance are not among them, as far as the backend can tell. ``page`` is as for ``list_keys``.
+        A second call returns the same page, with what changed in between. Backends that adopt implement this
+        hook, ``adopt_key`` and ``forget_key``.
+
+        Raises:
+            InvalidArgument: ``page`` did not come from this backend.
+
+        Examples:
+            >>> from keyclave.plugin import ForeignKey
+            >>> class Backend:
+            ...     @hookimpl
+            ...     def list_foreign_keys(self, page):
+            ...         key = ForeignKey(uri="acme:9", algorithm="AES_256", description="slot 9, made in 2019")
+            ...         return ForeignKeyPage(keys=(key,))
+            >>> Backend().list_foreign_keys(page=None).keys[0].uri
+            'acme:9'
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def adopt_key(self, request: AdoptKeyRequest) -> CreatedKey:
+        """Keep a foreign key under ``request.label`` from now on, and return it once that is durable.
+
+        The key itself stays as it is and where it is, under the same address; every other hook then takes it as it
+        takes a key that was created. A second call with the same label returns the same key.
+
+        Raises:
+            KeyNotFound: there is no key of this address.
+            Conflict: it belongs to a Keyclave already, under another label.
+            CapabilityUnsupported: it is of another algorithm, or of a kind that cannot be adopted.
+            OutcomeUnknown: the request was sent and no answer came.
+
+        Examples:
+            >>> from uuid import UUID
+            >>> label = KeyLabel(
+            ...     instance_id=UUID(int=1), key_id=UUID(int=2), version=1, operation_id=UUID(int=3))
+            >>> class Backend:
+            ...     @hookimpl
+            ...     def adopt_key(self, request):
+            ...         return CreatedKey(
+            ...             reference=KeyReference(
+            ...                 label=request.label, uri=request.uri, algorithm=request.algorithm),
+            ...             public_key=None, exportable=False, hsm_backed=False)
+            >>> request = AdoptKeyRequest(label=label, uri="acme:9", algorithm="AES_256")
+            >>> Backend().adopt_key(request).reference.uri
+            'acme:9'
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def forget_key(self, key: KeyReference) -> None:
+        """Undo ``adopt_key``: the key is foreign again, is not changed, and is never destroyed by this.
+
+        A second call changes nothing, and neither does one for a key that does not exist or has another label.
+
+        Raises:
+            InvalidArgument: the key was created or imported, not adopted.
+            OutcomeUnknown: the request was sent and no answer came.
+
+        Examples:
+            >>> class Backend:
+            ...     @hookimpl
+            ...     def forget_key(self, key):
+            ...         self.labels.pop(key.label, None)
+            >>> backend = Backend()
+            >>> backend.labels = {}
+            >>> backend.forget_key(KeyReference(label=None, uri="acme:9", algorithm="AES_256"))
+        """
+        raise NotImplementedError
+
 
 class Signing:
     """Keys at work."""
@@ -460,7 +537,7 @@ class Health:
             ...     @hookimpl
             ...     def describe(self):
             ...         return BackendDescription(
-            ...             provider_type="acme-hsm", security_level=SecurityLevel.SOFTWARE,
+            ...             contract="2026.11", provider_type="acme-hsm", security_level=SecurityLevel.SOFTWARE,
             ...             evidence=("the token reports no hardware",),
             ...             authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
             ...             location=Location.DEVICE, algorithms=())

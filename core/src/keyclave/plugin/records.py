@@ -20,6 +20,7 @@ from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, Env
 
 __all__ = [
     "RSA_AES_KEY_WRAP_SHA256",
+    "AdoptKeyRequest",
     "AlgorithmSupport",
     "Attestation",
     "BackendContext",
@@ -31,6 +32,8 @@ __all__ = [
     "DestroyState",
     "DetectionEvidence",
     "Encrypted",
+    "ForeignKey",
+    "ForeignKeyPage",
     "HealthReport",
     "Host",
     "ImportKeyRequest",
@@ -211,6 +214,48 @@ class KeyPage(Record, frozen=True, kw_only=True):
     next_page: str | None = None
 
 
+class ForeignKey(Record, frozen=True, kw_only=True):
+    """A key in the backend that no Keyclave made or adopted, and that could be adopted.
+
+    Attributes:
+        uri: the backend's own, complete address, without secrets; the address that it keeps when it is adopted.
+        algorithm: a name of `keyclave.models.algorithms`, one that the backend describes.
+        description: what else an operator needs to know it by, without secrets.
+        public_key: DER SubjectPublicKeyInfo; ``None`` for a symmetric key, or where it is not known yet.
+    """
+
+    uri: str
+    algorithm: str
+    description: str
+    public_key: bytes | None = None
+
+
+class ForeignKeyPage(Record, frozen=True, kw_only=True):
+    """Part of a list of foreign keys.
+
+    Attributes:
+        keys: the keys of this page.
+        next_page: what to pass to ``list_foreign_keys`` for the next page; ``None`` on the last one.
+    """
+
+    keys: tuple[ForeignKey, ...]
+    next_page: str | None = None
+
+
+class AdoptKeyRequest(Record, frozen=True, kw_only=True):
+    """Which foreign key to adopt.
+
+    Attributes:
+        label: under which to keep it from now on.
+        uri: its address, as ``list_foreign_keys`` gave it.
+        algorithm: its algorithm, as ``list_foreign_keys`` gave it.
+    """
+
+    label: KeyLabel
+    uri: str
+    algorithm: str
+
+
 class DestroyState(StrEnum):
     """Whether a key is gone, or will be.
 
@@ -380,6 +425,8 @@ class BackendDescription(Record, frozen=True, kw_only=True):
     """What an opened backend is and can do.
 
     Attributes:
+        contract: the contract version that the plugin was made for, ``YYYY.MM``: one of `keyclave.plugin.CONTRACTS`.
+            Write it out; a plugin does not change with the keyclave that it is installed beside.
         provider_type: the name of its entry point.
         security_level: what it can show, never what its settings claim.
         evidence: what the level rests on, a sentence each.
@@ -390,6 +437,7 @@ class BackendDescription(Record, frozen=True, kw_only=True):
         algorithms: what it can do, an entry for each algorithm.
     """
 
+    contract: str
     provider_type: str
     security_level: SecurityLevel
     evidence: tuple[str, ...]

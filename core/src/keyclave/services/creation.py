@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
-
-from keyclave.errors import KeyAlreadyExists, KeyNotFound
-from keyclave.models import (
-    EnvironmentConfiguration,
-    KeyHandle,
-    KeyStatus,
-    OperationType,
-    RotationPolicy,
-    get_algorithm,
-)
+from keyclave.models import KeyHandle, KeyStatus, OperationType, RotationPolicy, get_algorithm
 from keyclave.services.generation import generate, label_for
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
 from keyclave.services.names import name_reference, require_name
+from keyclave.services.new_keys import FIRST_VERSION, new_key, require_free
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
 from keyclave.services.selection import BackendSelector
-from keyclave.state.records import StoredKey
-from keyclave.state.store import Transaction
 
 __all__ = ["Creation"]
-
-_FIRST = 1
 
 
 class Creation:
@@ -57,24 +43,24 @@ class Creation:
         ):
             require_name(name)
             get_algorithm(algorithm)
-            key = self._new_key(name, algorithm, policy or self._default_policy)
+            key = new_key(self._instance, name, algorithm, policy or self._default_policy)
             with self._instance.store.read() as state:
-                _require_free(state, name)
+                require_free(state, name)
             chosen = self._selector.choose(algorithm, backend)
-            operation.key_reference, operation.key_version = str(key.key_id), _FIRST
+            operation.key_reference, operation.key_version = str(key.key_id), FIRST_VERSION
             operation.backend_id, operation.backend_type = chosen.id, chosen.provider_type
-            label = label_for(self._instance, operation, key.key_id, _FIRST)
+            label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)
             intent = new_intent(
                 self._instance,
                 operation,
                 "create",
                 key_id=key.key_id,
                 backend_id=chosen.id,
-                to_version=_FIRST,
+                to_version=FIRST_VERSION,
                 label=label,
             )
             with self._instance.store.write() as state:
-                _require_free(state, name)
+                require_free(state, name)
                 state.intents.add(intent)
             with self._recovery.guarding(intent):
                 version = generate(key, chosen, label, exportable=exportable, status=KeyStatus.ACTIVE)
@@ -84,24 +70,3 @@ class Creation:
                     state.intents.close(intent.operation_id, "done")
                     self._instance.audit.append_in(state, operation.success())
         return to_handle(key, version)
-
-    def _new_key(self, name: str, algorithm: str, policy: RotationPolicy) -> StoredKey:
-        environment: EnvironmentConfiguration = self._instance.environment
-        return StoredKey(
-            key_id=uuid.uuid4(),
-            name=name,
-            algorithm=algorithm,
-            owner_principal=self._instance.principal,
-            created_at=datetime.now(UTC),
-            required_security_level=environment.required_security_level,
-            rotation_policy=policy,
-            minimum_rotation_interval=None,
-        )
-
-
-def _require_free(state: Transaction, name: str) -> None:
-    try:
-        state.keys.by_name(name)
-    except KeyNotFound:
-        return
-    raise KeyAlreadyExists("a key of this name exists", key_name=name)

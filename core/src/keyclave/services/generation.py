@@ -12,7 +12,7 @@ from keyclave.services.instance import Instance
 from keyclave.services.recording import Operation
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["generate", "label_for", "next_rotation"]
+__all__ = ["generate", "label_for", "next_rotation", "to_row"]
 
 
 def label_for(instance: Instance, operation: Operation, key_id: UUID, version: int) -> KeyLabel:
@@ -30,7 +30,7 @@ def generate(
 ) -> StoredVersion:
     """Create the version that ``label`` names in the backend, and return the row that records it."""
     created = backend.create_key(CreateKeyRequest(label=label, algorithm=key.algorithm, exportable=exportable))
-    return _to_row(key, backend, created, status)
+    return to_row(key, backend, created, status)
 
 
 def next_rotation(policy: RotationPolicy, since: datetime) -> datetime | None:
@@ -39,7 +39,8 @@ def next_rotation(policy: RotationPolicy, since: datetime) -> datetime | None:
     return None if interval is None else since + interval
 
 
-def _to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeyStatus) -> StoredVersion:
+def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeyStatus) -> StoredVersion:
+    """Return the row that records a version which the backend keeps from now on."""
     now = datetime.now(UTC)
     return StoredVersion(
         key_id=key.key_id,

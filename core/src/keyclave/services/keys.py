@@ -9,6 +9,8 @@ from keyclave.crypto.algorithms import load_public_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.integrations.private_keys import private_key
 from keyclave.models import KeyHandle, RotationPolicy
+from keyclave.plugin import ForeignKey
+from keyclave.services.adoption import Adoption
 from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
@@ -36,6 +38,7 @@ class KeyService:
         instance: Instance,
         *,
         creation: Creation,
+        adoption: Adoption,
         signer: Signer,
         verifier: Verifier,
         encryption: Encryption,
@@ -43,6 +46,7 @@ class KeyService:
     ) -> None:
         self._instance = instance
         self._creation = creation
+        self._adoption = adoption
         self._signer = signer
         self._verifier = verifier
         self._encryption = encryption
@@ -76,6 +80,36 @@ class KeyService:
             return self._creation.create(name, algorithm, backend=backend, policy=policy, exportable=exportable)
         finally:
             self._instance.epoch.invalidate()
+
+    def adopt(self, name: str, uri: str, *, algorithm: str | None = None, backend: str) -> KeyHandle:
+        """Take a key that is in a backend already into Keyclave's care, as the first version of a new key.
+
+        It stays where it is and as it is, and must sign or decrypt a fresh challenge first. From then on it is
+        Keyclave's like any other: ``revoke`` disables it in the backend and ``destroy`` destroys it there, for
+        whoever else uses it too.
+
+        Args:
+            name: as for ``create``.
+            uri: its address, as ``adoptable`` gives it.
+            algorithm: what it must be; ``None`` takes what the backend says that it is.
+            backend: the configured backend that it is in.
+
+        Raises:
+            KeyAlreadyExists: a key of that name exists.
+            KeyNotFound: the backend lists no foreign key of that address.
+            CapabilityUnsupported: the backend does not adopt keys.
+            PolicyViolation: the backend does not show the required level (FR-014).
+            IntegrityError: the key does not do what its algorithm and public key say. It is foreign again.
+            OutcomeUnknown: the backend did not answer; recovery makes the key foreign again.
+        """
+        try:
+            return self._adoption.adopt(name, uri, algorithm=algorithm, backend=backend)
+        finally:
+            self._instance.epoch.invalidate()
+
+    def adoptable(self, backend: str) -> tuple[ForeignKey, ...]:
+        """Return the keys in a backend that no Keyclave made or adopted, and that ``adopt`` could take."""
+        return tuple(self._adoption.adoptable(backend))
 
     def get(self, name: str) -> KeyHandle:
         """Return the active version of a key, or its newest where none is active."""
@@ -260,7 +294,7 @@ class KeyService:
             self._instance.epoch.invalidate()
 
     def destroy(self, name: str, version: int) -> KeyHandle:
-        """Destroy one deprecated or revoked version in its backend, and return it.
+        """Destroy one deprecated or revoked version in its backend, adopted or not, and return it.
 
         ``destroyed_at`` says when it is gone: a backend that delays destruction names a date to come. The public
         key stays, so that old signatures still verify unless the version is revoked.

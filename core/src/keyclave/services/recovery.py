@@ -1,8 +1,8 @@
 """Finish or undo what an interrupted change left open.
 
 Every change that touches a backend writes its intent first. An intent that nobody works on any more is resolved
-here: creation and rotation are undone, so that the old state stands; revocation and destruction are finished, so
-that nothing stays usable that somebody wanted gone. Each step may run again, and so may all of it.
+here: creation, adoption and rotation are undone, so that the old state stands; revocation and destruction are
+finished, so that nothing stays usable that somebody wanted gone. Each step may run again, and so may all of it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from keyclave.backends.backend import Backend
 from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
-from keyclave.plugin import KeyLabel, Location
+from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER
@@ -24,8 +25,9 @@ from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
 
+_UNDONE = frozenset({"create", "adopt", "rotate"})
 _SETTLED_AFTER = timedelta(seconds=60)
-"""A backend that was asked to create a key and did not answer may still create it until then."""
+"""A backend that was asked to create or adopt a key and did not answer may still do it until then."""
 _log = logging.getLogger("keyclave.recovery")
 
 
@@ -87,10 +89,10 @@ class Recovery:
                 return False
         with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
             operation.backend_id = intent.backend_id
-            undone = intent.kind in ("create", "rotate")
-            gone_at = self._undo_creation(intent, definite=definite) if undone else self._finish(intent)
+            undone = intent.kind in _UNDONE
+            gone_at = self._undo(intent, definite=definite) if undone else self._finish(intent)
             if gone_at is None:
-                _log.warning("operation %s stays open: its backend may still create the key", intent.operation_id)
+                _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
                 return False
             with self._instance.store.write() as state:
                 if not _is_open(state, intent):
@@ -100,10 +102,10 @@ class Recovery:
                 self._instance.audit.append_in(state, operation.success())
         return True
 
-    def _undo_creation(self, intent: StoredIntent, *, definite: bool) -> datetime | None:
-        """Destroy what was created, and return when it is gone.
+    def _undo(self, intent: StoredIntent, *, definite: bool) -> datetime | None:
+        """Destroy what was created, or forget what was adopted, and return when it is gone.
 
-        ``None`` says that nothing is there, but that a late answer of the backend could still create it.
+        ``None`` says that nothing is there, but that the backend could still do late what it was asked.
         """
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
@@ -114,7 +116,7 @@ class Recovery:
             died_with_owner = backend.description.location is Location.IN_PROCESS and not own
             settled = now - intent.updated_at > _SETTLED_AFTER
             return now if definite or died_with_owner or settled else None
-        return backend.destroy_key(reference).scheduled_for or now
+        return _forget(backend, reference) if intent.kind == "adopt" else _destroy(backend, reference)
 
     def _finish(self, intent: StoredIntent) -> datetime:
         """Repeat the disabling or the destruction, which change nothing the second time; return when it is so."""
@@ -127,6 +129,16 @@ class Recovery:
             )
         disable_in_backend(self._instance, key, versions)
         return datetime.now(UTC)
+
+
+def _destroy(backend: Backend, reference: KeyReference) -> datetime:
+    return backend.destroy_key(reference).scheduled_for or datetime.now(UTC)
+
+
+def _forget(backend: Backend, reference: KeyReference) -> datetime:
+    """Give an adopted key back: it was there before, and others may use it."""
+    backend.forget_key(reference)
+    return datetime.now(UTC)
 
 
 def _is_open(state: Transaction, intent: StoredIntent) -> bool:

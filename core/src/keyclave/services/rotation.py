@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 
-from keyclave.backends.backend import Backend
-from keyclave.crypto.algorithms import load_public_key
-from keyclave.crypto.verification import bind_verifier
-from keyclave.errors import Conflict, IntegrityError, KeyclaveError, KeyDisabled, PolicyViolation
-from keyclave.models import KeyHandle, KeyStatus, OperationType, get_algorithm, scheme_for
-from keyclave.plugin import KeyReference
+from keyclave.errors import Conflict, KeyDisabled, PolicyViolation
+from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.generation import generate, label_for, next_rotation
-from keyclave.services.handles import current, to_handle, to_reference
+from keyclave.services.handles import current, to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
 from keyclave.services.levels import require_level
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Operation, Recorder
 from keyclave.services.recovery import Recovery
+from keyclave.services.validation import validate
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 
 __all__ = ["RotationService"]
 
-_CHALLENGE = b"keyclave rotation challenge v1\x00"
+_REPEAT = "The key is as it was. Check the backend with `keyclave doctor`, then rotate again."
 
 
 class RotationService:
@@ -64,7 +60,7 @@ class RotationService:
                 with self._instance.store.write() as state:
                     state.keys.add_version(new)
                     state.intents.advance(intent.operation_id, "validate")
-                _validate(key, new, backend)
+                validate(key, new, backend, next_step=_REPEAT)
                 handle = self._swap(key, old, new, operation)
         self._instance.epoch.invalidate()
         return handle
@@ -134,38 +130,3 @@ def _require_permitted(key: StoredKey, old: StoredVersion) -> None:
         raise PolicyViolation(
             f"the key must not be rotated before {since + minimum:%Y-%m-%d %H:%M} UTC", key_name=key.name
         )
-
-
-def _validate(key: StoredKey, new: StoredVersion, backend: Backend) -> None:
-    """Let the new version prove itself on a fresh challenge before anything depends on it."""
-    challenge = _CHALLENGE + secrets.token_bytes(32)
-    reference = to_reference(key, new)
-    try:
-        if new.public_key is None:
-            _validate_encryption(backend, reference, challenge)
-        else:
-            _validate_signature(key, new.public_key, backend, reference, challenge)
-    except KeyclaveError as error:
-        problem = error
-    else:
-        return
-    raise IntegrityError(
-        f"the new version failed its validation: {problem}",
-        backend_id=backend.id,
-        key_name=key.name,
-        next_step="The key is as it was. Check the backend with `keyclave doctor`, then rotate again.",
-    )
-
-
-def _validate_signature(
-    key: StoredKey, public_key: bytes, backend: Backend, reference: KeyReference, challenge: bytes
-) -> None:
-    scheme = scheme_for(get_algorithm(key.algorithm), None).name
-    sign = backend.bind_signer(reference, public_key, scheme, prehashed=False)
-    bind_verifier(load_public_key(public_key), scheme)(challenge, sign(challenge).signature)
-
-
-def _validate_encryption(backend: Backend, reference: KeyReference, challenge: bytes) -> None:
-    encrypted = backend.encrypt(reference, challenge, b"")
-    if backend.decrypt(reference, encrypted.ciphertext, b"").plaintext != challenge:
-        raise IntegrityError("what it encrypted does not decrypt")

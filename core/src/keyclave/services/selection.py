@@ -44,7 +44,7 @@ class BackendSelector:
             BackendUnavailable: the named backend cannot be opened.
         """
         if backend_id is not None:
-            return self._named(backend_id, algorithm)
+            return self._able(backend_id, algorithm)
         candidates = []
         for candidate in self._candidates(algorithm):
             if candidate.accepted:
@@ -56,7 +56,14 @@ class BackendSelector:
             next_step="Configure a backend of the required level; `keyclave backends select` explains each one.",
         )
 
-    def _named(self, backend_id: str, algorithm: str) -> Backend:
+    def named(self, backend_id: str) -> Backend:
+        """Return the named backend, if the policy lets it take keys at all.
+
+        Raises:
+            ConfigurationError: no backend of that name is configured.
+            PolicyViolation: the policy refuses it.
+            BackendUnavailable: it cannot be opened.
+        """
         if backend_id not in self._backends.ids():
             raise ConfigurationError(
                 f"no backend {backend_id!r} is configured",
@@ -67,6 +74,10 @@ class BackendSelector:
         backend = self._backends.get(backend_id)
         if refused := self._refused_by_level(backend):
             raise PolicyViolation(refused, backend_id=backend_id)
+        return backend
+
+    def _able(self, backend_id: str, algorithm: str) -> Backend:
+        backend = self.named(backend_id)
         if refused := _refused_by_ability(backend, algorithm):
             raise CapabilityUnsupported(refused, backend_id=backend_id)
         return backend

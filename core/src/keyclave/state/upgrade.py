@@ -86,7 +86,7 @@ def run_upgrade(database: Database) -> None:
     try:
         with _ONE_AT_A_TIME, engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, REVISIONS[-1])
     except DBAPIError as error:
         failure = database.explain(error.orig if isinstance(error.orig, Exception) else error)
     else:

@@ -77,6 +77,7 @@ class SoftwareBackend:
     def describe(self) -> BackendDescription:
         """Return level SOFTWARE, and the algorithms that `cryptography` has here."""
         return BackendDescription(
+            contract="2026.11",
             provider_type="software",
             security_level=SecurityLevel.SOFTWARE,
             evidence=_EVIDENCE,

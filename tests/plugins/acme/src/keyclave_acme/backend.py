@@ -70,6 +70,7 @@ class MemoryBackend:
             scheme="ED25519", input=SigningInput.MESSAGE, encoding=SignatureEncoding.RAW, max_input=4096
         )
         return BackendDescription(
+            contract=self._settings.contract,
             provider_type="acme",
             security_level=self._settings.level,
             evidence=("keys are in memory",),

@@ -17,4 +17,5 @@ class AcmeSettings(BaseModel, extra="forbid", frozen=True):
     page_size: int = 2
     max_plaintext: int = 64
     binds_aad: bool = True
+    contract: str = "2026.11"
     pin: SecretStr = SecretStr("")

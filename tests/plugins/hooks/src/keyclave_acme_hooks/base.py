@@ -34,6 +34,7 @@ class Described:
     def describe(self) -> BackendDescription:
         ed25519 = SchemeSupport(scheme="ED25519", input=SigningInput.MESSAGE, encoding=SignatureEncoding.RAW)
         return BackendDescription(
+            contract="2026.11",
             provider_type=self._name,
             security_level=SecurityLevel.SOFTWARE,
             evidence=(),

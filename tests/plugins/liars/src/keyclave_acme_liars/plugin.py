@@ -47,6 +47,7 @@ class Honest:
     def describe(self) -> BackendDescription:
         ed25519 = SchemeSupport(scheme="ED25519", input=SigningInput.MESSAGE, encoding=self.encoding)
         return BackendDescription(
+            contract="2026.11",
             provider_type=self.name,
             security_level=self.level,
             evidence=(),

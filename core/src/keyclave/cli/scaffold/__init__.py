@@ -1,0 +1,1 @@
+"""What ``keyclave new-backend`` writes, and how."""
