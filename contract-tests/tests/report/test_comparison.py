@@ -1,4 +1,4 @@
-"""What changed since a baseline: better, worse, other, new, gone; levels won and lost; what makes it doubtful first."""
+"""What changed since a baseline: checks, levels, and first of all what makes the comparison doubtful."""
 
 from __future__ import annotations
 

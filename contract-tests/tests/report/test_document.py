@@ -61,7 +61,7 @@ def test_a_field_of_a_later_version_is_passed_over(report: Report) -> None:
         (lambda document: document.update(schema=2), "its schema is 2, and this version of the suite reads schema 1"),
         (lambda document: document.pop("schema"), "missing required field `schema`"),
         (lambda document: document["suite"].pop("contract"), r"missing required field `contract` - at `\$.suite`"),
-        (lambda document: document["cases"][0].update(state="FINE"), r"'FINE' - at `\$.cases\[...\].state`"),
+        (lambda document: document["cases"][0].update(state="FINE"), r"'FINE' - at `\$.cases\[0\].state`"),
         (lambda document: document["run"].update(started="2026-11-25T14:03:07"), "has no time zone"),
         (lambda document: document["run"].update(keys="many"), r"Expected `int`, got `str` - at `\$.run.keys`"),
     ],

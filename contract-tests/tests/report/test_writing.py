@@ -21,7 +21,7 @@ def test_four_files_and_nothing_else(report: Report, perfect: Report, tmp_path: 
     target = tmp_path / "made" / "here"
     assert [path.name for path in write(report, target)] == NAMES
     assert [path.parent for path in write(perfect, target)] == [target] * 4
-    assert sorted(os.listdir(target)) == sorted(NAMES)
+    assert sorted(path.name for path in target.iterdir()) == sorted(NAMES)
     assert read(target / NAMES[0]) == perfect
     assert ET.parse(target / NAMES[1]).getroot().get("failures") == "0"
     assert "Acme Vault HSM 3000" in (target / NAMES[2]).read_text(encoding="utf-8")
@@ -40,6 +40,6 @@ def test_megabytes_from_a_plugin_stay_out(hostile: Callable[[str], Report], tmp_
 
 def test_a_directory_that_cannot_be_made(report: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigurationError, match="cannot be written to .*file: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"cannot be written to .*file: ") as caught:
         write(report, tmp_path / "file")
     assert caught.value.next_step == "Name a directory that this process can write to."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-
 from keyclave.errors import ConfigurationError
+
 from keyclave_contract_tests.report.text import bounded, line
 from keyclave_contract_tests.results import SCHEMA, Report
 
