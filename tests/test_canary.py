@@ -357,7 +357,7 @@ def refuse(clave: Keyclave) -> Callable[[str, type[BaseException]], set[bytes]]:
     given: set[bytes] = set()
 
     def replace(hook: str, cls: type[BaseException]) -> set[bytes]:
-        relay = clave._backends.get("software")._calls._relay
+        relay = clave._backends.get("software").calls._relay
         (implementation,) = getattr(relay, hook).get_hookimpls()
         raised[hook] = cls
 

@@ -219,12 +219,26 @@ def perfect(report: Report) -> Report:
     return msgspec.structs.replace(report, cases=passed, levels=earned)
 
 
+def _hostile(report: Report, text: str) -> Report:
+    """Return a small report, one result for each state, with this text wherever a plugin or a product can put one."""
+    replace = msgspec.structs.replace
+    case = replace(report.cases[0], id=text, subject=text, title=text, reason=text, example=text, ledger=text)
+    return replace(
+        report,
+        plugin=Plugin(name=text, distribution=text, version=text, sha256=text),
+        target=replace(report.target, statements=(text,), location=text, connection_uri=text, product=text),
+        capabilities=(Capability(algorithm=text, schemes=(text,), encrypts=False),),
+        run=replace(report.run, calls={text: 1}),
+        zoo=ZooResult(faults=5, killed=4, survivors=(text,)),
+        levels=tuple(replace(level, earned=False, obstacles=(text,)) for level in report.levels),
+        cases=tuple(replace(case, state=state) for state in State),
+        bounds=(text,),
+        observations=(text,),
+        leftovers=(text,),
+    )
+
+
 @pytest.fixture(scope="session")
-def with_case(report: Report) -> Callable[..., Report]:
-    """Give a function that returns the report with its first result changed."""
-
-    def change(**fields: object) -> Report:
-        first = msgspec.structs.replace(report.cases[0], **fields)
-        return msgspec.structs.replace(report, cases=(first, *report.cases[1:]))
-
-    return change
+def hostile(report: Report) -> Callable[[str], Report]:
+    """Give a function that returns a report with a text in every place that is not ours."""
+    return lambda text: _hostile(report, text)

@@ -1,7 +1,7 @@
 """The report as JUnit XML, which CI systems show.
 
-PASS is a test case without a child. UNSUPPORTED and NOT-RUN are ``skipped``, with the state as ``type``; KNOWN-FAIL is
-``skipped`` of the type ``known``; FAIL is ``failure`` and ERROR is ``error``. There is a test suite for each group.
+PASS is a test case without a child. UNSUPPORTED and NOT-RUN are ``skipped``, with the state as ``type``; KNOWN-FAIL
+is ``skipped`` of the type ``known``; FAIL is ``failure`` and ERROR is ``error``. Each group is a test suite.
 """
 
 from __future__ import annotations

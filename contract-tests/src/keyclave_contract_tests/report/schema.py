@@ -44,11 +44,12 @@ def text() -> str:
 
 def _described(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     """Return a definition with what the docstring says of the type, and of each of its fields or values."""
-    summary, _, attributes = inspect.cleandoc(_TYPES[name].__doc__ or "").partition("\n\nAttributes:\n")
+    kind = _TYPES[name]
+    summary, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
     said = {key: " ".join(words.split()) for key, words in _ATTRIBUTE.findall(attributes)}
     description = " ".join(summary.split())
-    if issubclass(_TYPES[name], StrEnum):
-        values = (f"{one.value}: {said[one.name]}" for one in _TYPES[name] if one.name in said)
+    if issubclass(kind, StrEnum):
+        values = (f"{one.value}: {said[one.name]}" for one in kind if one.name in said)
         return {**definition, "description": " ".join([description, *values])}
     properties = {key: {**value, "description": said[key]} for key, value in definition["properties"].items()}
     return {**definition, "description": description, "properties": properties}

@@ -9,10 +9,10 @@ __all__ = ["MEANING", "earned", "verdict"]
 
 MEANING = {
     Evidence.LIVE: "The suite ran against the product itself.",
-    Evidence.EMULATOR: "The suite ran against an emulator of the service. What the service itself does was not tested.",
-    Evidence.SIMULATOR: "The suite ran against a simulator of the device. What the device itself does was not tested.",
+    Evidence.EMULATOR: "The suite ran against an emulator: what the service itself does was not tested.",
+    Evidence.SIMULATOR: "The suite ran against a simulator: what the device itself does was not tested.",
 }
-"""What each kind of evidence is worth, in a sentence or two."""
+"""What each kind of evidence is worth, in a sentence."""
 
 
 def earned(report: Report) -> str:
