@@ -101,7 +101,7 @@ def test_everything_else_is_there(report: Report) -> None:
         str(report.run.seed),
         "1,394, and 31 keys made",
         "5 of 5 faulty backends found before the run",
-        "keyclave conform acme-hsm --config keyclave.toml --budget standard --report report",
+        "keyclave conform acme-hsm --config keyclave.toml --budget standard --seed 20261125 --report report",
     ]
     assert [one for one in wanted if one not in text] == []
 

@@ -23,4 +23,4 @@ def commands(report: Report) -> tuple[str, ...]:
     if report.run.path == "object":
         return install, "pytest"
     run = ["keyclave", "conform", report.plugin.name, "--config", "keyclave.toml", "--budget", report.run.budget]
-    return install, shlex.join([*run, "--report", "report"])
+    return install, shlex.join([*run, "--seed", str(report.run.seed), "--report", "report"])
