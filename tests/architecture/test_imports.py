@@ -23,6 +23,7 @@ VIOLATIONS = {
     "plugins": ("keyclave_software/plugin.py", "import keyclave.settings"),
     "contract-tests": ("keyclave_contract_tests/__init__.py", "import keyclave.state.store"),
     "not-the-application": ("keyclave_software/settings.py", "from keyclave import open"),
+    "not-the-application-either": ("keyclave_contract_tests/labels.py", "from keyclave import open"),
     "core-without-plugins": ("keyclave/app.py", "import keyclave_software"),
     "stevedore": ("keyclave/backends/catalog.py", "import stevedore"),
     "pluggy": ("keyclave/services/names.py", "import pluggy"),

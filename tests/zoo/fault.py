@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.crypto.wrapping import unwrap_key
 from keyclave.plugin import BackendContext
 from keyclave_contract_tests.sources import CRYPTO, Made
+from keyclave_contract_tests.vector_runs import Unwrap
 
 from tests.zoo import faults
 from tests.zoo.software import ZooSoftware, opened
 
-__all__ = ["Fault", "all_faults", "fault", "verifier_fault"]
+__all__ = ["Fault", "all_faults", "fault", "unwrap_fault", "verifier_fault"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Fault:
         kills: for each check that must find it, what its reason must match.
         budget: the smallest budget at which it is found.
         crypto: the guards, where the fault is in them.
+        unwrap: what unwraps keys in this process, where the fault is in it.
         services: the programs of tests/services that the backend needs.
     """
 
@@ -38,11 +41,12 @@ class Fault:
     plugin: str = "software"
     budget: str = "standard"
     crypto: CryptoFunctions = CRYPTO
+    unwrap: Unwrap = unwrap_key
     services: tuple[str, ...] = ()
 
     def source(self, *, guarded: bool) -> Made:
         """Return where the suite gets it from."""
-        return Made(make=self.make, plugin=self.plugin, guarded=guarded, crypto=self.crypto)
+        return Made(make=self.make, plugin=self.plugin, guarded=guarded, crypto=self.crypto, unwrap=self.unwrap)
 
 
 _faults: list[Fault] = []
@@ -68,6 +72,17 @@ def verifier_fault(
         _faults.append(
             Fault(function.__name__.replace("_", " "), partial(opened, ZooSoftware), kills, crypto=function())
         )
+        return function
+
+    return add
+
+
+def unwrap_fault(kills: Mapping[int, str]) -> Callable[[Unwrap], Unwrap]:
+    """Add a right backend beside an unwrapping that is wrong; the function unwraps."""
+
+    def add(function: Unwrap) -> Unwrap:
+        words = function.__name__.replace("_", " ")
+        _faults.append(Fault(words, partial(opened, ZooSoftware), kills, unwrap=function))
         return function
 
     return add

@@ -12,6 +12,7 @@ from keyclave.plugin import BackendDescription, Location
 
 from keyclave_contract_tests.catalogue import CONTRACT, catalogue_sha256
 from keyclave_contract_tests.results import Capability, Framework, Plugin, Suite, Target
+from keyclave_contract_tests.vectors import manifest
 from keyclave_contract_tests.vocabulary import Evidence
 
 __all__ = ["capabilities_of", "evidence_of", "framework", "plugin_of", "suite", "target_of"]
@@ -25,7 +26,7 @@ def suite() -> Suite:
         version=metadata.version("keyclave-contract-tests"),
         contract=CONTRACT,
         catalogue_sha256=catalogue_sha256(),
-        vectors_commit="",
+        vectors_commit=manifest().commit,
     )
 
 

@@ -14,8 +14,11 @@ from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der
 from keyclave.crypto.key_checks import check_public_key
 from keyclave.crypto.verification import bind_verifier
+from keyclave.crypto.wrapping import unwrap_key
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported
 from keyclave.plugin import BackendContext, BackendDescription, Record
+
+from keyclave_contract_tests.vector_runs import Unwrap
 
 __all__ = ["CRYPTO", "Handle", "Installed", "Made", "Source"]
 
@@ -56,6 +59,7 @@ class Source(Protocol):
         path: ``plugin`` if it goes through everything that users' calls go through, ``object`` if hooks are called
             directly.
         crypto: the guards whose verifier the checks of signatures use.
+        unwrap: what unwraps keys in this process, for backends that do it in software.
     """
 
     @property
@@ -68,6 +72,10 @@ class Source(Protocol):
 
     @property
     def crypto(self) -> CryptoFunctions:
+        """See above."""
+
+    @property
+    def unwrap(self) -> Unwrap:
         """See above."""
 
     def open(self, context: BackendContext) -> Handle:
@@ -127,6 +135,7 @@ class Installed(Record, frozen=True, kw_only=True):
     settings: Mapping[str, Any]
     accept_simulator: bool = False
     crypto: CryptoFunctions = CRYPTO
+    unwrap: Unwrap = unwrap_key
 
     def __repr__(self) -> str:
         return f"Installed(plugin={self.plugin!r})"
@@ -170,12 +179,14 @@ class Made(Record, frozen=True, kw_only=True):
         plugin: the name that it describes itself with.
         guarded: whether it goes through the guards of the core.
         crypto: the guards.
+        unwrap: what unwraps keys in this process.
     """
 
     make: Callable[[BackendContext], object]
     plugin: str
     guarded: bool = True
     crypto: CryptoFunctions = CRYPTO
+    unwrap: Unwrap = unwrap_key
 
     @property
     def path(self) -> Literal["plugin", "object"]:
