@@ -78,6 +78,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def zoo(session: nox.Session) -> None:
+    """Print which check of the contract suite finds which faulty backend; ``-- --json FILE`` writes it as well."""
+    session.run(sys.executable, "-m", "tests.zoo", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure against the floor of the same run; ``-- --json FILE`` writes the figures as well."""
     session.run(sys.executable, "tests/benchmarks", *session.posargs)

@@ -33,8 +33,8 @@ def page() -> str:
     levels = "".join(f"| {level.value} | {_LEVELS[level]} | {_counted(checks, level)} |\n" for level in Level)
     return (
         "# Contract checks\n\n"
-        f"The {len(checks)} checks of contract {CONTRACT}. {security} of them are security checks, which no ledger of\n"
-        "known failures can excuse. [Run the contract](../how-to/run-the-contract.md) says how to run them.\n\n"
+        f"The {len(checks)} checks of contract {CONTRACT}. {security} of them are security checks, which no ledger\n"
+        "of known failures can excuse. [Run the contract](../how-to/run-the-contract.md) says how to run them.\n\n"
         f"## Levels\n\n| level | what it says | checks |\n|---|---|---|\n{levels}"
         + "".join(_section(group, [check for check in checks if check.group is group]) for group in Group)
     )
