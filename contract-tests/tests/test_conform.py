@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from core.tests.services.foreign_keys import make_foreign_key
+
+ROOT = Path(__file__).parents[2]
 Conform = Callable[..., subprocess.CompletedProcess[str]]
 FILES = {"contract-report.json", "contract-report.xml", "contract-report.html", "contract-badge.svg"}
 
@@ -97,6 +101,32 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
 ) -> None:
     done = conform(*arguments, code=4 if arguments[0] == "nowhere" else 2)
     assert problem in done.stderr
+
+
+@pytest.fixture
+def token_of_others(tmp_path: Path, home: dict[str, str]) -> Path:
+    """The test plugin ``acme-foreign``, installed, and a directory with a key that no Keyclave made."""
+    site, keys = tmp_path / "site", tmp_path / "keys"
+    plugin = tmp_path / "plugin"
+    shutil.copytree(ROOT / "tests" / "plugins" / "foreign", plugin)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
+    subprocess.run([*pip, "--target", str(site), str(plugin)], check=True, capture_output=True, timeout=300)
+    home["PYTHONPATH"] = str(site)
+    make_foreign_key(keys)
+    return keys
+
+
+def test_a_token_with_keys_of_others_is_touched_only_where_that_was_said(
+    conform: Conform, token_of_others: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in token_of_others.iterdir()}
+    arguments = ("acme-foreign", "--set", f"keys={token_of_others}", "--budget", "smoke", "--only", "^1-")
+    refused = conform(*arguments, code=6)
+    assert "keys that no Keyclave made" in refused.stderr
+    assert "--destructive" in refused.stderr
+    assert {path.name: path.read_bytes() for path in token_of_others.iterdir()} == before
+    conform(*arguments, "--destructive")
+    assert (token_of_others / "theirs.pem").read_bytes() == before["theirs.pem"]
 
 
 def test_a_killed_run_is_swept(conform: Conform, tmp_path: Path, home: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keyclave.backends.manager import BackendInstance
+from keyclave.errors import PolicyViolation
 from keyclave.plugin import Record
 
 from keyclave_contract_tests.budgets import BUDGETS
@@ -44,6 +45,7 @@ class Wishes(Record, frozen=True, kw_only=True):
     seed: int | None = None
     dry_run: bool = False
     sweep: bool = False
+    destructive: bool = False
     as_json: bool = False
 
 
@@ -57,6 +59,7 @@ def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapp
 
     Raises:
         ConfigurationError: the baseline or the ledger cannot be used, or the backend's settings.
+        PolicyViolation: the backend holds keys of others.
         KeyclaveError: what opening the backend raised.
     """
     asked = Wishes(**wishes)
@@ -90,6 +93,7 @@ def _run(
             run=run_id,
         ) as run,
     ):
+        _refuse_foreign_keys(run, destructive=asked.destructive)
         if asked.dry_run or not asked.as_json:
             echo(str(run.plan))
         if asked.dry_run:
@@ -102,6 +106,19 @@ def _run(
 
 def _filter(pattern: str | None) -> Callable[[Check], bool]:
     return lambda check: pattern is None or bool(re.search(pattern, f"{check.id} {check.group} {check.level}"))
+
+
+def _refuse_foreign_keys(run: ContractRun, *, destructive: bool) -> None:
+    """Refuse a backend that holds keys of others, where it can say so.
+
+    Raises:
+        PolicyViolation: it does, and the user did not say that it may be used all the same.
+    """
+    if not destructive and run.bench.subject.has_foreign_keys():
+        raise PolicyViolation(
+            "the backend holds keys that no Keyclave made, and a faulty plugin could harm them",
+            next_step="Use a token or an account for tests alone, or add --destructive.",
+        )
 
 
 def _answer(report: Report, baseline: Report | None, asked: Wishes, echo: Callable[[str], None]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from types import NoneType
 from typing import TypeVar
 
-from keyclave.errors import KeyclaveError
+from keyclave.errors import KeyclaveError, Throttled
 from keyclave.plugin import (
     Attestation,
     BackendDescription,
@@ -15,6 +16,7 @@ from keyclave.plugin import (
     DestroyResult,
     DestroyState,
     Encrypted,
+    ForeignKeyPage,
     HealthReport,
     ImportKeyRequest,
     ImportTicket,
@@ -35,12 +37,15 @@ __all__ = ["Subject"]
 
 T = TypeVar("T")
 _MAKING = frozenset({"create_key", "import_key"})
+_TRIES = 6
+_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 class Subject:
     """One opened handle of the backend under test. Safe to share between threads.
 
-    Every method makes one call and raises what the hook raises, with the operation filled in.
+    Every method makes one call, repeated where the backend throttles it, and raises what the hook raises, with the
+    operation filled in.
 
     Attributes:
         description: what the backend said about itself when it was opened.
@@ -61,7 +66,15 @@ class Subject:
         self._handle.close()
 
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
-        """Make one call."""
+        """Make one call; wait and repeat it where the backend throttles it, which says that nothing changed."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._once(hook, due, **arguments)
+            except Throttled as error:
+                time.sleep(min(error.retry_after or _PAUSE, _LONGEST_PAUSE))
+        return self._once(hook, due, **arguments)
+
+    def _once(self, hook: str, due: type[T], **arguments: object) -> T:
         with self._meter.call(hook, makes_key=hook in _MAKING):
             try:
                 return self._handle.call(hook, due, **arguments)
@@ -102,6 +115,10 @@ class Subject:
             if token in seen:
                 return tuple(found)
             seen.add(token)
+
+    def has_foreign_keys(self) -> bool:
+        """Return whether the backend holds keys that no Keyclave made, where it can say so."""
+        return self.has("list_foreign_keys") and bool(self.call("list_foreign_keys", ForeignKeyPage, page=None).keys)
 
     def public_key(self, key: KeyReference) -> bytes:
         """Return the public key, DER SubjectPublicKeyInfo."""

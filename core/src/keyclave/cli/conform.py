@@ -46,6 +46,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seed", type=int, help="Repeat the random choices of an earlier run.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and stop.")
 @click.option("--sweep", is_flag=True, help="Remove what killed runs left behind, and stop.")
+@click.option("--destructive", is_flag=True, help="Run although the backend holds keys of others.")
 def conform(
     session: Session, backend: str, config: str | None, settings: tuple[str, ...], **wishes: Any
 ) -> int | None:
