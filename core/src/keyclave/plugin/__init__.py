@@ -11,6 +11,7 @@ The module it names implements the hooks of `Provider`, and of `Detection` if it
 
 from keyclave.plugin.hookspecs import Detection, Health, KeyStorage, Provider, Signing, hookimpl
 from keyclave.plugin.records import (
+    RSA_AES_KEY_WRAP_SHA1,
     RSA_AES_KEY_WRAP_SHA256,
     AlgorithmSupport,
     Attestation,
@@ -41,12 +42,13 @@ from keyclave.plugin.records import (
     WrappedKey,
 )
 
-CONTRACT = (1, 0)
+CONTRACT = (1, 1)
 """The version of this contract: hooks and records. A new hook or field raises the second number, and a plugin
 made for an older one still works; anything else raises the first."""
 
 __all__ = [
     "CONTRACT",
+    "RSA_AES_KEY_WRAP_SHA1",
     "RSA_AES_KEY_WRAP_SHA256",
     "AlgorithmSupport",
     "Attestation",
