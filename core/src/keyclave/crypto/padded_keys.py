@@ -1,7 +1,7 @@
 """PKCS#8 private keys as SoftHSM before 2.7 wraps them: with zeros after the end.
 
-It fills the encoding up to a multiple of eight bytes before AES-KWP, which would do that by itself, and unwrapping gives
-the filled encoding back. `cryptography` refuses bytes after the end of an encoding, as it should.
+It fills the encoding up to a multiple of eight bytes before AES-KWP, which would do that by itself, and unwrapping
+gives the filled encoding back. `cryptography` refuses bytes after the end of an encoding, as it should.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def without_padding(pkcs8: SecretBytes) -> SecretBytes:
 
 
 def _end(encoded: bytes) -> int:
-    """Return where a DER SEQUENCE ends that begins here (X.690, section 8.1.3); the end of the bytes for no SEQUENCE."""
+    """Return where the DER SEQUENCE ends that begins here (X.690, section 8.1.3); for no SEQUENCE, the end of all."""
     if len(encoded) < 2 or encoded[0] != _SEQUENCE:  # noqa: PLR2004  a tag and a length
         return len(encoded)
     if encoded[1] < _LONG:
