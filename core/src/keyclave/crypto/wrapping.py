@@ -13,7 +13,7 @@ from keyclave.crypto.key_checks import check_public_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.plugin.records import RSA_AES_KEY_WRAP_SHA1, RSA_AES_KEY_WRAP_SHA256
 
-__all__ = ["METHODS", "generate_wrapping_key", "oaep_of", "unwrap_key", "wrap_key"]
+__all__ = ["METHODS", "generate_wrapping_key", "load_wrapping_key", "oaep_of", "unwrap_key", "wrap_key"]
 
 _WRAPPING_BITS = 3072
 _KEK_SIZE = 32
@@ -42,6 +42,19 @@ def generate_wrapping_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=_WRAPPING_BITS)
 
 
+def load_wrapping_key(spki: bytes) -> rsa.RSAPublicKey:
+    """Return the key to wrap under, from its DER SubjectPublicKeyInfo.
+
+    Raises:
+        InvalidArgument: it is not RSA of 3072 or 4096 bits, or weak.
+    """
+    key = load_public_key(spki)
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _WRAPPING_BITS:
+        raise InvalidArgument(f"the wrapping key must be an RSA key of {_WRAPPING_BITS} bits or more")
+    check_public_key(spki, algorithm_of(key))
+    return key
+
+
 def wrap_key(key: SecretBytes, wrapping_spki: bytes, method: str) -> bytes:
     """Encrypt a key under an RSA public key. Two calls return two different blobs.
 
@@ -61,7 +74,7 @@ def wrap_key(key: SecretBytes, wrapping_spki: bytes, method: str) -> bytes:
     oaep = oaep_of(method)
     if not key:
         raise InvalidArgument("there is no key to wrap")
-    wrapping_key = _load_wrapping_key(wrapping_spki)
+    wrapping_key = load_wrapping_key(wrapping_spki)
     kek = SecretBytes(secrets.token_bytes(_KEK_SIZE))
     return wrapping_key.encrypt(kek.get_secret_value(), oaep) + keywrap.aes_key_wrap_with_padding(
         kek.get_secret_value(), key.get_secret_value()
@@ -97,11 +110,3 @@ def _unwrap(blob: bytes, wrapping_private_key: rsa.RSAPrivateKey, oaep: padding.
         return SecretBytes(keywrap.aes_key_unwrap_with_padding(kek.get_secret_value(), blob[size:]))
     except (ValueError, TypeError, keywrap.InvalidUnwrap):
         return None
-
-
-def _load_wrapping_key(spki: bytes) -> rsa.RSAPublicKey:
-    key = load_public_key(spki)
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _WRAPPING_BITS:
-        raise InvalidArgument(f"the wrapping key must be an RSA key of {_WRAPPING_BITS} bits or more")
-    check_public_key(spki, algorithm_of(key))
-    return key

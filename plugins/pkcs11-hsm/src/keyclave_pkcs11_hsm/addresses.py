@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from keyclave.errors import InvalidArgument
 from keyclave.plugin import KeyLabel, KeyReference
 
-__all__ = ["fingerprint_in", "id_of", "uri_of"]
+__all__ = ["fingerprint_in", "id_of", "token_uri", "uri_of"]
 
 _ID_BYTES = 20
 # What RFC 7512, section 2.3 lets stand for itself in a path, beyond what `quote` does.
@@ -39,9 +39,14 @@ def uri_of(token: str, serial: str, label: KeyLabel, spki: bytes | None) -> str:
     """
     kind = "secret-key" if spki is None else "private"
     identifier = "".join(f"%{byte:02X}" for byte in id_of(label))
-    path = f"token={_quoted(token)};serial={_quoted(serial)};object={_quoted(str(label))};id={identifier};type={kind}"
+    path = f"{token_uri(token, serial)};object={_quoted(str(label))};id={identifier};type={kind}"
     query = "" if spki is None else f"?keyclave-spki-sha256={hashlib.sha256(spki).hexdigest()}"
-    return f"pkcs11:{path}{query}"
+    return path + query
+
+
+def token_uri(token: str, serial: str) -> str:
+    """Return the address of a token."""
+    return f"pkcs11:token={_quoted(token)};serial={_quoted(serial)}"
 
 
 def fingerprint_in(reference: KeyReference) -> str | None:

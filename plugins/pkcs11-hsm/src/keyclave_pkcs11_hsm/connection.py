@@ -21,7 +21,13 @@ __all__ = ["Connection", "Target", "connect"]
 
 _CKR_PIN_LOCKED = 0xA4
 _CKR_USER_ALREADY_LOGGED_IN = 0x100
-_REFUSED = {0xA0: "incorrect", 0xA1: "invalid", 0xA2: "too short or too long", 0xA3: "expired", _CKR_PIN_LOCKED: "locked"}
+_REFUSED = {
+    0xA0: "incorrect",
+    0xA1: "invalid",
+    0xA2: "too short or too long",
+    0xA3: "expired",
+    _CKR_PIN_LOCKED: "locked",
+}
 _refused_pins = RefusedPins()
 
 

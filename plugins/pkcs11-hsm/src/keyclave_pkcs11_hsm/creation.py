@@ -9,7 +9,7 @@ from keyclave.errors import BackendUnavailable, KeyAlreadyExists, KeyclaveError,
 from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
 from keyclave.plugin import CreateKeyRequest, ImportKeyRequest, KeyLabel
 from pkcs11 import Session as RawSession
-from pkcs11.constants import DEFAULT, Attribute, MechanismFlag, ObjectClass
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import ObjectHandleInvalid, PKCS11Error
 
 from keyclave_pkcs11_hsm.errors import is_lost, is_refused
@@ -137,4 +137,4 @@ def _parameters(algorithm: KeyAlgorithm) -> Template:
         case AlgorithmFamily.ED25519:
             return {Attribute.EC_PARAMS: ED25519_PARAMETERS}
         case _:
-            return {Attribute.EC_PARAMS: DEFAULT}
+            return {}

@@ -90,9 +90,7 @@ def _encrypt(key: Any, plaintext: bytes, aad: bytes) -> bytes:
 def _decrypt(key: Any, ciphertext: bytes, aad: bytes) -> bytes:
     parameters = GCMParams(ciphertext[len(_VERSION) : _START], _VERSION + aad, _TAG * 8)
     try:
-        plaintext: bytes = key.decrypt(
-            ciphertext[_START:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters
-        )
+        plaintext: bytes = key.decrypt(ciphertext[_START:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
     except PKCS11Error as error:
         if is_lost(error) or is_stale(error) or not (ckr_name(error) in _WRONG or _works(key)):
             raise

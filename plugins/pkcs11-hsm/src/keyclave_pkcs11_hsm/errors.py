@@ -39,7 +39,9 @@ _STALE = _Answer(Conflict, "somebody else is changing the key")
 _FAILED = _Answer(BackendUnavailable, "the token failed", next_step=_CHECK_TOKEN)
 _FULL = _Answer(BackendUnavailable, "the token or its module has no room left for this now")
 _UNABLE = _Answer(CapabilityUnsupported, "the token cannot do this")
-_WRONG_PIN = _Answer(AuthenticationFailed, "the token refused the PIN, which is not tried again", next_step=_CHANGE_PIN)
+_WRONG_PIN = _Answer(
+    AuthenticationFailed, "the token refused the PIN, which is not tried again", next_step=_CHANGE_PIN
+)
 _DENIED = _Answer(AccessDenied, "the token does not allow this to its user")
 _KEPT = _Answer(CapabilityUnsupported, "the token does not release this key")
 _MALFORMED = _Answer(InvalidArgument, "the wrapped key cannot be unwrapped")
@@ -70,7 +72,9 @@ _ANSWERS: dict[str, _Answer] = {
         ConfigurationError, "the token has no user PIN yet", next_step="Set one with the tool of the token's maker."
     ),
     **dict.fromkeys(("USER_ANOTHER_ALREADY_LOGGED_IN", "USER_TOO_MANY_TYPES"), _DENIED),
-    **dict.fromkeys(("TOKEN_WRITE_PROTECTED", "SESSION_READ_ONLY", "FUNCTION_REJECTED", "ACTION_PROHIBITED"), _DENIED),
+    **dict.fromkeys(
+        ("TOKEN_WRITE_PROTECTED", "SESSION_READ_ONLY", "FUNCTION_REJECTED", "ACTION_PROHIBITED"), _DENIED
+    ),
     **dict.fromkeys(("ATTRIBUTE_READ_ONLY", "ATTRIBUTE_SENSITIVE"), _DENIED),
     **dict.fromkeys(("KEY_UNEXTRACTABLE", "KEY_NOT_WRAPPABLE"), _KEPT),
     **dict.fromkeys(("WRAPPED_KEY_INVALID", "WRAPPED_KEY_LEN_RANGE"), _MALFORMED),

@@ -19,7 +19,16 @@ from keyclave_pkcs11_hsm.tokens import serial_of
 __all__ = ["Evidence", "key_evidence", "token_evidence"]
 
 # By manufacturer and model of token, slot and module, in lower case. A TPM behind PKCS#11 is judged by `keyclave-tpm`.
-_SOFTWARE = ("softhsm", "mozilla foundation", "nss 3", "soft token", "softtok", "kryoptic", "tpm2-software", "simulator")
+_SOFTWARE = (
+    "softhsm",
+    "mozilla foundation",
+    "nss 3",
+    "soft token",
+    "softtok",
+    "kryoptic",
+    "tpm2-software",
+    "simulator",
+)
 
 
 class Evidence(NamedTuple):
@@ -67,7 +76,8 @@ def token_evidence(token: Token, library: str, *, in_hardware: bool, context: Ba
 def key_evidence(key: Object) -> tuple[str, ...]:
     """Return what the token says of a private or secret key."""
     local, sensitive, kept = (
-        _flag(key, attribute) for attribute in (Attribute.LOCAL, Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE)
+        _flag(key, attribute)
+        for attribute in (Attribute.LOCAL, Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE)
     )
     return (
         f"The token {'says' if local else 'does not say'} that it made the key (CKA_LOCAL).",

@@ -75,7 +75,10 @@ def require_template(found: Object, label: KeyLabel, algorithm: KeyAlgorithm) ->
     """
     exportable = bool(found[Attribute.EXTRACTABLE])
     make = private_template if algorithm.signs else secret_template
-    for attribute, wanted in {**make(label, exportable=exportable), Attribute.KEY_TYPE: KEY_TYPES[algorithm.family]}.items():
+    for attribute, wanted in {
+        **make(label, exportable=exportable),
+        Attribute.KEY_TYPE: KEY_TYPES[algorithm.family],
+    }.items():
         if _read(found, attribute, wanted) != wanted:
             raise IntegrityError(
                 f"a key in the token differs from what it was made with: CKA_{attribute.name}",
