@@ -12,10 +12,10 @@ from keyclave.plugin import KeyLabel, KeyReference
 __all__ = ["fingerprint_in", "id_of", "token_uri", "uri_of"]
 
 _ID_BYTES = 20
-# What RFC 7512, section 2.3 lets stand for itself in a path, beyond what `quote` does.
+# What RFC 7512, section 2.3, lets stand for itself in a path, beyond what `quote` does.
 _SAFE = ":[]@!$'()*+,="
 _URI = re.compile(
-    r"pkcs11:token=[^;?]+;serial=[^;?]*;object=(?P<object>[^;?]+);id=(?P<id>[^;?]+);type=(private|secret-key)"
+    r"pkcs11:token=[^;?]+;serial=[^;?]*;object=[^;?]+;id=(?P<id>[^;?]+);type=(private|secret-key)"
     r"(\?keyclave-spki-sha256=(?P<spki>[0-9a-f]{64}))?"
 )
 
@@ -28,8 +28,8 @@ def id_of(label: KeyLabel) -> bytes:
 def uri_of(token: str, serial: str, label: KeyLabel, spki: bytes | None) -> str:
     """Return the address of a key.
 
-    Its vendor attribute is the SHA-256 of the public key: whoever has the address can tell the key from another one that
-    took its place in the token.
+    Its vendor attribute is the SHA-256 of the public key: whoever has the address can tell the key from another one
+    that took its place in the token.
 
     Args:
         token: the label of the token.
@@ -50,7 +50,7 @@ def token_uri(token: str, serial: str) -> str:
 
 
 def fingerprint_in(reference: KeyReference) -> str | None:
-    """Return the SHA-256 of the public key, in hexadecimal, that is in the address of a key; ``None`` for a secret key.
+    """Return the SHA-256 of the public key in the address of a key, in hexadecimal; ``None`` for a secret key.
 
     Raises:
         InvalidArgument: the address does not belong to the label of the key.

@@ -9,8 +9,9 @@ from keyclave.plugin import AlgorithmSupport, BackendContext, BackendDescription
 
 from keyclave_pkcs11_hsm.addresses import token_uri
 from keyclave_pkcs11_hsm.connection import Target
-from keyclave_pkcs11_hsm.encryption import MAX_PLAINTEXT, can_encrypt
+from keyclave_pkcs11_hsm.encryption import can_encrypt
 from keyclave_pkcs11_hsm.evidence import token_evidence
+from keyclave_pkcs11_hsm.gcm import MAX_PLAINTEXT
 from keyclave_pkcs11_hsm.mechanisms import Mechanisms, SigningMechanism, scheme_support
 from keyclave_pkcs11_hsm.sessions import Session
 from keyclave_pkcs11_hsm.tokens import serial_of

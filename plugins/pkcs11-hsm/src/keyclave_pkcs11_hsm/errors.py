@@ -32,11 +32,11 @@ class _Answer(NamedTuple):
     next_step: str | None = None
 
 
-_CHECK_TOKEN = "Check that the token is there and running; `keyclave health` shows when it is back."
+_CHECK_IT = "Check that the token is there and running; `keyclave health` shows when it is back."
 _CHANGE_PIN = "Look up the PIN, and set a new one with the tool of the token's maker if it is locked or expired."
-_GONE = _Answer(BackendUnavailable, "the token is gone, or has forgotten its sessions", next_step=_CHECK_TOKEN)
+_GONE = _Answer(BackendUnavailable, "the token is gone, or has forgotten its sessions", next_step=_CHECK_IT)
 _STALE = _Answer(Conflict, "somebody else is changing the key")
-_FAILED = _Answer(BackendUnavailable, "the token failed", next_step=_CHECK_TOKEN)
+_FAILED = _Answer(BackendUnavailable, "the token failed", next_step=_CHECK_IT)
 _FULL = _Answer(BackendUnavailable, "the token or its module has no room left for this now")
 _UNABLE = _Answer(CapabilityUnsupported, "the token cannot do this")
 _WRONG_PIN = _Answer(

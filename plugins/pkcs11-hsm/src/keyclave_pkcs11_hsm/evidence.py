@@ -18,7 +18,7 @@ from keyclave_pkcs11_hsm.tokens import serial_of
 
 __all__ = ["Evidence", "key_evidence", "token_evidence"]
 
-# By manufacturer and model of token, slot and module, in lower case. A TPM behind PKCS#11 is judged by `keyclave-tpm`.
+# Parts of the names of token, slot and module, in lower case. A TPM behind PKCS#11 is no HSM, and may be a simulator.
 _SOFTWARE = (
     "softhsm",
     "mozilla foundation",
@@ -55,11 +55,11 @@ def token_evidence(token: Token, library: str, *, in_hardware: bool, context: Ba
         context: whether a simulator may stand for the real thing.
     """
     hardware_slot = SlotFlag.HW_SLOT in token.slot.flags
-    sentences = (
+    sentences: tuple[str, ...] = (
         f"The token is {token.model!r} by {token.manufacturer_id!r}, serial number {serial_of(token)}.",
         f"Its slot is {token.slot.slot_description!r} by {token.slot.manufacturer_id!r}; the module is {library}.",
-        f"The slot {'says' if hardware_slot else 'does not say'} that it is hardware (CKF_HW_SLOT),"
-        f" and mechanisms for signing {'say' if in_hardware else 'do not say'} that hardware does them (CKF_HW).",
+        f"The slot {'says' if hardware_slot else 'does not say'} that it is hardware (CKF_HW_SLOT).",
+        f"Mechanisms for signing {'say' if in_hardware else 'do not say'} that hardware does them (CKF_HW).",
     )
     names = " ".join((token.model, token.manufacturer_id, token.slot.manufacturer_id, library)).lower()
     software = next((name for name in _SOFTWARE if name in names), None)
@@ -79,11 +79,10 @@ def key_evidence(key: Object) -> tuple[str, ...]:
         _flag(key, attribute)
         for attribute in (Attribute.LOCAL, Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE)
     )
-    return (
-        f"The token {'says' if local else 'does not say'} that it made the key (CKA_LOCAL).",
-        f"It {'says' if sensitive and kept else 'does not say'} that the key never left it"
-        " (CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE); otherwise a copy may exist elsewhere.",
-    )
+    made = f"The token {'says' if local else 'does not say'} that it made the key (CKA_LOCAL)."
+    if sensitive and kept:
+        return made, "It says that the key never left it (CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE)."
+    return made, "It does not say that the key never left it: a copy may exist elsewhere."
 
 
 def _flag(key: Object, attribute: Attribute) -> bool:

@@ -1,8 +1,8 @@
-"""The functions of a module that python-pkcs11 calls in a way that does not do, or not at all: two, through ctypes.
+"""The functions of a module that python-pkcs11 calls in a way that does not do, through ctypes.
 
 It calls ``C_Initialize(NULL)``, after which a module may leave out all locks, and SoftHSM does: two threads crash it.
-And ``Session.close`` after ``Token.open(user_pin=...)`` logs the whole process out, and a refused PIN leaves a session
-behind.
+And ``Session.close`` after ``Token.open(user_pin=...)`` logs the whole process out, and a refused PIN leaves a
+session behind.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Functions:
 
     def __init__(self, path: Path) -> None:
         pointer = ctypes.POINTER(_FunctionList)()
+        problem: str | None
         try:
             self._library = ctypes.CDLL(str(path))
             found = self._library.C_GetFunctionList(ctypes.byref(pointer))
@@ -67,7 +68,7 @@ class Functions:
             problem = None if found == CKR_OK and pointer else f"C_GetFunctionList returned {found:#x}"
         if problem is not None:
             raise ConfigurationError(f"module {path} cannot be loaded: {problem}")
-        self._list = pointer.contents
+        self._list: _FunctionList = pointer.contents
 
     def initialize(self, parameters: str | None) -> int:
         """Call C_Initialize so that the module locks by the system's means, and return its CKR."""

@@ -1,7 +1,7 @@
 """The two steps of RSA-AES key wrap in a token: RSA-OAEP of an AES key, and AES-KWP (RFC 5649) of the key under it.
 
-A mechanism's name does not say what it does: CKM_AES_KEY_WRAP_PAD is RFC 5649 in SoftHSM, and something else in NSS. So
-the token shows it with two keys that are known.
+A mechanism's name does not say what it does: CKM_AES_KEY_WRAP_PAD is RFC 5649 in SoftHSM, and something else in NSS.
+So the token shows it with two keys that are known.
 """
 
 from __future__ import annotations

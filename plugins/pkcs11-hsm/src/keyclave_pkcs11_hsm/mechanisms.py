@@ -110,7 +110,7 @@ def _sizes(algorithm: KeyAlgorithm) -> range:
 
 
 def _ways(scheme: str) -> tuple[SigningMechanism, ...]:
-    """Return the mechanisms for a scheme, the preferred one first: those that take digests, so that nobody hashes twice."""
+    """Return the mechanisms for a scheme; first the one that takes a digest, so that nobody hashes twice."""
     digest = get_signature_scheme(scheme).digest
     if digest is None:
         return (SigningMechanism(Mechanism.EDDSA, None, b"", SigningInput.MESSAGE),) if scheme == "ED25519" else ()

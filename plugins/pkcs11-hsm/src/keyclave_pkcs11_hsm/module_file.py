@@ -1,7 +1,7 @@
 """Whether a shared library may be loaded as a module: loading it runs its code in this process.
 
-The check is of the real path, so that whoever can change a symbolic link cannot choose the code; of owner and mode of the
-file and of every directory above it, so that nobody but its owner and root can have put it there.
+The check is of the real path, so that whoever can change a symbolic link cannot choose the code; of owner and mode of
+the file and of every directory above it, so that nobody but its owner and root can have put it there.
 """
 
 from __future__ import annotations
@@ -68,6 +68,6 @@ def _require_unchangeable(part: Path) -> None:
     sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
     if status.st_mode & _OTHERS_WRITE and not sticky:
         raise ConfigurationError(
-            f"{part} can be written by group or others (mode {stat.S_IMODE(status.st_mode):04o}): they could change the module",
+            f"group or others can write to {part} (mode {stat.S_IMODE(status.st_mode):04o}), and change the module",
             next_step="Find out who could have changed it, then take the permission away.",
         )

@@ -13,12 +13,12 @@ from pkcs11 import Object, Session
 from pkcs11.constants import Attribute, ObjectClass
 
 from keyclave_pkcs11_hsm.addresses import fingerprint_in, id_of
+from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
 from keyclave_pkcs11_hsm.public_keys import read_spki
 from keyclave_pkcs11_hsm.templates import require_template
 
 __all__ = ["FoundKey", "find_key", "find_referenced", "objects_of"]
 
-_AES_BYTES = 32
 _SUSPICIOUS = "Do not use the key until you know why: somebody may have put another one in its place."
 
 
@@ -88,7 +88,7 @@ def find_referenced(session: Session, reference: KeyReference) -> FoundKey:
 def _secret(found: Object, label: KeyLabel) -> FoundKey:
     algorithm = get_algorithm("AES_256")
     exportable = require_template(found, label, algorithm)
-    if found[Attribute.VALUE_LEN] != _AES_BYTES:
+    if not is_aes_256(found):
         raise IntegrityError("a key in the token is no AES key of 256 bits")
     return FoundKey(found, None, algorithm.name, exportable)
 

@@ -12,7 +12,7 @@ from pkcs11.mechanisms import KeyType
 
 from keyclave_pkcs11_hsm.templates import Template
 
-__all__ = ["ED25519_PARAMETERS", "EC_PARAMETERS", "public_attributes", "read_spki", "rsa_spki", "to_spki"]
+__all__ = ["EC_PARAMETERS", "ED25519_PARAMETERS", "public_attributes", "read_spki", "rsa_spki", "to_spki"]
 
 # Object identifiers in DER: secp256r1 and secp384r1 (RFC 5480, section 2.1.1.1), id-Ed25519 (RFC 8410, section 3).
 EC_PARAMETERS = {256: bytes.fromhex("06082a8648ce3d030107"), 384: bytes.fromhex("06052b81040022")}

@@ -1,7 +1,7 @@
 """A bounded pool of sessions: a thread uses one alone, so that no call waits for another one's.
 
-When the token forgets its sessions, all of them are dropped with every handle that was seen through them, and the next
-call connects anew.
+When the token forgets its sessions, all of them are dropped with every handle that was seen through them, and the
+next call connects anew.
 """
 
 from __future__ import annotations

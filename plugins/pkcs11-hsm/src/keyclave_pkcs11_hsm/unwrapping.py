@@ -1,4 +1,4 @@
-"""Take a wrapped key into the token, so that it is in clear nowhere else: look at it as a passing object, then keep it."""
+"""Take a wrapped key into the token, so that it is in clear nowhere else: look at it in passing, then keep it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pkcs11.constants import DEFAULT, Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
+from keyclave_pkcs11_hsm.aes_lengths import wrapped_is_aes_256
 from keyclave_pkcs11_hsm.ec_points import public_half
 from keyclave_pkcs11_hsm.errors import is_lost
 from keyclave_pkcs11_hsm.key_wrapping import passing
@@ -26,7 +27,6 @@ from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, unwrap_kek
 __all__ = ["import_wrapped"]
 
 _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1()}
-_AES_BYTES = 32
 # What python-pkcs11 sends for every kind of key, and a private key does not have: SoftHSM and NSS refuse it there.
 _NOT_OF_PRIVATE_KEYS: Template = dict.fromkeys((Attribute.ENCRYPT, Attribute.WRAP, Attribute.VERIFY), DEFAULT)
 
@@ -65,7 +65,7 @@ class _Unwrapper:
         self.algorithm: KeyAlgorithm = get_algorithm(request.algorithm)
         self.session = kek.session
         self._kek = kek
-        self._wrapped = wrapped
+        self.wrapped = wrapped
         self._mechanism = mechanism
 
     def unwrap(self, capabilities: MechanismFlag, template: Template) -> Any:
@@ -73,7 +73,7 @@ class _Unwrapper:
         return self._kek.unwrap_key(
             kind,
             KEY_TYPES[self.algorithm.family],
-            self._wrapped,
+            self.wrapped,
             mechanism=self._mechanism,
             capabilities=capabilities,
             template=(_NOT_OF_PRIVATE_KEYS if self.algorithm.signs else {}) | template,
@@ -87,7 +87,7 @@ def _import(unwrapper: _Unwrapper) -> None:
     label, exportable = unwrapper.request.label, unwrapper.request.exportable
     if not unwrapper.algorithm.signs:
         with passing(unwrapper.passing(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT)) as key:
-            if key[Attribute.VALUE_LEN] != _AES_BYTES:
+            if not wrapped_is_aes_256(unwrapper.wrapped, key):
                 raise _wrong(unwrapper.request)
         unwrapper.unwrap(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(label, exportable=exportable))
         return

@@ -6,9 +6,7 @@ import secrets
 import threading
 from typing import Any, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-from keyclave.crypto.algorithms import load_public_key
-from keyclave.crypto.wrapping import METHODS, oaep_of
+from keyclave.crypto.wrapping import METHODS, load_wrapping_key, oaep_of
 from keyclave.errors import CapabilityUnsupported
 from pkcs11 import Session as RawSession
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
@@ -93,9 +91,7 @@ def unwrap_kek(private: Any, wrapped: bytes, method: str) -> Any:
 
 
 def _unwraps(private: Any, spki: bytes, method: str) -> bool:
-    public_key = load_public_key(spki)
-    assert isinstance(public_key, rsa.RSAPublicKey)
-    wrapped = public_key.encrypt(secrets.token_bytes(_KEK_BYTES), oaep_of(method))
+    wrapped = load_wrapping_key(spki).encrypt(secrets.token_bytes(_KEK_BYTES), oaep_of(method))
     try:
         with passing(unwrap_kek(private, wrapped, method)):
             return True
