@@ -30,8 +30,8 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def services(session: nox.Session) -> None:
-    """Install the programs that tests need, where that is allowed, and name those that are missing."""
-    session.run(sys.executable, "-m", "tests.services")
+    """Install the programs that tests need; ``-- start NAME...`` and ``-- stop NAME...`` run services by hand."""
+    session.run(sys.executable, "-m", "tests.services", *session.posargs)
 
 
 @nox.session

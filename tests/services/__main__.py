@@ -1,23 +1,57 @@
 """Install the programs that tests need, where that is allowed, and name those that are missing.
 
-Run as ``python -m tests.services``. Fails on a missing one only where KEYCLAVE_REQUIRE_SERVICES is 1.
+Fails on a missing one only where KEYCLAVE_REQUIRE_SERVICES is 1. ``start NAME...`` starts services and says how to
+reach them, until ``stop NAME...``; tests start what they need themselves.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 
 from tests.services.catalog import SERVICES, problem, required
+from tests.services.started import STARTABLE, start, stop
 
 
 def main() -> int:
+    """Do what the arguments ask for, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="services", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    for command in ("start", "stop"):
+        commands.add_parser(command).add_argument("names", nargs="+", choices=STARTABLE, metavar="NAME")
+    arguments = parser.parse_args()
+    if arguments.command is None:
+        return _install_all()
+    act = _start if arguments.command == "start" else _stop
+    return max([act(name) for name in arguments.names])
+
+
+def _start(name: str) -> int:
+    try:
+        reach = start(name)
+    except FileExistsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{name} is started; stop it with `nox -s services -- stop {name}`")
+    for key, value in reach.items():
+        print(f"  export {key}={shlex.quote(value)}" if key.isupper() else f"  {key} = {value}")
+    return 0
+
+
+def _stop(name: str) -> int:
+    print(f"{name} is stopped" if stop(name) else f"{name} was not started")
+    return 0
+
+
+def _install_all() -> int:
     """Install, report, and return the exit code."""
     missing = [name for name in SERVICES if problem(name)]
     if missing:
-        _install([SERVICES[name].package for name in missing])
+        _install([package for name in missing for package in SERVICES[name].packages])
         problem.cache_clear()
     for name, service in SERVICES.items():
         reason = problem(name)

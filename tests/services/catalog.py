@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SERVICES", "Service", "problem", "program", "required"]
+__all__ = ["SERVICES", "Service", "library", "problem", "program", "required"]
 
 
 @dataclass(frozen=True)
@@ -18,33 +18,57 @@ class Service:
 
     Attributes:
         name: what tests call it.
-        package: the package of Debian and Ubuntu that has it.
+        packages: the packages of Debian and Ubuntu that have it.
         purpose: what the tests do with it.
         probe: a command that only succeeds where the program can be used.
         elsewhere: the pattern of directories, below the root, that are searched after PATH.
+        library: the pattern of a shared library, below the root, that must be there as well.
     """
 
     name: str
-    package: str
+    packages: tuple[str, ...]
     purpose: str
     probe: tuple[str, ...]
     elsewhere: str | None = None
+    library: str | None = None
 
 
 SERVICES = {
     service.name: service
     for service in (
-        Service("git", "git", "copies what is committed, as a fresh clone would", ("git", "--version")),
-        Service("openssl", "openssl", "verifies signatures, independently of the libraries", ("openssl", "version")),
+        Service(
+            "cc",
+            ("gcc", "libc6-dev", "libp11-kit-dev"),
+            "compiles what stands between Keyclave and a PKCS#11 module in tests, and a loop for benchmarks",
+            ("cc", "-fsyntax-only", "-I/usr/include/p11-kit-1", "-include", "p11-kit/pkcs11.h", "-xc", "/dev/null"),
+        ),
+        Service("git", ("git",), "copies what is committed, as a fresh clone would", ("git", "--version")),
+        Service(
+            "nss",
+            ("libnss3", "libnss3-tools"),
+            "keeps keys behind PKCS#11, as a second module that behaves unlike the first",
+            ("modutil", "-rawlist", "-dbdir", "/dev/null"),
+            library="usr/lib/*/libsoftokn3.so",
+        ),
+        Service(
+            "openssl", ("openssl",), "verifies signatures, independently of the libraries", ("openssl", "version")
+        ),
         Service(
             "postgresql",
-            "postgresql",
+            ("postgresql",),
             "keeps the state on a server, started by the tests for themselves",
             ("initdb", "--version"),
             "usr/lib/postgresql/*/bin",
         ),
-        Service("ssh", "openssh-client", "reads keys and checks certificates", ("ssh", "-V")),
-        Service("strace", "strace", "shows which files are flushed to disk, and when", ("strace", "-f", "true")),
+        Service(
+            "softhsm",
+            ("softhsm2",),
+            "keeps keys behind PKCS#11",
+            ("softhsm2-util", "--version"),
+            library="usr/lib/softhsm/libsofthsm2.so",
+        ),
+        Service("ssh", ("openssh-client",), "reads keys and checks certificates", ("ssh", "-V")),
+        Service("strace", ("strace",), "shows which files are flushed to disk, and when", ("strace", "-f", "true")),
     )
 }
 
@@ -56,6 +80,8 @@ def problem(name: str) -> str | None:
     path = program(name, probe[0])
     if path is None:
         return f"{probe[0]} is not installed"
+    if SERVICES[name].library is not None and library(name) is None:
+        return f"{SERVICES[name].library} is not installed"
     result = subprocess.run([path, *probe[1:]], capture_output=True, check=False, timeout=60)
     return f"`{' '.join(probe)}` fails on this machine" if result.returncode else None
 
@@ -65,6 +91,12 @@ def program(name: str, command: str) -> str | None:
     pattern = SERVICES[name].elsewhere
     beside = sorted(map(str, Path("/").glob(pattern)), reverse=True) if pattern else []
     return shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside]))
+
+
+def library(name: str) -> Path | None:
+    """Return the path of the shared library of a service, or ``None`` if it is not installed."""
+    pattern = SERVICES[name].library
+    return next(iter(sorted(Path("/").glob(pattern))), None) if pattern else None
 
 
 def required() -> bool:

@@ -17,7 +17,7 @@ import psycopg
 
 from tests.services.catalog import program
 
-__all__ = ["Server", "running"]
+__all__ = ["Server", "running", "stop_in"]
 
 _USER = "keyclave"
 _START_SECONDS = 60
@@ -58,8 +58,10 @@ class Server:
             self.process = subprocess.Popen(
                 [*self._on_cluster("postgres"), *options],
                 cwd=self.directory,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # an interrupt from the keyboard is for the tests, and not for the server
                 **self._account,
             )
         deadline = time.monotonic() + _START_SECONDS
@@ -102,3 +104,15 @@ def running() -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+def stop_in(directory: Path) -> None:
+    """Stop the server on the cluster in a directory, whichever process started it."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        process = int((directory / "data/postmaster.pid").read_text().split()[0])
+        os.kill(process, signal.SIGINT)
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            os.kill(process, 0)
+            time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL does not stop: process {process}")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keyclave.crypto.wrapping import generate_wrapping_key, unwrap_key, wrap_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, RSA_AES_KEY_WRAP_SHA256
 from pydantic import SecretBytes
 
 from core.tests.crypto.weak_rsa import spki_of
@@ -60,6 +60,15 @@ def test_private_keys_survive(algorithm: str, private_key: Keys, wrapping_key: r
     blob = wrap_key(SecretBytes(secret), spki(wrapping_key), METHOD)
     assert unwrap_key(blob, wrapping_key, METHOD).get_secret_value() == secret
     assert secret not in blob
+
+
+def test_what_is_wrapped_with_sha1_is_unwrapped_with_sha1_alone(wrapping_key: rsa.RSAPrivateKey) -> None:
+    blob = wrap_key(SecretBytes(b"a secret"), spki(wrapping_key), RSA_AES_KEY_WRAP_SHA1)
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    kek = wrapping_key.decrypt(blob[:384], oaep)
+    assert keywrap.aes_key_unwrap_with_padding(kek, blob[384:]) == b"a secret"
+    assert unwrap_key(blob, wrapping_key, RSA_AES_KEY_WRAP_SHA1).get_secret_value() == b"a secret"
+    refused(blob, wrapping_key, METHOD)
 
 
 def test_two_blobs_of_one_key_differ(wrapping_key: rsa.RSAPrivateKey) -> None:
@@ -166,8 +175,8 @@ def test_a_wrapping_key_that_is_too_short_weak_or_not_rsa_is_refused(private_key
 def test_an_empty_key_and_an_unknown_method_are_refused(wrapping_key: rsa.RSAPrivateKey) -> None:
     with pytest.raises(InvalidArgument, match="no key to wrap"):
         wrap_key(SecretBytes(b""), spki(wrapping_key), METHOD)
-    with pytest.raises(CapabilityUnsupported, match="RSA_AES_KEY_WRAP_SHA1"):
-        wrap_key(SecretBytes(bytes(32)), spki(wrapping_key), "RSA_AES_KEY_WRAP_SHA1")
+    with pytest.raises(CapabilityUnsupported, match="ROT_13"):
+        wrap_key(SecretBytes(bytes(32)), spki(wrapping_key), "ROT_13")
 
 
 def test_a_generated_wrapping_key_is_long_enough() -> None:

@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_der_public_key,
 )
+from keyclave.crypto.wrapping import unwrap_key, wrap_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists
 from keyclave.plugin import (
+    RSA_AES_KEY_WRAP_SHA1,
     RSA_AES_KEY_WRAP_SHA256,
     ImportKeyRequest,
     WrappedKey,
@@ -24,6 +26,7 @@ from keyclave_software import tickets as tickets_module
 from keyclave_software.backend import SoftwareBackend
 from keyclave_software.tickets import Tickets
 from msgspec.structs import replace
+from pydantic import SecretBytes
 
 from plugins.software.tests.conftest import Begin, NewKey, NewLabel
 from plugins.software.tests.wrapped import is_empty, pkcs8, spki, unwrap, wrap
@@ -71,6 +74,40 @@ def test_a_secret_key_goes_in_and_out(
     assert unwrap(wrapped, wrapping_key) == secret
     ciphertext = backend.encrypt(key=created.reference, plaintext=b"data key", aad=b"context").ciphertext
     assert AESGCM(secret).decrypt(ciphertext[1:13], ciphertext[13:], b"context") == b"data key"
+
+
+def test_a_key_comes_and_goes_with_sha1_where_the_other_side_has_no_other(
+    backend: SoftwareBackend, new_label: NewLabel, one_wrapping_key: None, wrapping_key: rsa.RSAPrivateKey
+) -> None:
+    request = ImportKeyRequest(label=new_label(), algorithm="ED25519", exportable=True, method=RSA_AES_KEY_WRAP_SHA1)
+    ticket = backend.begin_import(request=request)
+    assert ticket.method == RSA_AES_KEY_WRAP_SHA1
+    private_key = ed25519.Ed25519PrivateKey.generate()
+    blob = wrap_key(SecretBytes(pkcs8(private_key)), ticket.wrapping_public_key, ticket.method)
+    created = backend.import_key(ticket=ticket, wrapped=WrappedKey(method=ticket.method, blob=blob))
+    assert created.public_key == spki(private_key)
+    wrapped = backend.wrap_key(
+        key=created.reference, wrapping_public_key=spki(wrapping_key), method=RSA_AES_KEY_WRAP_SHA1
+    )
+    returned = unwrap_key(wrapped.blob, wrapping_key, RSA_AES_KEY_WRAP_SHA1)
+    assert returned.get_secret_value() == pkcs8(private_key)
+
+
+def test_a_ticket_for_an_unknown_method_is_refused(backend: SoftwareBackend, new_label: NewLabel) -> None:
+    with pytest.raises(CapabilityUnsupported, match="ROT_13"):
+        backend.begin_import(
+            request=ImportKeyRequest(label=new_label(), algorithm="ED25519", exportable=False, method="ROT_13")
+        )
+
+
+@pytest.mark.parametrize("algorithm", ["RSA_2048", "ECDSA_P256"])
+def test_zeros_after_a_private_key_are_not_stored(
+    backend: SoftwareBackend, begin: Begin, private_keys: dict[str, Any], algorithm: str
+) -> None:
+    ticket = begin(algorithm)
+    padded = pkcs8(private_keys[algorithm])
+    created = backend.import_key(ticket=ticket, wrapped=wrap(ticket, padded + bytes(-len(padded) % 8)))
+    assert created.public_key == spki(private_keys[algorithm])
 
 
 @pytest.mark.parametrize("algorithm", ["ED25519", "AES_256"])

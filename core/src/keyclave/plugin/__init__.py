@@ -12,6 +12,7 @@ The module it names implements the hooks of `Provider`, and of `Detection` if it
 from keyclave.plugin.contract import CONTRACTS
 from keyclave.plugin.hookspecs import Detection, Health, KeyStorage, Provider, Signing, hookimpl
 from keyclave.plugin.records import (
+    RSA_AES_KEY_WRAP_SHA1,
     RSA_AES_KEY_WRAP_SHA256,
     AdoptKeyRequest,
     AlgorithmSupport,
@@ -47,6 +48,7 @@ from keyclave.plugin.records import (
 
 __all__ = [
     "CONTRACTS",
+    "RSA_AES_KEY_WRAP_SHA1",
     "RSA_AES_KEY_WRAP_SHA256",
     "AdoptKeyRequest",
     "AlgorithmSupport",

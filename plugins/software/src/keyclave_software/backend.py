@@ -161,6 +161,8 @@ class SoftwareBackend:
         if len(wrapped.blob) > WRAPPED_BYTES:
             raise InvalidArgument(f"the wrapped key has more than {WRAPPED_BYTES} bytes")
         request = ticket.request
+        if wrapped.method != ticket.method:
+            raise InvalidArgument(f"the ticket asks for a key wrapped by {ticket.method}")
         secret = checked(unwrap_key(wrapped.blob, wrapping_key, wrapped.method), request.algorithm)
         if not self._add(request, secret):
             raise KeyAlreadyExists("a key of this label exists")

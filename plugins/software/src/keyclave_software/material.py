@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from keyclave.crypto.algorithms import PrivateKey
 from keyclave.crypto.key_checks import check_private_key
+from keyclave.crypto.padded_keys import without_padding
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import ALGORITHMS, AlgorithmFamily, KeyAlgorithm, get_algorithm
 from pydantic import SecretBytes
@@ -62,7 +63,7 @@ def checked(secret: SecretBytes, algorithm_name: str) -> SecretBytes:
         if len(secret) != _AES_BYTES:
             raise InvalidArgument(f"the wrapped key is not a key of algorithm {algorithm_name}")
         return secret
-    private_key = pkcs8.read(secret)
+    private_key = pkcs8.read(without_padding(secret))
     if private_key is None:
         raise InvalidArgument("the wrapped key is not a valid PKCS#8 private key without attributes")
     check_private_key(private_key, algorithm_name)

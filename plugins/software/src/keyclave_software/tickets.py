@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from keyclave.crypto.wrapping import generate_wrapping_key
+from keyclave.crypto.wrapping import METHODS, generate_wrapping_key, oaep_of
 from keyclave.errors import InvalidArgument
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, ImportKeyRequest, ImportTicket
+from keyclave.plugin import ImportKeyRequest, ImportTicket
 
 from keyclave_software.limits import OPEN_TICKETS
 
@@ -29,12 +29,18 @@ class Tickets:
         self._lock = threading.Lock()
 
     def issue(self, request: ImportKeyRequest) -> ImportTicket:
-        """Return a new ticket for one import. Where too many are open, the oldest ends."""
+        """Return a new ticket for one import. Where too many are open, the oldest ends.
+
+        Raises:
+            CapabilityUnsupported: the request asks for a method that is unknown here.
+        """
+        method = request.method or METHODS[0]
+        oaep_of(method)
         wrapping_key = generate_wrapping_key()
         ticket = ImportTicket(
             ticket_id=secrets.token_hex(16),
             request=request,
-            method=RSA_AES_KEY_WRAP_SHA256,
+            method=method,
             wrapping_public_key=wrapping_key.public_key().public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             ),

@@ -1,0 +1,1 @@
+"""Keys in a hardware security module, reached through PKCS#11."""

@@ -1,0 +1,182 @@
+"""The hooks of the PKCS#11 backend."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from keyclave.errors import CapabilityUnsupported, InvalidArgument
+from keyclave.models import SecurityLevel
+from keyclave.plugin import (
+    BackendContext,
+    BackendDescription,
+    CreatedKey,
+    CreateKeyRequest,
+    Decrypted,
+    DestroyResult,
+    DestroyState,
+    Encrypted,
+    HealthReport,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyLabel,
+    KeyPage,
+    KeyReference,
+    PublicKey,
+    Signed,
+    WrappedKey,
+    hookimpl,
+)
+
+from keyclave_pkcs11_hsm.addresses import fingerprint_in, uri_of
+from keyclave_pkcs11_hsm.connection import Target
+from keyclave_pkcs11_hsm.creation import Creation
+from keyclave_pkcs11_hsm.description import Abilities
+from keyclave_pkcs11_hsm.encryption import Encryption
+from keyclave_pkcs11_hsm.evidence import key_evidence
+from keyclave_pkcs11_hsm.exporting import Exporting
+from keyclave_pkcs11_hsm.health import report
+from keyclave_pkcs11_hsm.importing import Importing
+from keyclave_pkcs11_hsm.key_wrapping import KeyWrapping
+from keyclave_pkcs11_hsm.listing import keys_of
+from keyclave_pkcs11_hsm.locking import TokenLock
+from keyclave_pkcs11_hsm.modules import release
+from keyclave_pkcs11_hsm.objects import FoundKey, find_key, find_referenced
+from keyclave_pkcs11_hsm.sessions import Session, SessionPool
+from keyclave_pkcs11_hsm.signing import Signing
+
+__all__ = ["Pkcs11Backend"]
+
+
+class Pkcs11Backend:
+    """Keys in one token.
+
+    Args:
+        target: the token.
+        pool: its sessions.
+        abilities: what it can do.
+        context: what the core says of this backend.
+    """
+
+    def __init__(self, target: Target, pool: SessionPool, abilities: Abilities, context: BackendContext) -> None:
+        lock, wrapping = TokenLock(context.data_directory), KeyWrapping(pool)
+        self._target = target
+        self._pool = pool
+        self._abilities = abilities
+        self._instance_id = context.instance_id
+        self._algorithms = frozenset(support.algorithm for support in abilities.description.algorithms)
+        self._creation = Creation(pool, lock)
+        self._importing = Importing(pool, lock, wrapping, self._algorithms)
+        self._exporting = Exporting(pool, wrapping)
+        self._signing = Signing(pool, abilities.signing)
+        self._encryption = Encryption(pool)
+
+    @hookimpl
+    def describe(self) -> BackendDescription:
+        """Return what the token, its slot and its mechanisms said when it was opened."""
+        return self._abilities.description
+
+    @hookimpl
+    def check_health(self) -> HealthReport:
+        """Return whether the token is there, and what it says of its PIN."""
+        return report(self._target)
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        """Generate a key in the token, unless there is one of this label."""
+        self._require_writable()
+        if request.algorithm not in self._algorithms:
+            raise CapabilityUnsupported(f"the token has no keys of algorithm {request.algorithm}")
+        return self._created(request.label, self._creation.create(request))
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        """Return the key with this label, if all of it is there."""
+        return self._reference(label, self._pool.run(lambda session: find_key(session.raw, label)))
+
+    @hookimpl
+    def list_keys(self, page: str | None) -> KeyPage:
+        """Return all keys of this instance: the token is searched as a whole anyway."""
+        if page is not None:
+            raise InvalidArgument("the page did not come from this backend")
+        found = self._pool.run(lambda session: keys_of(session.raw, self._instance_id))
+        return KeyPage(keys=tuple(self._reference(label, key) for label, key in found))
+
+    @hookimpl
+    def public_key(self, key: KeyReference) -> PublicKey:
+        """Return the public key."""
+        spki = self._pool.run(lambda session: find_referenced(session.raw, key)).spki
+        if spki is None:
+            raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} has no public key")
+        return PublicKey(spki=spki)
+
+    @hookimpl
+    def destroy_key(self, key: KeyReference) -> DestroyResult:
+        """Remove the objects of the key."""
+        self._require_writable()
+        fingerprint_in(key)
+        self._creation.destroy(key.label)
+        return DestroyResult(state=DestroyState.DESTROYED)
+
+    @hookimpl
+    def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
+        """Return a ticket that is good for one attempt within 15 minutes."""
+        self._require_writable()
+        return self._importing.begin(request)
+
+    @hookimpl
+    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        """Unwrap the key in the token, look at it, then keep it."""
+        self._require_writable()
+        return self._created(ticket.request.label, self._importing.finish(ticket, wrapped))
+
+    @hookimpl
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        """Return an exportable key, wrapped in the token under an RSA key."""
+        return WrappedKey(method=method, blob=self._exporting.wrap(key, wrapping_public_key, method))
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        """Sign what ``describe()`` asks for: a digest, or a message where the token hashes."""
+        return Signed(signature=self._signing.sign(key, data, scheme))
+
+    @hookimpl
+    def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
+        """Encrypt up to 4096 bytes with AES-256-GCM."""
+        return Encrypted(ciphertext=self._encryption.encrypt(key, plaintext, aad))
+
+    @hookimpl
+    def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes) -> Decrypted:
+        """Decrypt what ``encrypt`` returned."""
+        return Decrypted(plaintext=self._encryption.decrypt(key, ciphertext, aad))
+
+    def close(self) -> None:
+        """Close every session, and the module if nobody else uses it and no call is running."""
+        self._importing.close()
+        release(self._target.module, idle=self._pool.close())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an opened backend cannot be copied or pickled")
+
+    def _require_writable(self) -> None:
+        if self._target.read_only:
+            raise CapabilityUnsupported(
+                "the token is open for reading only", next_step="Take read_only out of the backend's settings."
+            )
+
+    def _reference(self, label: KeyLabel, found: FoundKey) -> KeyReference:
+        uri = uri_of(self._target.label, self._abilities.serial, label, found.spki)
+        return KeyReference(label=label, uri=uri, algorithm=found.algorithm)
+
+    def _created(self, label: KeyLabel, found: FoundKey) -> CreatedKey:
+        evidence = self._pool.run(lambda session: self._evidence(session, label))
+        in_hsm = self._abilities.description.security_level is SecurityLevel.HSM and not found.exportable
+        return CreatedKey(
+            reference=self._reference(label, found),
+            public_key=found.spki,
+            exportable=found.exportable,
+            hsm_backed=in_hsm,
+            evidence=evidence,
+        )
+
+    def _evidence(self, session: Session, label: KeyLabel) -> tuple[str, ...]:
+        return (*self._abilities.description.evidence, *key_evidence(find_key(session.raw, label).usable))

@@ -1,0 +1,140 @@
+"""Make a key in the token and remove one: idempotent by label, and never half of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from keyclave.errors import BackendUnavailable, KeyAlreadyExists, KeyclaveError, KeyNotFound, OutcomeUnknown
+from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
+from keyclave.plugin import CreateKeyRequest, ImportKeyRequest, KeyLabel
+from pkcs11 import Session as RawSession
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.exceptions import ObjectHandleInvalid, PKCS11Error
+
+from keyclave_pkcs11_hsm.errors import is_lost, is_refused
+from keyclave_pkcs11_hsm.locking import TokenLock
+from keyclave_pkcs11_hsm.mechanisms import GENERATION
+from keyclave_pkcs11_hsm.objects import FoundKey, find_key, objects_of
+from keyclave_pkcs11_hsm.public_keys import EC_PARAMETERS, ED25519_PARAMETERS
+from keyclave_pkcs11_hsm.sessions import Session, SessionPool
+from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
+
+__all__ = ["Creation", "remove_objects", "require_same"]
+
+
+class Creation:
+    """Makes and removes keys, one at a time over all threads and processes of this backend."""
+
+    def __init__(self, pool: SessionPool, lock: TokenLock) -> None:
+        self._pool = pool
+        self._lock = lock
+
+    def create(self, request: CreateKeyRequest) -> FoundKey:
+        """Return the key of a label, made now unless it is there.
+
+        Raises:
+            KeyAlreadyExists: it is there, and is not what is asked for.
+            IntegrityError: the token made something else than was asked for, which was removed.
+            OutcomeUnknown: the token did not answer, and what it made could not be looked for.
+        """
+        generated = False
+
+        def work(session: Session) -> FoundKey:
+            nonlocal generated
+            with suppress(KeyNotFound):
+                return require_same(find_key(session.raw, request.label), request)
+            remove_objects(session.raw, request.label)  # half a key, of a process that was killed
+            generated = True
+            return self._generate(session.raw, request)
+
+        with self._lock.held():
+            try:
+                return self._pool.run(work)
+            except BackendUnavailable as error:
+                failure: KeyclaveError = error
+            if generated and not self._is_removed(request.label):
+                failure = OutcomeUnknown("the token did not say whether it made the key")
+            raise failure
+
+    def destroy(self, label: KeyLabel) -> None:
+        """Remove a key, or half of one, whether it is there or not.
+
+        Raises:
+            OutcomeUnknown: the token did not answer, and may have removed it.
+        """
+        with self._lock.held():
+            try:
+                self._pool.run(lambda session: remove_objects(session.raw, label))
+            except BackendUnavailable:
+                unknown = True
+            else:
+                unknown = False
+        if unknown:
+            raise OutcomeUnknown("the token did not say whether it removed the key")
+
+    def _generate(self, session: RawSession, request: CreateKeyRequest) -> FoundKey:
+        try:
+            _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
+            return require_same(find_key(session, request.label), request)
+        except PKCS11Error as error:
+            if not (is_lost(error) or is_refused(error)):
+                remove_objects(session, request.label)
+            raise
+        except KeyclaveError:
+            remove_objects(session, request.label)
+            raise
+
+    def _is_removed(self, label: KeyLabel) -> bool:
+        try:
+            self._pool.run(lambda session: remove_objects(session.raw, label))
+        except KeyclaveError:
+            return False
+        return True
+
+
+def require_same(found: FoundKey, request: CreateKeyRequest | ImportKeyRequest) -> FoundKey:
+    """Return the key; refuse one that is not what a request asks for."""
+    if found.exportable is not request.exportable:
+        raise KeyAlreadyExists("a key of this label exists, and differs in whether it is exportable")
+    if found.algorithm != request.algorithm:
+        raise KeyAlreadyExists(f"a key of this label exists, of algorithm {found.algorithm}")
+    return found
+
+
+def remove_objects(session: RawSession, label: KeyLabel) -> None:
+    """Remove every object of a label; the private half first, so that what is left cannot be used."""
+    objects = objects_of(session, label)
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY):
+        for found in objects[kind]:
+            with suppress(ObjectHandleInvalid):  # somebody else just did it
+                found.destroy()
+
+
+def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, exportable: bool) -> None:
+    kind = KEY_TYPES[algorithm.family]
+    common: dict[str, Any] = {"store": True, "mechanism": GENERATION[algorithm.family]}
+    if algorithm.family is AlgorithmFamily.AES:
+        template = secret_template(label, exportable=exportable)
+        capabilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+        session.generate_key(kind, algorithm.key_size, capabilities=capabilities, template=template, **common)
+        return
+    length = algorithm.key_size if algorithm.family is AlgorithmFamily.RSA else None
+    session.generate_keypair(
+        kind,
+        length,
+        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+        public_template=public_template(label) | _parameters(algorithm),
+        private_template=private_template(label, exportable=exportable),
+        **common,
+    )
+
+
+def _parameters(algorithm: KeyAlgorithm) -> Template:
+    match algorithm.family:
+        case AlgorithmFamily.EC:
+            return {Attribute.EC_PARAMS: EC_PARAMETERS[algorithm.key_size]}
+        case AlgorithmFamily.ED25519:
+            return {Attribute.EC_PARAMS: ED25519_PARAMETERS}
+        case _:
+            return {}

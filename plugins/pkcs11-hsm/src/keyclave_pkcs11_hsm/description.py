@@ -1,0 +1,79 @@
+"""What an opened token is and can do: read from it once, when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keyclave.models import AuthenticationMethod, KeyAlgorithm
+from keyclave.plugin import AlgorithmSupport, BackendContext, BackendDescription, Location, Record
+
+from keyclave_pkcs11_hsm.addresses import token_uri
+from keyclave_pkcs11_hsm.connection import Target
+from keyclave_pkcs11_hsm.encryption import can_encrypt
+from keyclave_pkcs11_hsm.evidence import token_evidence
+from keyclave_pkcs11_hsm.gcm import MAX_PLAINTEXT
+from keyclave_pkcs11_hsm.mechanisms import Mechanisms, SigningMechanism, scheme_support
+from keyclave_pkcs11_hsm.sessions import Session
+from keyclave_pkcs11_hsm.tokens import serial_of
+
+__all__ = ["Abilities", "look_at"]
+
+Ways = Mapping[str, SigningMechanism]
+
+
+class Abilities(Record, frozen=True, kw_only=True):
+    """What a token can do.
+
+    Attributes:
+        description: as the core wants it.
+        signing: how the token signs, by algorithm and scheme.
+        serial: its serial number.
+    """
+
+    description: BackendDescription
+    signing: Mapping[str, Ways]
+    serial: str
+
+
+def look_at(session: Session, target: Target, context: BackendContext) -> Abilities:
+    """Return what the token behind a session can do.
+
+    Raises:
+        PKCS11Error: it does not say.
+    """
+    token, library = session.connection.token, target.module.library
+    mechanisms = Mechanisms(token.slot)
+    signing = {algorithm.name: mechanisms.signing(algorithm) for algorithm in mechanisms.algorithms()}
+    used = {way.mechanism for ways in signing.values() for way in ways.values()}
+    evidence = token_evidence(
+        token,
+        f"{library.library_description!r} by {library.manufacturer_id!r}",
+        in_hardware=bool(used) and all(map(mechanisms.in_hardware, used)),
+        context=context,
+    )
+    encrypts = can_encrypt(session.raw)
+    description = BackendDescription(
+        contract="2026.11",
+        provider_type="pkcs11-hsm",
+        security_level=evidence.level,
+        evidence=evidence.sentences,
+        simulator=evidence.simulator,
+        authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
+        location=Location.DEVICE,
+        connection_uri=token_uri(target.label, serial_of(token)),
+        algorithms=tuple(
+            _support(algorithm, signing[algorithm.name])
+            for algorithm in mechanisms.algorithms()
+            if signing[algorithm.name] or (encrypts and not algorithm.signs)
+        ),
+    )
+    return Abilities(description=description, signing=signing, serial=serial_of(token))
+
+
+def _support(algorithm: KeyAlgorithm, ways: Ways) -> AlgorithmSupport:
+    return AlgorithmSupport(
+        algorithm=algorithm.name,
+        schemes=tuple(scheme_support(scheme, way) for scheme, way in ways.items()),
+        max_plaintext=None if algorithm.signs else MAX_PLAINTEXT,
+        binds_aad=not algorithm.signs,
+    )

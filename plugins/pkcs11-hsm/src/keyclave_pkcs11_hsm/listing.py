@@ -1,0 +1,37 @@
+"""The keys of one Keyclave instance among all objects in the token; those of others are not even named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from uuid import UUID
+
+from keyclave.errors import InvalidArgument, KeyNotFound
+from keyclave.plugin import KeyLabel
+from pkcs11 import Session
+from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import ObjectHandleInvalid
+
+from keyclave_pkcs11_hsm.addresses import id_of
+from keyclave_pkcs11_hsm.objects import FoundKey, find_key
+
+__all__ = ["keys_of"]
+
+
+def keys_of(session: Session, instance_id: UUID) -> list[tuple[KeyLabel, FoundKey]]:
+    """Return every whole key of an instance, in the order of its labels."""
+    labels = sorted({str(label): label for label in _labels(session) if label.instance_id == instance_id}.items())
+    found: list[tuple[KeyLabel, FoundKey]] = []
+    for _, label in labels:
+        with suppress(KeyNotFound):  # half a key, or one that was destroyed since its label was read
+            found.append((label, find_key(session, label)))
+    return found
+
+
+def _labels(session: Session) -> Iterator[KeyLabel]:
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
+        for each in list(session.get_objects({Attribute.CLASS: kind, Attribute.TOKEN: True})):
+            with suppress(InvalidArgument, UnicodeDecodeError, ObjectHandleInvalid):
+                label = KeyLabel.parse(each[Attribute.LABEL])
+                if each[Attribute.ID] == id_of(label):
+                    yield label

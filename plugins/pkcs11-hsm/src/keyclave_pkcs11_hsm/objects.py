@@ -1,0 +1,97 @@
+"""The objects of a key in the token: found by the CKA_ID that its label gives, and looked at before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from keyclave.crypto.algorithms import algorithm_of, load_public_key
+from keyclave.errors import IntegrityError, InvalidArgument, KeyclaveError, KeyNotFound
+from keyclave.models import get_algorithm
+from keyclave.plugin import KeyLabel, KeyReference
+from pkcs11 import Object, Session
+from pkcs11.constants import Attribute, ObjectClass
+
+from keyclave_pkcs11_hsm.addresses import fingerprint_in, id_of
+from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
+from keyclave_pkcs11_hsm.public_keys import read_spki
+from keyclave_pkcs11_hsm.templates import require_template
+
+__all__ = ["FoundKey", "find_key", "find_referenced", "objects_of"]
+
+_SUSPICIOUS = "Do not use the key until you know why: somebody may have put another one in its place."
+
+
+class FoundKey(NamedTuple):
+    """A whole key in the token, of which every attribute is as it must be.
+
+    Attributes:
+        usable: the private or secret key.
+        spki: its public key, DER SubjectPublicKeyInfo; ``None`` for a secret key.
+        algorithm: a name of `keyclave.models.algorithms`.
+        exportable: whether the token may release it, wrapped.
+    """
+
+    usable: Object
+    spki: bytes | None
+    algorithm: str
+    exportable: bool
+
+
+def objects_of(session: Session, label: KeyLabel) -> dict[ObjectClass, list[Object]]:
+    """Return the objects of a label, by their class; half a key may be among them."""
+    named = {Attribute.ID: id_of(label), Attribute.LABEL: str(label), Attribute.TOKEN: True}
+    classes = (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY)
+    return {kind: list(session.get_objects({Attribute.CLASS: kind, **named})) for kind in classes}
+
+
+def find_key(session: Session, label: KeyLabel) -> FoundKey:
+    """Return the key with this label.
+
+    Raises:
+        KeyNotFound: there is none, or only half of one.
+        IntegrityError: there are several, or it is not as it was made.
+    """
+    objects = objects_of(session, label)
+    usable = objects[ObjectClass.PRIVATE_KEY] + objects[ObjectClass.SECRET_KEY]
+    public = objects[ObjectClass.PUBLIC_KEY]
+    if len(usable) > 1 or len(public) > 1:
+        raise IntegrityError("the token has several keys with one label", next_step=_SUSPICIOUS)
+    if not usable or (objects[ObjectClass.PRIVATE_KEY] and not public):
+        raise KeyNotFound("the token has no key with this label")
+    if objects[ObjectClass.SECRET_KEY]:
+        return _secret(usable[0], label)
+    spki = read_spki(public[0])
+    algorithm = get_algorithm(algorithm_of(load_public_key(spki)))
+    return FoundKey(usable[0], spki, algorithm.name, require_template(usable[0], label, algorithm))
+
+
+def find_referenced(session: Session, reference: KeyReference) -> FoundKey:
+    """Return the key that a reference names, once its public key was compared with the one in the address.
+
+    Raises:
+        KeyNotFound: it does not exist.
+        InvalidArgument: the address does not belong to the label, or the key is of another algorithm.
+        IntegrityError: another key is in its place.
+    """
+    expected = fingerprint_in(reference)
+    found = find_key(session, reference.label)
+    if (found.spki is None) is not (expected is None):
+        raise _replaced()
+    if found.spki is not None and hashlib.sha256(found.spki).hexdigest() != expected:
+        raise _replaced()
+    if found.algorithm != reference.algorithm:
+        raise InvalidArgument(f"the key is of algorithm {found.algorithm}, not {reference.algorithm}")
+    return found
+
+
+def _secret(found: Object, label: KeyLabel) -> FoundKey:
+    algorithm = get_algorithm("AES_256")
+    exportable = require_template(found, label, algorithm)
+    if not is_aes_256(found):
+        raise IntegrityError("a key in the token is no AES key of 256 bits")
+    return FoundKey(found, None, algorithm.name, exportable)
+
+
+def _replaced() -> KeyclaveError:
+    return IntegrityError("the key in the token is not the one that was created", next_step=_SUSPICIOUS)

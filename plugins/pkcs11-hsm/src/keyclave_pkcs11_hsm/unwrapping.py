@@ -1,0 +1,129 @@
+"""Take a wrapped key into the token, so that it is in clear nowhere else: look at it in passing, then keep it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from keyclave.crypto.algorithms import load_public_key
+from keyclave.crypto.key_checks import check_public_key
+from keyclave.crypto.verification import bind_verifier
+from keyclave.errors import InvalidArgument
+from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
+from keyclave.plugin import ImportKeyRequest
+from pkcs11.constants import DEFAULT, Attribute, MechanismFlag, ObjectClass
+from pkcs11.exceptions import PKCS11Error
+from pkcs11.mechanisms import Mechanism
+
+from keyclave_pkcs11_hsm.aes_lengths import wrapped_is_aes_256
+from keyclave_pkcs11_hsm.ec_points import public_half
+from keyclave_pkcs11_hsm.errors import is_lost
+from keyclave_pkcs11_hsm.key_wrapping import passing
+from keyclave_pkcs11_hsm.public_keys import public_attributes, rsa_spki, to_spki
+from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
+from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, unwrap_kek
+
+__all__ = ["import_wrapped"]
+
+_CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1()}
+# What python-pkcs11 sends for every kind of key, and a private key does not have: SoftHSM and NSS refuse it there.
+_NOT_OF_PRIVATE_KEYS: Template = dict.fromkeys((Attribute.ENCRYPT, Attribute.WRAP, Attribute.VERIFY), DEFAULT)
+
+
+def import_wrapped(wrapping_key: WrappingKey, blob: bytes, request: ImportKeyRequest, mechanism: Mechanism) -> None:
+    """Keep the key in a blob under the label of the request.
+
+    Args:
+        wrapping_key: what the blob is wrapped under.
+        blob: RSA-OAEP of an AES key, and AES-KWP of the key under it.
+        request: what the key must be.
+        mechanism: the token's AES-KWP.
+
+    Raises:
+        InvalidArgument: the blob does not hold a good key of the algorithm. Nothing was kept.
+        PKCS11Error: the token is lost.
+    """
+    size = wrapping_key.size
+    with wrapping_key.lock:
+        try:
+            with passing(unwrap_kek(wrapping_key.private, blob[:size], wrapping_key.method)) as kek:
+                _import(_Unwrapper(kek, blob[size:], mechanism, request))
+        except PKCS11Error as error:
+            if is_lost(error):
+                raise
+        else:
+            return
+    raise InvalidArgument("the wrapped key cannot be unwrapped")
+
+
+class _Unwrapper:
+    """Unwraps the second part of a blob, as often as wanted."""
+
+    def __init__(self, kek: Any, wrapped: bytes, mechanism: Mechanism, request: ImportKeyRequest) -> None:
+        self.request = request
+        self.algorithm: KeyAlgorithm = get_algorithm(request.algorithm)
+        self.session = kek.session
+        self._kek = kek
+        self.wrapped = wrapped
+        self._mechanism = mechanism
+
+    def unwrap(self, capabilities: MechanismFlag, template: Template) -> Any:
+        kind = ObjectClass.PRIVATE_KEY if self.algorithm.signs else ObjectClass.SECRET_KEY
+        return self._kek.unwrap_key(
+            kind,
+            KEY_TYPES[self.algorithm.family],
+            self.wrapped,
+            mechanism=self._mechanism,
+            capabilities=capabilities,
+            template=(_NOT_OF_PRIVATE_KEYS if self.algorithm.signs else {}) | template,
+        )
+
+    def passing(self, capabilities: MechanismFlag) -> Any:
+        return self.unwrap(capabilities, {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False})
+
+
+def _import(unwrapper: _Unwrapper) -> None:
+    label, exportable = unwrapper.request.label, unwrapper.request.exportable
+    if not unwrapper.algorithm.signs:
+        with passing(unwrapper.passing(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT)) as key:
+            if not wrapped_is_aes_256(unwrapper.wrapped, key):
+                raise _wrong(unwrapper.request)
+        unwrapper.unwrap(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(label, exportable=exportable))
+        return
+    spki = _public_key(unwrapper)
+    # The private half last: until it is there, nobody finds the key.
+    unwrapper.session.create_object(public_template(label) | public_attributes(spki))
+    unwrapper.unwrap(MechanismFlag.SIGN, private_template(label, exportable=exportable))
+
+
+def _public_key(unwrapper: _Unwrapper) -> bytes:
+    """Return the public key that belongs to the private key, checked, and proved by a signature."""
+    algorithm = unwrapper.algorithm
+    is_ec = algorithm.family is AlgorithmFamily.EC
+    capabilities = MechanismFlag.SIGN | MechanismFlag.DERIVE if is_ec else MechanismFlag.SIGN
+    with passing(unwrapper.passing(capabilities)) as private_key:
+        if not is_ec:
+            spki = rsa_spki(private_key)
+            check_public_key(spki, algorithm.name)
+            _require_proof(private_key, spki)
+            return spki
+        try:
+            found = public_half(private_key, _CURVES[algorithm.key_size])
+        except ValueError:
+            found = None  # a coordinate that no point has: the key is on another curve
+    if found is None:
+        raise _wrong(unwrapper.request)
+    spki = to_spki(found)
+    check_public_key(spki, algorithm.name)
+    return spki
+
+
+def _require_proof(private_key: Any, spki: bytes) -> None:
+    challenge = secrets.token_bytes(32)
+    signature = private_key.sign(challenge, mechanism=Mechanism.SHA256_RSA_PKCS)
+    bind_verifier(load_public_key(spki), "RSA_PKCS1_SHA256")(challenge, signature)
+
+
+def _wrong(request: ImportKeyRequest) -> InvalidArgument:
+    return InvalidArgument(f"the wrapped key is not a key of algorithm {request.algorithm}")

@@ -1,0 +1,117 @@
+"""Backends on scratch tokens of SoftHSM2 and NSS, and keys in them.
+
+A module finds its tokens once in the life of a process, so all tests of a process share them; each test has an
+instance of its own, and sees no key of another one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from keyclave.models import EnvironmentType
+from keyclave.plugin import BackendContext, KeyLabel
+from keyclave_pkcs11_hsm import plugin
+from keyclave_pkcs11_hsm.backend import Pkcs11Backend
+
+from pkcs11_tests.backends import NewLabel, Open, settings_of
+from pkcs11_tests.proxy import Proxy, build
+
+from tests.services import nss, softhsm
+from tests.services.tokens import Token
+
+SOFTHSM_TOKENS = ("main", "other", "twin")
+
+
+@pytest.fixture(scope="session")
+def softhsm_tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Token]:
+    tokens = softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), *SOFTHSM_TOKENS)
+    os.environ.update(tokens["main"].environment)
+    return tokens
+
+
+@pytest.fixture(scope="session")
+def nss_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    return nss.make_token(tmp_path_factory.mktemp("nss"))
+
+
+@pytest.fixture
+def softhsm_token(softhsm_tokens: dict[str, Token]) -> Token:
+    return softhsm_tokens["main"]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("softhsm", marks=pytest.mark.needs("softhsm")),
+        pytest.param("nss", marks=pytest.mark.needs("nss")),
+    ]
+)
+def token(request: pytest.FixtureRequest) -> Token:
+    """Each of the two real tokens."""
+    found = request.getfixturevalue(f"{request.param}_token")
+    assert isinstance(found, Token)
+    return found
+
+
+@pytest.fixture
+def instance_id() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def open_backend(instance_id: UUID, tmp_path: Path) -> Iterator[Open]:
+    """Open a token again and again, as another process would."""
+    opened: list[Pkcs11Backend] = []
+
+    def open_with(token: Token, *, context: dict[str, Any] | None = None, **settings: Any) -> Pkcs11Backend:
+        about: dict[str, Any] = {
+            "backend_id": "hsm",
+            "instance_id": instance_id,
+            "environment_type": EnvironmentType.LOCAL,
+            "data_directory": tmp_path / "data",
+        }
+        made = plugin.settings_model()(**{**settings_of(token), **settings})
+        backend = plugin.open_backend(made, BackendContext(**(about | (context or {}))))
+        assert isinstance(backend, Pkcs11Backend)
+        opened.append(backend)
+        return backend
+
+    yield open_with
+    for backend in opened:
+        backend.close()
+
+
+@pytest.fixture
+def backend(open_backend: Open, token: Token) -> Pkcs11Backend:
+    return open_backend(token)
+
+
+@pytest.fixture(scope="session")
+def proxy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("proxy"))
+
+
+@pytest.fixture
+def proxy(proxy_path: Path, softhsm_token: Token, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The module that fails on purpose; before the backends are opened, and after they are closed, it does not."""
+    monkeypatch.setenv("PROXY_MODULE", str(softhsm_token.module))
+    proxy = Proxy(proxy_path)
+    proxy.reset()
+    yield proxy
+    proxy.reset()
+
+
+@pytest.fixture
+def proxied(proxy: Proxy, softhsm_token: Token) -> Token:
+    """The token behind that module."""
+    return replace(softhsm_token, module=proxy.path)
+
+
+@pytest.fixture
+def new_label(instance_id: UUID) -> NewLabel:
+    return lambda: KeyLabel(instance_id=instance_id, key_id=uuid4(), version=1, operation_id=uuid4())

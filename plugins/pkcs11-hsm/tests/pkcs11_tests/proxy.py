@@ -1,0 +1,63 @@
+"""The module that stands between Keyclave and SoftHSM2, and how the tests make it fail; see ``proxy.c``."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+__all__ = ["EVERY_CALL", "Proxy", "build"]
+
+_SOURCE = Path(__file__).with_name("proxy.c")
+EVERY_CALL = 1_000_000_000
+
+
+def build(directory: Path) -> Path:
+    """Compile the module, and return its path."""
+    module = directory / "proxy.so"
+    flags = ("-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC")
+    subprocess.run(["cc", *flags, "-I/usr/include/p11-kit-1", "-o", module, _SOURCE, "-ldl"], check=True)
+    return module
+
+
+class Proxy:
+    """The module, as it is loaded in this process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._library = ctypes.CDLL(str(path))
+
+    def answer(self, function: str, ckr: int, *, first: int = 1, times: int = 1, after: bool = False) -> None:
+        """Answer calls of a function with a CKR; with ``after``, once the token did what it was asked for."""
+        self._library.proxy_answer(
+            function.encode(), ctypes.c_ulong(ckr), ctypes.c_long(first), ctypes.c_long(times), int(after)
+        )
+
+    def hang(self, function: str) -> None:
+        """Let the next call of a function hang until `reset`."""
+        self._library.proxy_hang(function.encode())
+
+    def calls(self, function: str) -> int:
+        """Return how often a function was called since `reset`."""
+        self._library.proxy_calls.restype = ctypes.c_long
+        return int(self._library.proxy_calls(function.encode()))
+
+    def swap(self, one: int, other: int) -> None:
+        """Let two keys sign in place of each other, by their handles."""
+        self._library.proxy_swap(ctypes.c_ulong(one), ctypes.c_ulong(other))
+
+    def remove(self, *, out: bool = True) -> None:
+        """Take the token out, or put it in again."""
+        self._library.proxy_remove(int(out))
+
+    def flags(self, *, token: int = 0, slot: int = 0, mechanism: int = 0) -> None:
+        """Add flags to what token, slot and mechanisms say."""
+        self._library.proxy_flags(ctypes.c_ulong(token), ctypes.c_ulong(slot), ctypes.c_ulong(mechanism))
+
+    def names(self, manufacturer: str, model: str) -> None:
+        """Give token and slot other names."""
+        self._library.proxy_names(manufacturer.encode(), model.encode())
+
+    def reset(self) -> None:
+        """Do nothing from now on but forward."""
+        self._library.proxy_reset()
