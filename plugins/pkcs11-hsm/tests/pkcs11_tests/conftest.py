@@ -18,7 +18,6 @@ from keyclave.models import EnvironmentType
 from keyclave.plugin import BackendContext, KeyLabel
 from keyclave_pkcs11_hsm import plugin
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
-
 from pkcs11_tests.backends import NewLabel, Open, settings_of
 from pkcs11_tests.proxy import Proxy, build
 
