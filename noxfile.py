@@ -13,7 +13,7 @@ import nox
 
 nox.needs_version = ">=2025.10.16"
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["install", "services", "lint", "typing", "tests", "wheels", "docs"]
+nox.options.sessions = ["install", "services", "lint", "typing", "tests", "contract", "wheels", "docs"]
 
 DISTRIBUTIONS = ("core", *sorted(map(str, Path("plugins").glob("*"))), "contract-tests")
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
@@ -75,6 +75,12 @@ def wheels(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation into ``site``; every warning is an error."""
     session.run(sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Run the contract against each backend, and keep the reports in ``reports/contract``."""
+    session.run(sys.executable, "-m", "tests.contract", *session.posargs)
 
 
 @nox.session

@@ -26,7 +26,6 @@ def told(report: Report) -> Iterator[str]:
         else:
             yield f"{level.level.value}: not earned: {level.obstacles[0]}"
     yield from report.bounds
-    yield from report.observations
     if report.zoo.survivors:
         yield f"the suite does not work on this machine; it missed: {', '.join(report.zoo.survivors)}"
     if report.leftovers:

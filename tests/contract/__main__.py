@@ -1,0 +1,69 @@
+"""Run the contract against every backend that this machine can test, and keep the reports: ``--report DIR``.
+
+Each backend is reached as its users reach it, by ``keyclave conform``; the tokens are scratch ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.contract.backends import BACKENDS, Backend
+from tests.services.catalog import problem, required
+
+
+def main() -> int:
+    """Run, print what was earned, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="contract", description=__doc__)
+    parser.add_argument("--report", type=Path, default=Path("reports/contract"), metavar="DIR")
+    parser.add_argument("--budget", default="standard")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BACKENDS)}; without any, all")
+    arguments = parser.parse_args()
+    names = arguments.names or list(BACKENDS)
+    return max([_run(name, arguments.report / name, arguments.budget) for name in names])
+
+
+def _run(name: str, report: Path, budget: str) -> int:
+    backend = BACKENDS[name]
+    reason = None if backend.service is None else problem(backend.service)
+    if reason is not None:
+        print(f"NOT RUN: {name} needs {backend.service}: {reason}", file=sys.stderr)
+        return 1 if required() else 0
+    with tempfile.TemporaryDirectory(prefix="keyclave-contract-") as scratch:
+        print(f"== {name}", flush=True)
+        code = _conform(backend, Path(scratch), report.absolute(), budget)
+    if code == 0 and budget == "standard":
+        return _check_levels(name, report, backend.levels)
+    return code
+
+
+def _conform(backend: Backend, scratch: Path, report: Path, budget: str) -> int:
+    settings, environment = backend.prepare(scratch)
+    options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "keyclave", "conform", backend.plugin, *options]
+    return subprocess.run(
+        [*command, "--budget", budget, "--report", str(report)],
+        env={**os.environ, **environment, "HOME": str(scratch)},
+        cwd=scratch,
+        check=False,
+    ).returncode
+
+
+def _check_levels(name: str, report: Path, levels: Mapping[str, bool]) -> int:
+    """Return 1, and say so, where a level was won or lost that this repository's documentation says otherwise."""
+    from keyclave_contract_tests.report.document import read  # noqa: PLC0415  only once there is a report
+
+    found = {level.level.value: level.earned for level in read(report / "contract-report.json").levels}
+    wrong = [level for level, earned in levels.items() if found[level] is not earned]
+    if wrong:
+        print(f"{name}: not as expected: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

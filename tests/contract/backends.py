@@ -1,0 +1,61 @@
+"""The backends that the contract is run against here, how each is made ready, and what it is known to earn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.services import nss, softhsm
+from tests.services.tokens import Token
+
+__all__ = ["BACKENDS", "Backend"]
+
+Ready = tuple[Mapping[str, str], Mapping[str, str]]
+"""The settings of the plugin, and the environment variables."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One backend.
+
+    Attributes:
+        plugin: its entry point.
+        prepare: makes it ready in a scratch directory.
+        levels: what it earns at the standard budget, and what it does not.
+        service: the service of tests/services that it needs.
+    """
+
+    plugin: str
+    prepare: Callable[[Path], Ready]
+    levels: Mapping[str, bool]
+    service: str | None = None
+
+
+def _software(scratch: Path) -> Ready:
+    return {"keystore": str(scratch / "keys")}, {}
+
+
+def _softhsm(scratch: Path) -> Ready:
+    return _reached(softhsm.make_tokens(scratch, "contract")["contract"])
+
+
+def _nss(scratch: Path) -> Ready:
+    return _reached(nss.make_token(scratch))
+
+
+def _reached(token: Token) -> Ready:
+    settings = {"module": str(token.module), "token": token.label, "pin_file": str(token.pin_file)}
+    if token.parameters is not None:
+        settings["module_parameters"] = token.parameters
+    return settings, token.environment
+
+
+_ALL = ("Core", "Sign", "Encrypt", "Wrap", "Rotate", "Durable", "Parallel")
+_SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
+
+BACKENDS: Mapping[str, Backend] = {
+    "software": Backend("software", _software, _SOFTWARE),
+    "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, service="softhsm"),
+    "nss": Backend("pkcs11-hsm", _nss, {**_SOFTWARE, "Wrap": False}, service="nss"),
+}
