@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from keyclave.plugin import SchemeSupport, SignatureEncoding, SigningInput
 
-__all__ = ["as_input", "hash_of", "in_public_form", "is_valid", "load", "verification_arguments"]
+__all__ = ["as_input", "hash_of", "in_public_form", "is_valid", "load", "salt_length", "verification_arguments"]
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA256": hashes.SHA256(),
@@ -70,12 +70,28 @@ def verification_arguments(
     return padding.PSS(mgf=padding.MGF1(function), salt_length=length), named
 
 
-def is_valid(spki: bytes, scheme: str, message: bytes, signature: bytes | None) -> bool:
-    """Return whether a signature in its public form is right for the message."""
+def is_valid(
+    spki: bytes,
+    scheme: str,
+    message: bytes,
+    signature: bytes | None,
+    *,
+    salt_length: int | None = None,
+    prehashed: bool = False,
+) -> bool:
+    """Return whether a signature in its public form is right for the message, or for the digest if ``prehashed``."""
     if signature is None:
         return False
+    arguments = verification_arguments(scheme, salt_length=salt_length, prehashed=prehashed)
     try:
-        load(spki).verify(signature, message, *verification_arguments(scheme))
+        load(spki).verify(signature, message, *arguments)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def salt_length(spki: bytes, scheme: str, message: bytes, signature: bytes) -> int | None:
+    """Return how long the salt of a PSS signature is; ``None`` if the signature is right with none."""
+    longest = load(spki).key_size // 8
+    fits = (n for n in range(longest) if is_valid(spki, scheme, message, signature, salt_length=n))
+    return next(fits, None)
