@@ -38,7 +38,7 @@ def ticket_for(bench: Bench, label: KeyLabel, algorithm: str, *, exportable: boo
 
 
 def wrapped(secret: bytes, spki: bytes, *, oaep: padding.OAEP = OAEP, kek: bytes | None = None) -> bytes:
-    """Return a key, wrapped under an RSA public key by ``RSA_AES_KEY_WRAP_SHA256`` or by what ``oaep`` makes of it."""
+    """Return a key, wrapped under an RSA public key by ``RSA_AES_KEY_WRAP_SHA256``, or with another OAEP."""
     kek = kek or secrets.token_bytes(32)
     sealed: bytes = oracle.load(spki).encrypt(kek, oaep)
     return sealed + keywrap.aes_key_wrap_with_padding(kek, secret)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,15 +12,17 @@ from keyclave_contract_tests import oracle
 __all__ = ["bits_set", "nonce_of"]
 
 
-def nonce_of(private: ec.EllipticCurvePrivateKey, scheme: str, message: bytes, signature: bytes) -> int:
-    """Return the nonce of a signature in DER, or its negative: a signer may have negated s, and k with it."""
+def nonce_of(private: ec.EllipticCurvePrivateKey, scheme: str, message: bytes, signature: bytes) -> int | None:
+    """Return the nonce of a signature in DER, or its negative: a signer may have negated s, and k with it.
+
+    Returns ``None`` for a signature that this private key did not make over this message.
+    """
     order = private.curve.group_order
     r, s = decode_dss_signature(signature)
-    function = oracle.hash_of(scheme)
-    if function is None:
-        raise LookupError(f"{scheme} has no digest")
-    digest = int.from_bytes(hashlib.new(function.name, message).digest(), "big")
-    return pow(s, -1, order) * (digest + r * private.private_numbers().private_value) % order
+    digest = int.from_bytes(oracle.digest(message, scheme), "big")
+    nonce = pow(s, -1, order) * (digest + r * private.private_numbers().private_value) % order
+    point = ec.derive_private_key(nonce, private.curve).public_key().public_numbers()
+    return nonce if point.x % order == r else None
 
 
 def bits_set(nonces: Sequence[int], bits: int) -> list[int]:

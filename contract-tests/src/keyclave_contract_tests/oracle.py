@@ -15,7 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from keyclave.plugin import SchemeSupport, SignatureEncoding, SigningInput
 
-__all__ = ["as_input", "hash_of", "in_public_form", "is_valid", "load", "salt_length", "verification_arguments"]
+__all__ = [
+    "as_input",
+    "digest",
+    "hash_of",
+    "in_public_form",
+    "is_valid",
+    "load",
+    "salt_length",
+    "verification_arguments",
+]
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA256": hashes.SHA256(),
@@ -29,14 +38,17 @@ def hash_of(scheme: str) -> hashes.HashAlgorithm | None:
     return _HASHES.get(scheme.rpartition("_")[2])
 
 
+def digest(message: bytes, scheme: str) -> bytes:
+    """Return the digest that a scheme makes of a message; of SHA-256 where the scheme takes the whole message."""
+    function = hash_of(scheme) or hashes.SHA256()
+    return hashlib.new(function.name, message).digest()
+
+
 def as_input(message: bytes, scheme: SchemeSupport) -> bytes:
     """Return what the backend wants for a message: the message, or its digest."""
     if scheme.input is SigningInput.MESSAGE:
         return message
-    function = hash_of(scheme.scheme)
-    if function is None:
-        raise LookupError(f"{scheme.scheme} has no digest")
-    return hashlib.new(function.name, message).digest()
+    return digest(message, scheme.scheme)
 
 
 def in_public_form(signature: bytes, scheme: SchemeSupport) -> bytes | None:

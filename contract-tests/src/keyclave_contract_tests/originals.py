@@ -1,4 +1,4 @@
-"""Keys of this process that checks import into a backend, and that the oracle goes on signing with: made once each."""
+"""Keys of this process that checks import into a backend and that the oracle signs with, too: made once each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,20 @@ __all__ = ["original", "pkcs8_of", "secret_of", "spki_of"]
 _CURVES = {256: ec.SECP256R1(), 384: ec.SECP384R1()}
 
 
-@cache
 def original(algorithm: str, number: int = 0) -> Any:
     """Return a private key of an algorithm whose keys sign; other numbers are other keys."""
+    return _private_key(algorithm, number)
+
+
+def secret_of(algorithm: str, number: int = 0) -> bytes:
+    """Return a key as it is imported: PKCS#8 (RFC 5958) of the original, or 32 bytes of AES."""
+    if get_algorithm(algorithm).signs:
+        return pkcs8_of(original(algorithm, number))
+    return _aes_key(number)
+
+
+@cache
+def _private_key(algorithm: str, number: int) -> Any:  # noqa: ARG001  each number has its own
     kind = get_algorithm(algorithm)
     match kind.family:
         case AlgorithmFamily.RSA:
@@ -32,11 +43,8 @@ def original(algorithm: str, number: int = 0) -> Any:
 
 
 @cache
-def secret_of(algorithm: str, number: int = 0) -> bytes:
-    """Return a key as it is imported: PKCS#8 (RFC 5958), or 32 bytes of AES."""
-    if not get_algorithm(algorithm).signs:
-        return secrets.token_bytes(32)
-    return pkcs8_of(original(algorithm, number))
+def _aes_key(number: int) -> bytes:  # noqa: ARG001  each number has its own
+    return secrets.token_bytes(32)
 
 
 def pkcs8_of(private: Any) -> bytes:
