@@ -28,7 +28,7 @@ def secret_of(algorithm: str, number: int = 0) -> bytes:
 
 
 @cache
-def _private_key(algorithm: str, number: int) -> Any:  # noqa: ARG001  each number has its own
+def _private_key(algorithm: str, number: int) -> Any:
     kind = get_algorithm(algorithm)
     match kind.family:
         case AlgorithmFamily.RSA:
@@ -43,7 +43,7 @@ def _private_key(algorithm: str, number: int) -> Any:  # noqa: ARG001  each numb
 
 
 @cache
-def _aes_key(number: int) -> bytes:  # noqa: ARG001  each number has its own
+def _aes_key(number: int) -> bytes:
     return secrets.token_bytes(32)
 
 
