@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy, tuples
@@ -26,6 +26,8 @@ from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.violations import Unsupported, Violation, expect
 
 __all__ = ["JOURNAL", "Bench", "Key"]
+
+T = TypeVar("T")
 
 JOURNAL = "journal.jsonl"
 
@@ -68,8 +70,8 @@ class Bench:
         self.journal = Journal(directory / JOURNAL)
         self.bounds: dict[str, None] = {}
         self.observations: dict[str, None] = {}
-        self._pool: dict[str, Key] = {}
-        self._pool_lock = threading.Lock()
+        self._shared: dict[str, object] = {}
+        self._sharing = threading.RLock()
         self.begin(0)
         self.subject = self._open(0)
 
@@ -129,12 +131,16 @@ class Bench:
         self.journal.gone(label)
         return Unsupported(hook, error.message)
 
-    def key(self, algorithm: str) -> Key:
-        """Return the key that all checks share that change nothing about it."""
-        with self._pool_lock:
-            if algorithm not in self._pool:
-                self._pool[algorithm] = self.make(algorithm)
-            return self._pool[algorithm]
+    def key(self, algorithm: str, number: int = 0) -> Key:
+        """Return a key that all checks share that change nothing about it; other numbers are other keys."""
+        return self.shared(f"key {number} of {algorithm}", lambda: self.make(algorithm))
+
+    def shared(self, name: str, make: Callable[[], T]) -> T:
+        """Return what all checks share under a name; the first one that asks for it has it made."""
+        with self._sharing:
+            if name not in self._shared:
+                self._shared[name] = make()
+            return cast("T", self._shared[name])
 
     def exists(self, label: KeyLabel, subject: Subject | None = None) -> bool:
         """Return whether the backend finds a key of this label."""

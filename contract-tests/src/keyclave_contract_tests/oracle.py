@@ -15,7 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from keyclave.plugin import SchemeSupport, SignatureEncoding, SigningInput
 
-__all__ = ["as_input", "hash_of", "in_public_form", "is_valid", "load", "verification_arguments"]
+__all__ = [
+    "as_input",
+    "digest",
+    "hash_of",
+    "in_public_form",
+    "is_valid",
+    "load",
+    "salt_length",
+    "verification_arguments",
+]
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA256": hashes.SHA256(),
@@ -29,14 +38,17 @@ def hash_of(scheme: str) -> hashes.HashAlgorithm | None:
     return _HASHES.get(scheme.rpartition("_")[2])
 
 
+def digest(message: bytes, scheme: str) -> bytes:
+    """Return the digest that a scheme makes of a message; of SHA-256 where the scheme takes the whole message."""
+    function = hash_of(scheme) or hashes.SHA256()
+    return hashlib.new(function.name, message).digest()
+
+
 def as_input(message: bytes, scheme: SchemeSupport) -> bytes:
     """Return what the backend wants for a message: the message, or its digest."""
     if scheme.input is SigningInput.MESSAGE:
         return message
-    function = hash_of(scheme.scheme)
-    if function is None:
-        raise LookupError(f"{scheme.scheme} has no digest")
-    return hashlib.new(function.name, message).digest()
+    return digest(message, scheme.scheme)
 
 
 def in_public_form(signature: bytes, scheme: SchemeSupport) -> bytes | None:
@@ -70,12 +82,28 @@ def verification_arguments(
     return padding.PSS(mgf=padding.MGF1(function), salt_length=length), named
 
 
-def is_valid(spki: bytes, scheme: str, message: bytes, signature: bytes | None) -> bool:
-    """Return whether a signature in its public form is right for the message."""
+def is_valid(
+    spki: bytes,
+    scheme: str,
+    message: bytes,
+    signature: bytes | None,
+    *,
+    salt_length: int | None = None,
+    prehashed: bool = False,
+) -> bool:
+    """Return whether a signature in its public form is right for the message, or for the digest if ``prehashed``."""
     if signature is None:
         return False
+    arguments = verification_arguments(scheme, salt_length=salt_length, prehashed=prehashed)
     try:
-        load(spki).verify(signature, message, *verification_arguments(scheme))
+        load(spki).verify(signature, message, *arguments)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def salt_length(spki: bytes, scheme: str, message: bytes, signature: bytes) -> int | None:
+    """Return how long the salt of a PSS signature is; ``None`` if the signature is right with none."""
+    longest = load(spki).key_size // 8
+    fits = (n for n in range(longest) if is_valid(spki, scheme, message, signature, salt_length=n))
+    return next(fits, None)
