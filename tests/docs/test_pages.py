@@ -37,7 +37,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("path", [page for page in PAGES if page not in FOLLOWED_ELSEWHERE], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [page for page in PAGES if page not in FOLLOWED_ELSEWHERE], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_page(path: Path) -> None:
     page = Page(path)
     for block in blocks(path):
