@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,18 @@ _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 class Page:
     """What the blocks of one page share: the variables of Python, the directory, and the last output.
 
+    Args:
+        path: the page.
+        environment: the variables of the shell; ``None`` for those of this process, with its programs first.
+
     The kinds: ``python`` and ``bash`` run; ``output`` is what the block before printed (``...`` stands for
     anything); ``toml`` must be settings that Keyclave takes. A block with ``title="NAME"`` is a file, and is written:
     settings as well, Python instead of being run. ``text`` and ``bash setup`` are not run.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:
         self._path = path
+        self._environment = _own_environment() if environment is None else environment
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed: str | None = None
 
@@ -63,8 +68,7 @@ class Page:
 
     def _bash(self, block: Block, _: str) -> None:
         command = ["bash", "-euo", "pipefail", "-c", block.text]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100"}
+        environment = {**self._environment, "NO_COLOR": "1", "COLUMNS": "100"}
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
         assert result.returncode == 0, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
         self._printed = result.stdout
@@ -78,6 +82,10 @@ class Page:
             Settings(**tomllib.loads(block.text))
         if title:
             _write(title, block.text)
+
+
+def _own_environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _write(title: str, text: str) -> None:

@@ -9,6 +9,9 @@ import pytest
 from tests.docs.markdown import PAGES, ROOT, blocks
 from tests.docs.run import Page
 
+FOLLOWED_ELSEWHERE = {ROOT / "docs/tutorial/write-a-backend.md"}
+"""Pages that install something: tests/packaging/test_new_backend.py has an environment for it."""
+
 # The blocks that no test here runs, and why.
 NOT_RUN = {
     "README.md": 2,  # `bash setup`: tests/packaging runs the first, .ci/run is the second
@@ -34,7 +37,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [page for page in PAGES if page not in FOLLOWED_ELSEWHERE], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_page(path: Path) -> None:
     page = Page(path)
     for block in blocks(path):

@@ -8,6 +8,8 @@ import keyclave
 import pytest
 from keyclave import errors as error_classes
 from keyclave import plugin
+from keyclave.backends.limits import TimeLimits
+from keyclave.backends.report import PluginStage
 from keyclave.plugin import Detection, Health, KeyStorage, Provider, Signing
 
 from docs._generated import build, commands, errors, settings
@@ -30,6 +32,22 @@ def test_a_hook_says_what_it_does_what_it_raises_and_shows_it(spec: str, hook: s
     assert "Raises:" in text
     assert "Examples:" in text
     assert ">>>" in text
+
+
+def test_the_guide_says_what_to_do_about_every_hook_error_and_stage() -> None:
+    guide = (ROOT / "docs/how-to/write-a-backend.md").read_text()
+    leaves = {name for name in error_classes.__all__ if not getattr(error_classes, name).__subclasses__()}
+    wanted = {name for _, name in HOOKS} | leaves | {stage.value for stage in PluginStage}
+    assert sorted(name for name in wanted if f"`{name}`" not in guide) == []
+
+
+def test_the_guide_names_the_time_limits() -> None:
+    guide, limits = (ROOT / "docs/how-to/write-a-backend.md").read_text(), TimeLimits()
+    assert limits.opening == limits.create_key
+    assert (
+        f"{limits.opening:g} s for `open_backend` and `create_key`, {limits.import_key:g} s for `import_key`, "
+        f"{limits.other:g} s for every other" in guide
+    )
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -55,7 +55,7 @@ def _reduced(signature: bytes, order: int) -> bytes:
     return encode_dss_signature(r % order, s % order)
 
 
-@unwrap_fault({124: "aes_kwp were judged wrongly"})
+@unwrap_fault({131: "aes_kwp were judged wrongly"})
 def ignores_the_padding(blob: bytes, private_key: rsa.RSAPrivateKey, method: str) -> SecretBytes:
     """Accept what unwraps as AES-KW, without looking at the length and the zeros of AES-KWP."""
     try:
@@ -71,7 +71,7 @@ def ignores_the_padding(blob: bytes, private_key: rsa.RSAPrivateKey, method: str
         raise InvalidArgument("the wrapped key cannot be unwrapped") from None
 
 
-@unwrap_fault({125: "refused in other words"})
+@unwrap_fault({132: "refused in other words"})
 def says_which_half_was_wrong(blob: bytes, private_key: rsa.RSAPrivateKey, method: str) -> SecretBytes:
     """Tell an attacker whether the padding of RSA was right."""
     try:

@@ -23,13 +23,13 @@ def signature_vectors_are_judged_rightly(bench: Bench, target: Target) -> None:
         _judge(bench, run_signatures(name, bench.source.crypto.bind_verifier))
 
 
-@check(124, group=Group.VECTORS, level=Level.CORE, calls=0, security=True)
+@check(131, group=Group.VECTORS, level=Level.CORE, calls=0, security=True)
 def key_wrap_vectors_are_judged_rightly(bench: Bench, target: Target) -> None:
     """Keyclave unwraps every valid AES-KWP vector of Wycheproof, and refuses every other in the same words."""
     _judge(bench, run_key_wrap(bench.source.unwrap))
 
 
-@check(125, group=Group.VECTORS, level=Level.CORE, calls=0, security=True)
+@check(132, group=Group.VECTORS, level=Level.CORE, calls=0, security=True)
 def oaep_vectors_are_judged_rightly(bench: Bench, target: Target) -> None:
     """Keyclave unwraps every valid RSA-OAEP vector of Wycheproof, and refuses every other in the same words."""
     for name in OAEP_FILES:
