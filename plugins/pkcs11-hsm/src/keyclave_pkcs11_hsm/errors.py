@@ -22,7 +22,7 @@ from keyclave.errors import (
 )
 from pkcs11.exceptions import PKCS11Error
 
-__all__ = ["ckr_name", "is_lost", "is_refused", "is_stale", "translate"]
+__all__ = ["ckr_name", "from_code", "is_lost", "is_refused", "is_stale", "translate"]
 
 
 class _Answer(NamedTuple):
@@ -91,8 +91,28 @@ _ANSWERS: dict[str, _Answer] = {
 }
 _REFUSING = (_UNABLE, _DENIED, _KEPT, _ROLE, _BAD_DATA, _MALFORMED)
 # Those that python-pkcs11 has no class for, by the code in the text of its exception, or by the text.
-_CODES = {0x1B: "ACTION_PROHIBITED", 0x68: "KEY_FUNCTION_NOT_PERMITTED", 0x140: "CURVE_NOT_SUPPORTED"}
-_CODES[0x201] = "TOKEN_RESOURCE_EXCEEDED"
+_CODES = {
+    0x1B: "ACTION_PROHIBITED",
+    0x68: "KEY_FUNCTION_NOT_PERMITTED",
+    0x140: "CURVE_NOT_SUPPORTED",
+    0x201: "TOKEN_RESOURCE_EXCEEDED",
+}
+# What C_Login may answer, which is not called through python-pkcs11.
+_LOGIN_CODES = {
+    0x02: "HOST_MEMORY",
+    0x05: "GENERAL_ERROR",
+    0x06: "FUNCTION_FAILED",
+    0x30: "DEVICE_ERROR",
+    0x31: "DEVICE_MEMORY",
+    0x32: "DEVICE_REMOVED",
+    0x50: "FUNCTION_CANCELED",
+    0xB0: "SESSION_CLOSED",
+    0xB3: "SESSION_HANDLE_INVALID",
+    0x102: "USER_PIN_NOT_INITIALIZED",
+    0x104: "USER_ANOTHER_ALREADY_LOGGED_IN",
+    0x105: "USER_TOO_MANY_TYPES",
+    0x190: "CRYPTOKI_NOT_INITIALIZED",
+}
 _TEXTS = {"not initialized": "CRYPTOKI_NOT_INITIALIZED", "already initialized": "CRYPTOKI_ALREADY_INITIALIZED"}
 _TEXTS["Buffer was too small"] = "BUFFER_TOO_SMALL"
 _SPELLING = {"TOKEN_NOT_RECOGNISED": "TOKEN_NOT_RECOGNIZED", "FUNCTION_CANCELLED": "FUNCTION_CANCELED"}
@@ -107,6 +127,11 @@ def ckr_name(error: PKCS11Error) -> str:
         return _name_in(str(error))
     name = _WORD_START.sub("_", type(error).__name__).upper()
     return _SPELLING.get(name, name)
+
+
+def from_code(ckr: int) -> PKCS11Error:
+    """Return an exception as python-pkcs11 would raise it for a CKR of C_Login."""
+    return PKCS11Error(f"{ckr:#x}")
 
 
 def translate(error: PKCS11Error) -> KeyclaveError:
@@ -136,4 +161,7 @@ def _name_in(text: str) -> str:
         if part in text:
             return name
     code = _CODE.search(text)
-    return _CODES.get(int(code[0], 16), code[0]) if code else "UNKNOWN"
+    if code is None:
+        return "UNKNOWN"
+    number = int(code[0], 16)
+    return _CODES.get(number) or _LOGIN_CODES.get(number) or code[0]

@@ -14,6 +14,7 @@ from pkcs11.exceptions import ObjectHandleInvalid
 
 from keyclave_pkcs11_hsm.addresses import id_of
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key
+from keyclave_pkcs11_hsm.searching import search
 
 __all__ = ["keys_of"]
 
@@ -30,7 +31,7 @@ def keys_of(session: Session, instance_id: UUID) -> list[tuple[KeyLabel, FoundKe
 
 def _labels(session: Session) -> Iterator[KeyLabel]:
     for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY):
-        for each in list(session.get_objects({Attribute.CLASS: kind, Attribute.TOKEN: True})):
+        for each in search(session, {Attribute.CLASS: kind, Attribute.TOKEN: True}):
             with suppress(InvalidArgument, UnicodeDecodeError, ObjectHandleInvalid):
                 label = KeyLabel.parse(each[Attribute.LABEL])
                 if each[Attribute.ID] == id_of(label):

@@ -15,6 +15,7 @@ from pkcs11.constants import Attribute, ObjectClass
 from keyclave_pkcs11_hsm.addresses import fingerprint_in, id_of
 from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
 from keyclave_pkcs11_hsm.public_keys import read_spki
+from keyclave_pkcs11_hsm.searching import search
 from keyclave_pkcs11_hsm.templates import require_template
 
 __all__ = ["FoundKey", "find_key", "find_referenced", "objects_of"]
@@ -42,7 +43,7 @@ def objects_of(session: Session, label: KeyLabel) -> dict[ObjectClass, list[Obje
     """Return the objects of a label, by their class; half a key may be among them."""
     named = {Attribute.ID: id_of(label), Attribute.LABEL: str(label), Attribute.TOKEN: True}
     classes = (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY)
-    return {kind: list(session.get_objects({Attribute.CLASS: kind, **named})) for kind in classes}
+    return {kind: search(session, {Attribute.CLASS: kind, **named}) for kind in classes}
 
 
 def find_key(session: Session, label: KeyLabel) -> FoundKey:
