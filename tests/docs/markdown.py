@@ -11,7 +11,13 @@ __all__ = ["NOT_RUN", "PAGES", "ROOT", "Block", "blocks"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / "core").glob("*.md"), *ROOT.glob("plugins/*/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *(ROOT / "core").glob("*.md"),
+        *(ROOT / "contract-tests").glob("*.md"),
+        *ROOT.glob("plugins/*/*.md"),
+    ]
 )
 NOT_RUN = ("text", "bash setup")
 

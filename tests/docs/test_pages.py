@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.docs.markdown import PAGES, ROOT, blocks
 from tests.docs.run import Page
@@ -16,11 +18,21 @@ FOLLOWED_ELSEWHERE = {ROOT / "docs/tutorial/write-a-backend.md"}
 NOT_RUN = {
     "README.md": 2,  # `bash setup`: tests/packaging runs the first, .ci/run is the second
     "CONTRIBUTING.md": 2,  # `text`: the tree, and commands that take minutes
+    "contract-tests/README.md": 1,  # `text`: the same page in docs/how-to is run
     "core/README.md": 1,  # `text`: it needs a package index
     "docs/how-to/adopt.md": 2,  # `text`: it needs a device; core/tests/cli/test_keys.py has a backend that adopts
     "docs/how-to/postgresql.md": 2,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
+    "docs/how-to/run-the-contract.md": 1,  # `text`: a ledger; contract-tests/tests/test_ledger.py reads one like it
     "docs/tutorial/first-key.md": 1,  # `text`: the same
 }
+
+NEEDS = {"docs/how-to/run-the-contract.md": "softhsm"}
+
+
+def _cases() -> Iterator[ParameterSet]:
+    for path in PAGES:
+        name = str(path.relative_to(ROOT))
+        yield pytest.param(path, id=name, marks=[pytest.mark.needs(NEEDS[name])] if name in NEEDS else [])
 
 
 @pytest.fixture
