@@ -18,7 +18,7 @@ from keyclave_software.settings import Argon2Settings, SoftwareSettings
 
 from plugins.software.tests.conftest import NewKey, Open
 
-NOT_OFFERED = {"attest_key", "mac"}
+NOT_OFFERED = {"adopt_key", "attest_key", "forget_key", "list_foreign_keys", "mac"}
 
 
 def hooks(*specifications: type) -> set[str]:
