@@ -71,6 +71,11 @@ def test_it_is_typed_strictly(package: Path) -> None:
     in_package(package, "mypy", "--strict", "src", "tests")
 
 
+def test_its_own_tests_pass(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(package / "src"))
+    in_package(package, "pytest", "-W", "error", "-p", "no:cacheprovider", "tests/test_backend.py")
+
+
 def test_the_answer_names_every_file(run: Run) -> None:
     said = run("new-backend", "acme").stdout.splitlines()
     answer = json.loads(run("new-backend", "acme-two", "--directory", "elsewhere", "--json").stdout)

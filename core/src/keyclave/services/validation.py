@@ -37,7 +37,7 @@ def validate(key: StoredKey, version: StoredVersion, backend: Backend, *, next_s
     else:
         return
     raise IntegrityError(
-        f"the new version failed its validation: {problem}",
+        f"version {version.version} failed its validation: {problem}",
         backend_id=backend.id,
         key_name=key.name,
         next_step=next_step,
