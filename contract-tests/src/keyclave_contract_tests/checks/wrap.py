@@ -79,7 +79,7 @@ def key_that_is_not_exportable_stays(bench: Bench, target: Target) -> None:
     group=Group.WRAP,
     level=Level.WRAP,
     calls=4,
-    needs=("begin_import",),
+    needs=("begin_import", "list_keys"),
     optional=("begin_import",),
     security=True,
 )
