@@ -105,7 +105,7 @@ def verdict_cannot_be_misread(bench: Bench, target: Target) -> None:
     key, scheme = bench.key(target.name), bench.scheme(target.name)
     signature = bench.sign(key, _MESSAGE, scheme)
     verify = verifier(bench, key.spki, scheme.scheme)
-    for data, what in ((_MESSAGE, "right"), (b"another message", "wrong")):
+    for data, what in ((b"another message", "wrong"), (_MESSAGE, "right")):
         try:
             verdict = verify(data, signature)
         except Exception as error:
