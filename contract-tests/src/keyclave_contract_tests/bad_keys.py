@@ -47,7 +47,7 @@ def bad_keys(algorithm: str) -> Iterator[BadKey]:
     good = secret_of(algorithm)
     match get_algorithm(algorithm).family:
         case AlgorithmFamily.AES:
-            yield from (BadKey(what=f"of {length} bytes", secret=good[:length]) for length in (1, 16, 24, 31))
+            yield from (BadKey(what=f"of {length} bytes", secret=good[:length]) for length in (31, 24, 16, 1))
             yield BadKey(what="of 33 bytes", secret=good + b"\x00")
             yield BadKey(what="of 64 bytes", secret=good * 2)
             return

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from keyclave.errors import InvalidArgument
 from keyclave.plugin import (
     CreatedKey,
+    CreateKeyRequest,
     ImportKeyRequest,
     ImportTicket,
     KeyReference,
@@ -24,12 +25,14 @@ from tests.zoo.faults.imports import OwnImport
 from tests.zoo.software import ZooSoftware
 
 _SHA1, _SHA256 = hashes.SHA1(), hashes.SHA256()
+_P256_BYTES, _P256_VALUE, _P256_POINT = 138, slice(36, 68), slice(73, 138)
+"""Where PKCS#8 of a P-256 key has its private value and its point, with the point uncompressed."""
 
 
 class _Paddings(OwnImport):
     """A right backend that tries one padding after another, of which there is only one."""
 
-    paddings = (padding.OAEP(mgf=padding.MGF1(_SHA256), algorithm=_SHA256, label=None),)
+    paddings: tuple[padding.OAEP, ...] = (padding.OAEP(mgf=padding.MGF1(_SHA256), algorithm=_SHA256, label=None),)
 
     def unwrapped(self, wrapped: WrappedKey, wrapping_key: rsa.RSAPrivateKey) -> SecretBytes:
         size = wrapping_key.key_size // 8
@@ -110,17 +113,22 @@ class RefusedImportLeavesAKey(ZooSoftware):
             raise
 
 
-@fault({58: "not exportable is exportable"})
-class ImportedKeysAreExportable(OwnImport):
-    """Takes it that whoever has the key may have it again."""
+@fault({58: "says that it is"})
+class TicketsAreForExportableKeys(ZooSoftware):
+    """Takes it that whoever has a key may have it again."""
 
     @hookimpl
     def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
         return super().begin_import(structs.replace(request, exportable=True))
 
-    @hookimpl
-    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
-        return super().import_key(ticket, wrapped)
+
+@fault({58: "imported as not exportable is exportable"})
+class ImportedKeysAreExportable(OwnImport):
+    """Forgets what the ticket says when it writes the key down."""
+
+    def _add(self, request: CreateKeyRequest | ImportKeyRequest, secret: SecretBytes) -> bool:
+        forgetful = isinstance(request, ImportKeyRequest)
+        return super()._add(structs.replace(request, exportable=True) if forgetful else request, secret)
 
 
 class _RemembersTickets(ZooSoftware):
@@ -173,7 +181,7 @@ class ImportReplaces(OwnImport):
         return super().import_key(ticket, wrapped)
 
 
-@fault({60: "replaced a key|KeyNotFound"})
+@fault({60: "import that was refused, creating the key again raised KeyAlreadyExists"})
 class RefusesWhenItHasReplaced(ImportReplaces):
     """Notices too late that there was a key."""
 
@@ -208,11 +216,9 @@ class BelievesThePointOfTheKey(OwnImport):
             return super().checked(secret, algorithm)
         except InvalidArgument:
             content = secret.get_secret_value()
-            start = content.find(b"\x04\x01\x01\x04\x20".removeprefix(b"\x04\x01\x01"))
-            if algorithm != "ECDSA_P256" or len(content) != len(pkcs8_of(ec.generate_private_key(ec.SECP256R1()))):
+            if algorithm != "ECDSA_P256" or len(content) != _P256_BYTES:
                 raise
-            value = int.from_bytes(content[start + 2 : start + 34], "big")
-            self.point = content[-65:]
+            value, self.point = int.from_bytes(content[_P256_VALUE], "big"), content[_P256_POINT]
         try:
             return SecretBytes(pkcs8_of(ec.derive_private_key(value, ec.SECP256R1())))
         except ValueError:

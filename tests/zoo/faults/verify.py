@@ -132,8 +132,8 @@ def signature_in_any_encoding() -> CryptoFunctions:
             if scheme.startswith("ECDSA") and len(signature) == 2 * public_key.key_size // 8:
                 half = len(signature) // 2
                 pair = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
-                return right(data, encode_dss_signature(*pair))
-            return right(data, signature)
+                signature = encode_dss_signature(*pair)
+            right(data, signature)
 
         return verify
 

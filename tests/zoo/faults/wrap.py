@@ -19,6 +19,7 @@ from keyclave.plugin import (
 from keyclave_software.loaded import name_of
 from keyclave_software.material import generate
 from msgspec import structs
+from pydantic import SecretBytes
 
 from tests.zoo.fault import fault
 from tests.zoo.software import ZooSoftware
@@ -44,7 +45,7 @@ class WrapsHalfOfASecretKey(ZooSoftware):
         if not key.algorithm.startswith("AES"):
             return wrapped
         secret = self._keystore.read(name_of(key)).secret.get_secret_value()
-        half = type(generate(key.algorithm))(secret[:16] + bytes(16))
+        half = SecretBytes(secret[:16] + bytes(16))
         return WrappedKey(method=method, blob=wrap_key(half, wrapping_public_key, method))
 
 

@@ -24,7 +24,7 @@ from keyclave_contract_tests.importing import bring, importable, ticket_for, wra
 from keyclave_contract_tests.one_error import OneError
 from keyclave_contract_tests.originals import secret_of
 from keyclave_contract_tests.uses import works
-from keyclave_contract_tests.violations import Unsupported, expect, refused
+from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
@@ -82,6 +82,7 @@ def import_widens_nothing(bench: Bench, target: Target) -> None:
     algorithm = importable(bench)
     secret, label = secret_of(algorithm), bench.label()
     ticket = ticket_for(bench, label, algorithm)
+    expect(ticket.request.exportable is False, "a ticket for a key that is not exportable says that it is")
     blob = wrapped(secret, ticket.wrapping_public_key)
     widened = structs.replace(ticket, request=structs.replace(ticket.request, exportable=True))
     refused(_REFUSED, "importing with a ticket that was changed", lambda: bench.subject.import_key(widened, blob))
@@ -115,7 +116,12 @@ def import_replaces_nothing(bench: Bench, target: Target) -> None:
 
     with suppress(Unsupported):  # refused before the ticket, which is as good
         refused(_REFUSED, "importing over a key that exists", replace)
-    again = bench.subject.create_key(label, algorithm)
+    try:
+        again = bench.subject.create_key(label, algorithm)
+    except KeyStateError as error:
+        raise Violation(
+            f"after an import that was refused, creating the key again raised {type_name(error)}"
+        ) from None
     expect(again.exportable is False, "an import made a key exportable that was not")
     expect((again.public_key or b"") == key.spki, "an import replaced a key that existed")
     if proof:

@@ -187,7 +187,9 @@ def public_key_is_of_the_algorithm(bench: Bench, target: Target) -> None:
     """The public key is a good one of the algorithm that was asked for, and the same each time."""
     key = bench.key(target.name)
     for each in (key, bench.key(target.name, 1), key):
-        expect(bench.subject.public_key(each.reference) == each.spki, "a public key is not the one of its key any more")
+        expect(
+            bench.subject.public_key(each.reference) == each.spki, "a public key is not the one of its key any more"
+        )
     public = oracle.load(key.spki)
     due = ALGORITHMS[target.name]
     if due.family is AlgorithmFamily.RSA:
