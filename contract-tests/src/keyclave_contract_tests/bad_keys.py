@@ -86,9 +86,10 @@ def _rsa(algorithm: str, good: bytes) -> Iterator[BadKey]:
     even = modulus[:-1] + bytes([modulus[-1] ^ 1])
     prime, exponent = _bytes(numbers.p), _bytes(numbers.d)
     yield BadKey(what="whose modulus is even", secret=_with(good, modulus, even))
-    yield BadKey(what="whose prime is another number", secret=_with(good, prime, prime[:-1] + b"\x01"))
-    wrong = exponent[:-1] + bytes([exponent[-1] ^ 2])
-    yield BadKey(what="whose private exponent is another number", secret=_with(good, exponent, wrong), meant=meant)
+    yield BadKey(what="whose prime is another number", secret=_with(good, prime, _odd(prime)))
+    yield BadKey(
+        what="whose private exponent is another number", secret=_with(good, exponent, _odd(exponent)), meant=meant
+    )
 
 
 def _ed25519(seed: bytes, size: int) -> bytes:
@@ -101,6 +102,11 @@ def _ed25519(seed: bytes, size: int) -> bytes:
 def _with(encoded: bytes, part: bytes, other: bytes) -> bytes:
     """Return an encoding in which one part is replaced by another one of its length."""
     return encoded.replace(part, other, 1)
+
+
+def _odd(number: bytes) -> bytes:
+    """Return another number, as odd as the given one."""
+    return number[:-1] + bytes([number[-1] ^ 2])
 
 
 def _bytes(number: int) -> bytes:

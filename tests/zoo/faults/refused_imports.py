@@ -181,7 +181,7 @@ class ImportReplaces(OwnImport):
         return super().import_key(ticket, wrapped)
 
 
-@fault({60: "import that was refused, creating the key again raised KeyAlreadyExists"})
+@fault({60: "refused import, creating the key again raised KeyAlreadyExists"})
 class RefusesWhenItHasReplaced(ImportReplaces):
     """Notices too late that there was a key."""
 

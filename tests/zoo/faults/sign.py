@@ -312,7 +312,7 @@ class RsaKeysAreShort(ZooSoftware):
         return super().create_key(request)
 
 
-@fault({39: "not the one of its key any more"})
+@fault({39: "not that of the key any more"})
 class PublicKeyOfTheNewestKey(ZooSoftware):
     """Returns the public key that it read last, from a cache with one place."""
 

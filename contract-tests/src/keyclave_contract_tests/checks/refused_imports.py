@@ -119,9 +119,7 @@ def import_replaces_nothing(bench: Bench, target: Target) -> None:
     try:
         again = bench.subject.create_key(label, algorithm)
     except KeyStateError as error:
-        raise Violation(
-            f"after an import that was refused, creating the key again raised {type_name(error)}"
-        ) from None
+        raise Violation(f"after a refused import, creating the key again raised {type_name(error)}") from None
     expect(again.exportable is False, "an import made a key exportable that was not")
     expect((again.public_key or b"") == key.spki, "an import replaced a key that existed")
     if proof:

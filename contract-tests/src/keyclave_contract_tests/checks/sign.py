@@ -188,7 +188,7 @@ def public_key_is_of_the_algorithm(bench: Bench, target: Target) -> None:
     key = bench.key(target.name)
     for each in (key, bench.key(target.name, 1), key):
         expect(
-            bench.subject.public_key(each.reference) == each.spki, "a public key is not the one of its key any more"
+            bench.subject.public_key(each.reference) == each.spki, "the public key is not that of the key any more"
         )
     public = oracle.load(key.spki)
     due = ALGORITHMS[target.name]
