@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from keyclave.errors import InvalidSignature, KeyclaveError
 
@@ -11,8 +12,9 @@ from keyclave_contract_tests.violations import Violation, refused, type_name
 
 __all__ = ["Verifier", "accepted", "rejected", "verifier"]
 
-Verifier = Callable[[bytes, bytes], None]
-"""Takes data and signature, and raises unless the signature is right."""
+Data: TypeAlias = bytes | bytearray | memoryview
+Verifier: TypeAlias = Callable[[Any, Any], None]
+"""Takes data and signature, bytes of any kind, and raises unless the signature is right."""
 
 
 def verifier(bench: Bench, spki: bytes, scheme: str, *, prehashed: bool = False) -> Verifier:
@@ -21,7 +23,7 @@ def verifier(bench: Bench, spki: bytes, scheme: str, *, prehashed: bool = False)
     return crypto.bind_verifier(crypto.load_public_key(spki), scheme, prehashed=prehashed)
 
 
-def accepted(verify: Verifier, data: bytes, signature: bytes, what: str) -> None:
+def accepted(verify: Verifier, data: Data, signature: Data, what: str) -> None:
     """Expect that a signature is accepted; ``what`` names it."""
     try:
         verify(data, signature)
@@ -29,6 +31,6 @@ def accepted(verify: Verifier, data: bytes, signature: bytes, what: str) -> None
         raise Violation(f"the verifier refused {what} with {type_name(error)}") from error
 
 
-def rejected(verify: Verifier, data: bytes, signature: bytes, what: str) -> None:
+def rejected(verify: Verifier, data: Data, signature: Data, what: str) -> None:
     """Expect that a signature is refused as wrong; ``what`` names it."""
     refused(InvalidSignature, f"verifying {what}", lambda: verify(data, signature))

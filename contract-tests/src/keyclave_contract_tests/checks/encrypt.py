@@ -28,7 +28,7 @@ _WITHOUT_LIMIT = 2**20
 
 @check(41, group=Group.ENCRYPT, level=Level.ENCRYPT, per=Per.ENCRYPTING, calls=80, needs=_BOTH)
 def plaintext_comes_back(bench: Bench, target: Target) -> None:
-    """Decrypting gives exactly what was encrypted, whatever its length and content, with associated data and without."""
+    """Decrypting gives exactly what was encrypted, whatever its length, its content and its associated data."""
     key, support = bench.key(target.name), _support(target)
 
     def body(plaintext: bytes, aad: bytes) -> None:
@@ -167,7 +167,7 @@ def ciphertext_of_another_key_is_refused(bench: Bench, target: Target) -> None:
 
 @check(50, group=Group.ENCRYPT, level=Level.ENCRYPT, per=Per.ENCRYPTING, calls=22, needs=_BOTH, security=True)
 def unknown_format_is_refused(bench: Bench, target: Target) -> None:
-    """What no encryption made, or another version of the format, is refused with the error of a changed ciphertext."""
+    """What no encryption made, in whatever format, is refused with the error of a changed ciphertext."""
     encrypt, decrypt = _calls(bench, bench.key(target.name))
     ciphertext = encrypt(_PLAINTEXT, b"")
     error = OneError(DecryptionFailed)
@@ -230,7 +230,7 @@ def _others(aad: bytes) -> Iterator[bytes]:
 
 
 def _bits(bench: Bench, length: int) -> Iterator[tuple[int, int]]:
-    """Return bits to change: all of them where the budget is deep, else one of each byte or of bytes spread evenly."""
+    """Return bits to change: all where the budget is deep, else one of each byte, or of bytes spread evenly."""
     if bench.budget.name == "deep":
         yield from ((byte, bit) for byte in range(length) for bit in range(8))
         return

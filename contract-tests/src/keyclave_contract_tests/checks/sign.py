@@ -182,13 +182,13 @@ def foreign_scheme_is_refused(bench: Bench, target: Target) -> None:
     bench.example = None
 
 
-@check(39, group=Group.SIGN, level=Level.SIGN, per=Per.SIGNING, calls=2, needs=("public_key",))
+@check(39, group=Group.SIGN, level=Level.SIGN, per=Per.SIGNING, calls=3, needs=("public_key",))
 def public_key_is_of_the_algorithm(bench: Bench, target: Target) -> None:
     """The public key is a good one of the algorithm that was asked for, and the same each time."""
     key = bench.key(target.name)
-    for _ in range(2):
+    for each in (key, bench.key(target.name, 1), key):
         expect(
-            bench.subject.public_key(key.reference) == key.spki, "the public key changed, and nobody changed the key"
+            bench.subject.public_key(each.reference) == each.spki, "the public key is not that of the key any more"
         )
     public = oracle.load(key.spki)
     due = ALGORITHMS[target.name]
