@@ -103,8 +103,8 @@ class ErrorsQuoteTheData(ZooSoftware):
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
         try:
             return super().sign(key, data, scheme)
-        except InvalidArgument:
-            raise InvalidArgument(f"{data!r} is not a digest for {scheme}") from None
+        except KeyclaveError:
+            raise InvalidArgument(f"cannot sign {data!r} with {scheme}") from None
 
 
 @fault({87: "repeats the caller's data, in hexadecimal"})

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 from hypothesis import strategies as st
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyclaveError, KeyNotFound
+from keyclave.errors import CapabilityUnsupported, IntegrityError, InvalidArgument, KeyclaveError, KeyNotFound
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyLabel, KeyReference
 from msgspec import structs
 
@@ -20,8 +20,11 @@ from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
 _BITS = 128
+_PARTS = ("instance_id", "key_id", "operation_id")
+_VERSIONS = (2, 10, 11, 255, 256, 257, 65_536, 65_537)
+"""What version 1 is where a name is cut, padded, or kept in one byte or two."""
 _UNKNOWN = (CapabilityUnsupported, InvalidArgument)
-_NOT_THAT_KEY = (KeyNotFound, InvalidArgument)
+_NOT_THAT_KEY = (KeyNotFound, InvalidArgument, IntegrityError)
 _MESSAGE = b"in whose name"
 _DISGUISES: tuple[Callable[[str], str], ...] = (
     str.lower,
@@ -45,25 +48,24 @@ _DISGUISES: tuple[Callable[[str], str], ...] = (
 _SURROGATES = ("\ud800", "\udfff", "ECDSA_SHA256\ud83d", "\udc00AES_256", "page\udcff")
 
 
-@check(91, group=Group.NAMES, level=Level.CORE, calls=18, keys=1, needs=("find_key",))
+@check(91, group=Group.NAMES, level=Level.CORE, calls=30, keys=1, needs=("create_key", "find_key"))
 def nearly_equal_labels_are_not_found(bench: Bench, target: Target) -> None:
-    """A label that differs from that of a key in one bit, or in the order of its parts, finds nothing."""
-    key = bench.make(any_algorithm(bench))
-    here = key.reference.label
+    """A label that differs from that of a key in one bit, in a digit, or in the order of its parts, finds nothing."""
+    base, other = bench.labels.new(), bench.labels.new()
+    here = bench.version(structs.replace(base, operation_id=other.operation_id))
+    key = bench.make(any_algorithm(bench), label=here)
 
     def body(label: KeyLabel) -> None:
-        if label != here:
-            refused(
-                KeyNotFound, "finding a key by a label that nearly is its own", lambda: bench.subject.find_key(label)
-            )
+        nearly = "finding a key by a label that nearly is its own"
+        refused(KeyNotFound, nearly, lambda: bench.subject.find_key(label))
 
-    bits = st.tuples(st.sampled_from(["key_id", "operation_id"]), st.integers(0, _BITS - 1))
-    ends = [(part, bit) for part in ("key_id", "operation_id") for bit in (0, 63, 64, _BITS - 1)]
+    bits = st.tuples(st.sampled_from(_PARTS), st.integers(0, _BITS - 1))
+    ends = [(part, bit) for part in _PARTS for bit in (0, 63, 64, _BITS - 1)]
     bench.each(body, bits.map(lambda place: _flipped(here, *place)), explicit=[
         *((_flipped(here, part, bit),) for part, bit in ends),
-        (structs.replace(here, key_id=here.operation_id, operation_id=_flip(here.key_id, 0)),),
-        (structs.replace(here, version=10),),
-        (structs.replace(here, instance_id=_flip(here.instance_id, 0)),),
+        *((structs.replace(here, version=version),) for version in _VERSIONS),
+        (structs.replace(here, key_id=here.operation_id, operation_id=here.key_id),),
+        (structs.replace(here, key_id=here.instance_id, instance_id=here.key_id),),
     ])  # fmt: skip
     bench.destroy(key)
 
@@ -87,12 +89,14 @@ def nearly_equal_labels_are_other_keys(bench: Bench, target: Target) -> None:
         bench.destroy(key)
 
 
-@check(93, group=Group.NAMES, level=Level.CORE, calls=64, needs=("sign",), security=True)
+@check(93, group=Group.NAMES, level=Level.CORE, calls=84, needs=("create_key", "find_key"), security=True)
 def disguised_words_are_refused(bench: Bench, target: Target) -> None:
-    """Schemes and methods are known by their exact names; what merely looks or normalises like one is refused."""
+    """Algorithms, schemes and methods have exact names; what only looks or normalises like one is refused."""
+    label = bench.label()
+    words = tuple(_words(bench, label))
 
     def body(disguise: Callable[[str], str]) -> None:
-        for what, word, call in _words(bench):
+        for what, word, call in words:
             changed = disguise(word)
             if changed != word:
                 bench.example = repr(changed)
@@ -102,11 +106,13 @@ def disguised_words_are_refused(bench: Bench, target: Target) -> None:
         body(disguise)
     extras = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
     bench.each(lambda extra: body(lambda word: word + extra), extras)
+    expect(not bench.exists(label), "every name of an algorithm was refused, and a key was left behind")
+    bench.journal.gone(label)
 
 
 @check(94, group=Group.NAMES, level=Level.CORE, per=Per.ALGORITHM, calls=20, needs=("find_key",), security=True)
 def changed_address_reaches_no_key(bench: Bench, target: Target) -> None:
-    """A reference whose address was changed is refused for every use, and destroying by it leaves the key."""
+    """A reference whose address was changed is refused for every use, and the key itself stays as it was."""
     key = bench.key(target.name)
     works(bench, key)
     for uri in _changed(key.reference.uri):
@@ -125,22 +131,27 @@ def changed_address_reaches_no_key(bench: Bench, target: Target) -> None:
 @check(95, group=Group.NAMES, level=Level.CORE, calls=20, needs=("create_key",))
 def surrogates_are_refused(bench: Bench, target: Target) -> None:
     """Text that is no Unicode, since half of a surrogate pair is alone in it, is refused like any wrong word."""
+    label = bench.label()
     for text in _SURROGATES:
         bench.example = ascii(text)
-        for what, _, call in _words(bench):
+        for what, _, call in _words(bench, label):
             refused(_UNKNOWN, f"{what} by a name with a lone surrogate", partial(call, text))
-        label = bench.labels.new()
-        create = partial(bench.subject.create_key, label, text)
-        refused(_UNKNOWN, "creating a key of an algorithm with a lone surrogate", create)
         if bench.subject.has("list_keys"):
             page = partial(bench.subject.page, text)
             refused(InvalidArgument, "listing from a page with a lone surrogate", page)
     bench.example = None
+    bench.journal.gone(label)
 
 
-def _words(bench: Bench) -> Iterator[tuple[str, str, Callable[[str], object]]]:
-    """Return what is asked for by a name: the subject of a sentence, a right name, and the call."""
+def _words(bench: Bench, label: KeyLabel) -> Iterator[tuple[str, str, Callable[[str], object]]]:
+    """Return what is asked for by a name: the subject of a sentence, a right name, and the call.
+
+    Args:
+        bench: the bench.
+        label: under which keys would be made or imported, if the name were taken for a right one.
+    """
     subject, algorithm = bench.subject, bench.cheapest(signs=True)
+    yield "creating", any_algorithm(bench), lambda name: subject.create_key(label, name)
     if algorithm is not None and subject.has("sign"):
         key, scheme = bench.key(algorithm).reference, bench.scheme(algorithm)
         data = oracle.as_input(_MESSAGE, scheme)
@@ -149,7 +160,6 @@ def _words(bench: Bench) -> Iterator[tuple[str, str, Callable[[str], object]]]:
         key = bench.key(algorithm).reference
         yield "wrapping", RSA_AES_KEY_WRAP_SHA256, lambda name: subject.wrap_key(key, wrapping_spki(), name)
     if subject.has("begin_import"):
-        label = bench.labels.new()
         yield "importing", any_algorithm(bench), lambda name: subject.begin_import(label, name)
 
 
