@@ -10,7 +10,7 @@ from keyclave.plugin import CreateKeyRequest, HealthReport, KeyLabel, hookimpl
 from keyclave_software.health import report
 from msgspec import structs
 
-from tests.zoo.fault import fault
+from tests.zoo.fault import fault, plugin_fault
 from tests.zoo.software import ZooSoftware
 
 
@@ -143,3 +143,18 @@ class MissingKeysAreRememberedForEver(ZooSoftware):
         if self.lost:
             super().destroy_key(found)
         return super().find_key(label)
+
+
+plugin_fault("imports_its_sdk", {114: "importing the plugin imports .*pkcs11"})
+plugin_fault("keeps_a_log", {114: "importing the plugin changes how is logged"})
+plugin_fault("makes_its_directory", {114: "importing the plugin changes a directory"})
+plugin_fault("looks_for_its_service", {114: "importing the plugin uses the network"})
+plugin_fault("takes_any_setting", {114: "its settings take names that they do not know"})
+plugin_fault("ends_the_process", {114: "importing the plugin ended the process"})
+plugin_fault("detection_raises", {112: "detect raises FileNotFoundError"})
+plugin_fault("detection_uses_the_proxy", {112: "detect goes through the proxy"})
+plugin_fault("detection_looks_names_up", {112: "detect looks up a name, where a fixed address is due"})
+plugin_fault("detection_takes_its_time", {112: "detect takes longer than it may"})
+plugin_fault("detection_quotes_the_environment", {113: "repeats the value of an environment variable that holds"})
+plugin_fault("detection_is_surer_than_sure", {113: "is sure to a degree that is not between 0 and 1"})
+plugin_fault("detection_speaks_for_another", {113: "detect names another plugin"})

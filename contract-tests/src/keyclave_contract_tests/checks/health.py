@@ -1,4 +1,4 @@
-"""Health tells the truth, costs nothing, and keeps secrets to itself."""
+"""Health tells the truth, costs nothing and keeps secrets to itself; importing and detecting do nothing else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Target, check
 from keyclave_contract_tests.kept import kept
 from keyclave_contract_tests.leaks import leaked
+from keyclave_contract_tests.plugin_looks import look
 from keyclave_contract_tests.uses import any_algorithm, works
 from keyclave_contract_tests.violations import Violation, expect, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
@@ -52,7 +53,7 @@ def health_sees_what_is_missing(bench: Bench, target: Target) -> None:
 
 @check(110, group=Group.HEALTH, level=Level.CORE, calls=4, needs=("check_health",), security=True)
 def health_tells_no_secrets(bench: Bench, target: Target) -> None:
-    """Neither the health, on good days and on bad ones, nor the description repeats what is in the backend's files."""
+    """Neither the health, on good days or on bad ones, nor the description repeats what is in the backend's files."""
     works(bench, bench.key(any_algorithm(bench)))
     description, secrets = bench.subject.describe(), tuple(kept(bench))
     said = {
@@ -79,6 +80,30 @@ def health_recovers(bench: Bench, target: Target) -> None:
     again = "when the directory of the backend is there again"
     _well(bench, again)
     _reached(bench, key, again)
+
+
+@check(112, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend", "detect"))
+def detection_is_quiet(bench: Bench, target: Target) -> None:
+    """Detection raises nothing, ends in time, imports no SDK, writes nothing, and asks only fixed addresses nearby."""
+    for what in look(bench.source, detects=True).noise:
+        raise Violation(f"detect {what}")
+
+
+@check(113, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend", "detect"), security=True)
+def evidence_is_sound(bench: Bench, target: Target) -> None:
+    """Evidence of a platform is whole and the same each time, leads to this plugin alone, and repeats no secrets."""
+    for what in look(bench.source, detects=True).wrong:
+        raise Violation(f"detect {what}")
+
+
+@check(114, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend",))
+def importing_the_plugin_is_quiet(bench: Bench, target: Target) -> None:
+    """The plugin's module imports no SDK and does nothing to the world, and its settings refuse unknown names."""
+    seen = look(bench.source, detects=False)
+    for what in seen.noise:
+        raise Violation(f"importing the plugin {what}")
+    for what in seen.wrong:
+        raise Violation(f"the plugin is imported, and {what}")
 
 
 def _health(bench: Bench, when: str = "while the backend works") -> HealthReport:
