@@ -1,6 +1,6 @@
 """Hear what code does to the world around it: files, processes, threads, libraries and the network.
 
-The interpreter tells it to an audit hook (PEP 578). That cannot be removed, so this belongs into a process of its own.
+The interpreter tells it to an audit hook (PEP 578). That cannot be removed, so it belongs into a process of its own.
 """
 
 from __future__ import annotations

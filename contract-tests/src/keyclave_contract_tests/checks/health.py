@@ -84,7 +84,7 @@ def health_recovers(bench: Bench, target: Target) -> None:
 
 @check(112, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend", "detect"))
 def detection_is_quiet(bench: Bench, target: Target) -> None:
-    """Detection raises nothing, ends in time, imports no SDK, writes nothing, and asks only fixed addresses nearby."""
+    """Detection raises nothing, ends in time, imports no SDK, writes nothing and asks only fixed addresses nearby."""
     for what in look(bench.source, detects=True).noise:
         raise Violation(f"detect {what}")
 
