@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, packages_distributions
@@ -73,6 +74,7 @@ def _look(request: Request) -> Seen:
 def _state() -> dict[str, Any]:
     """Return what belongs to the process as a whole."""
     return {
+        "which threads run": threading.enumerate(),
         "the environment variables": dict(os.environ),
         "the working directory": Path.cwd(),
         "where modules are found": list(sys.path),

@@ -1,4 +1,4 @@
-"""Hear what code does to the world around it: files, processes, threads, libraries and the network.
+"""Hear what code does to the world around it: files, processes, libraries and the network.
 
 The interpreter tells it to an audit hook (PEP 578). That cannot be removed, so it belongs into a process of its own.
 """
@@ -24,7 +24,6 @@ _KINDS = {
     **dict.fromkeys(("os.truncate", "os.chmod", "os.chown", "os.utime"), "changes a file"),
     **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"), "starts a process"),
     **dict.fromkeys(("os.putenv", "os.unsetenv"), "changes the environment variables"),
-    "_thread.start_new_thread": "starts a thread",
     "builtins.input": "asks the user",
     "ctypes.dlopen": "loads a native library",
 }
@@ -46,7 +45,7 @@ class Watch:
 
     @contextmanager
     def on(self, *, probes: bool = False) -> Iterator[None]:
-        """Listen within the block; with ``probes`` threads may be started, and fixed addresses nearby be asked."""
+        """Listen within the block; with ``probes`` fixed addresses nearby may be asked."""
         self._on, self._probes = True, probes
         try:
             yield
@@ -65,8 +64,6 @@ class Watch:
             return _far(event, arguments) if self._probes else "uses the network"
         if event == "open":
             return "writes a file" if _is_written(*arguments) else None
-        if event == "_thread.start_new_thread" and self._probes:
-            return None
         if event == "ctypes.dlopen" and arguments[0] is None:  # what `ctypes` itself does when it is imported
             return None
         return _KINDS.get(event)
