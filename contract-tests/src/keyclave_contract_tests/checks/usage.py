@@ -7,7 +7,7 @@ from functools import partial
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyNotFound
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyclaveError, KeyNotFound
 from keyclave.models import SIGNATURE_SCHEMES, get_signature_scheme
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyReference
 from msgspec import structs
@@ -15,7 +15,7 @@ from msgspec import structs
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
 from keyclave_contract_tests.uses import works
-from keyclave_contract_tests.violations import Unsupported, expect, refused
+from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused
 from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
@@ -51,7 +51,10 @@ def refusal_changes_nothing(bench: Bench, target: Target) -> None:
     )
     if key.spki and bench.subject.has("public_key"):
         expect(bench.subject.public_key(key.reference) == key.spki, "refused uses changed the public key")
-    works(bench, key)
+    try:
+        works(bench, key)
+    except KeyclaveError as error:
+        raise Violation(f"after uses that were refused, a right use raised {type(error).__name__}") from error
 
 
 @check(81, group=Group.USAGE, level=Level.CORE, per=Per.ALGORITHM, calls=3, security=True)
