@@ -17,7 +17,7 @@ from keyclave_contract_tests.vector_runs import Unwrap
 from tests.zoo import faults
 from tests.zoo.software import ZooSoftware, opened
 
-__all__ = ["Fault", "all_faults", "fault", "unwrap_fault", "verifier_fault"]
+__all__ = ["Fault", "all_faults", "fault", "plugin_fault", "unwrap_fault", "verifier_fault"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Fault:
         plugin: the name that it describes itself with.
         kills: for each check that must find it, what its reason must match.
         budget: the smallest budget at which it is found.
+        entry_point: the module of the plugin, where the fault is in it.
         crypto: the guards, where the fault is in them.
         unwrap: what unwraps keys in this process, where the fault is in it.
         services: the programs of tests/services that the backend needs.
@@ -40,13 +41,21 @@ class Fault:
     kills: Mapping[int, str]
     plugin: str = "software"
     budget: str = "standard"
+    entry_point: str | None = None
     crypto: CryptoFunctions = CRYPTO
     unwrap: Unwrap = unwrap_key
     services: tuple[str, ...] = ()
 
     def source(self, *, guarded: bool) -> Made:
         """Return where the suite gets it from."""
-        return Made(make=self.make, plugin=self.plugin, guarded=guarded, crypto=self.crypto, unwrap=self.unwrap)
+        return Made(
+            make=self.make,
+            plugin=self.plugin,
+            guarded=guarded,
+            entry_point=self.entry_point,
+            crypto=self.crypto,
+            unwrap=self.unwrap,
+        )
 
 
 _faults: list[Fault] = []
@@ -61,6 +70,18 @@ def fault(kills: Mapping[int, str], *, budget: str = "standard") -> Callable[[ty
         return kind
 
     return add
+
+
+def plugin_fault(module: str, kills: Mapping[int, str]) -> None:
+    """Add a right backend whose plugin is wrong to the zoo: a module of `tests.zoo.plugins`, which says how."""
+    _faults.append(
+        Fault(
+            f"plugin {module.replace('_', ' ')}",
+            partial(opened, ZooSoftware),
+            kills,
+            entry_point=f"tests.zoo.plugins.{module}",
+        )
+    )
 
 
 def verifier_fault(

@@ -32,6 +32,16 @@ def test_the_right_backend_passes(run_number: int, tmp_path: Path) -> None:
     assert run.leftovers == ()
 
 
+@pytest.mark.parametrize("number", [112, 113, 114])
+def test_the_right_plugin_passes(number: int, tmp_path: Path) -> None:
+    source = Made(
+        make=partial(opened, ZooSoftware), plugin="software", guarded=False, entry_point="tests.zoo.plugins.right"
+    )
+    with ContractRun(source, BUDGETS["smoke"], tmp_path, wanted=lambda check: check.number == number) as run:
+        run.run_all()
+    assert [(r.state, r.reason) for r in run.results.values()] == [(State.PASS, "")]
+
+
 @pytest.mark.parametrize("guarded", [True, False], ids=["plugin", "object"])
 @pytest.mark.parametrize(("fault", "number"), HUNTS, ids=[f"{f.name.replace(' ', '-')}-{n}" for f, n in HUNTS])
 def test_the_fault_is_killed_by_the_check_meant_for_it(fault: Fault, number: int, *, guarded: bool) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any, Literal, Protocol, TypeVar
 
 from keyclave.backends.calls import HookCalls
+from keyclave.backends.catalog import GROUP
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy
@@ -58,6 +60,7 @@ class Source(Protocol):
         plugin: the name of the plugin.
         path: ``plugin`` if it goes through everything that users' calls go through, ``object`` if hooks are called
             directly.
+        entry_point: what the plugin's entry point names; ``None`` for a backend that no plugin opens.
         crypto: the guards whose verifier the checks of signatures use.
         unwrap: what unwraps keys in this process, for backends that do it in software.
     """
@@ -68,6 +71,10 @@ class Source(Protocol):
 
     @property
     def path(self) -> Literal["plugin", "object"]:
+        """See above."""
+
+    @property
+    def entry_point(self) -> str | None:
         """See above."""
 
     @property
@@ -145,6 +152,11 @@ class Installed(Record, frozen=True, kw_only=True):
         """As users call it."""
         return "plugin"
 
+    @property
+    def entry_point(self) -> str | None:
+        """As the metadata of the installed distribution says; nothing is imported."""
+        return next((found.value for found in metadata.entry_points(group=GROUP, name=self.plugin)), None)
+
     def open(self, context: BackendContext) -> Handle:
         """Open it with a manager of its own, as an application does."""
         manager = BackendManager(
@@ -178,6 +190,7 @@ class Made(Record, frozen=True, kw_only=True):
         make: takes the context, returns an object with hooks.
         plugin: the name that it describes itself with.
         guarded: whether it goes through the guards of the core.
+        entry_point: what the entry point of its plugin names, where it has one.
         crypto: the guards.
         unwrap: what unwraps keys in this process.
     """
@@ -185,6 +198,7 @@ class Made(Record, frozen=True, kw_only=True):
     make: Callable[[BackendContext], object]
     plugin: str
     guarded: bool = True
+    entry_point: str | None = None
     crypto: CryptoFunctions = CRYPTO
     unwrap: Unwrap = unwrap_key
 

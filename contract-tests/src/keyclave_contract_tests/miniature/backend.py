@@ -126,10 +126,17 @@ class Miniature:
     @hookimpl
     def public_key(self, key: KeyReference) -> PublicKey:
         """Return the public key of a key pair."""
-        spki = self.get(key.label).spki
+        spki = self._meant(key).spki
         if spki is None:
             raise CapabilityUnsupported("a secret key has no public key")
         return PublicKey(spki=spki)
+
+    def _meant(self, key: KeyReference) -> Held:
+        """Return the key that a reference means in all its parts; raise ``KeyNotFound`` if there is none."""
+        held = self.get(key.label)
+        if held.reference != key:
+            raise KeyNotFound("no such key is at this address")
+        return held
 
     @hookimpl
     def destroy_key(self, key: KeyReference) -> DestroyResult:
@@ -140,7 +147,7 @@ class Miniature:
     @hookimpl
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
         """Sign a SHA-256 digest."""
-        secret = self.get(key.label).secret
+        secret = self._meant(key).secret
         if isinstance(secret, AESGCM) or scheme != _ECDSA.scheme:
             raise CapabilityUnsupported(f"this key does not sign with {scheme}")
         if len(data) != hashes.SHA256.digest_size:
@@ -164,7 +171,7 @@ class Miniature:
         raise DecryptionFailed("ciphertext, key and associated data do not belong together")
 
     def _cipher(self, key: KeyReference) -> AESGCM:
-        secret = self.get(key.label).secret
+        secret = self._meant(key).secret
         if not isinstance(secret, AESGCM):
             raise CapabilityUnsupported("a key that signs does not encrypt")
         return secret

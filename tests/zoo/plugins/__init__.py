@@ -1,0 +1,1 @@
+"""Modules of plugins that are wrong on purpose, and the right one that they are made from."""
