@@ -26,32 +26,31 @@ _THREADS = 4
 _EACH = 4
 _STAYING = 6
 _CALLS = 4
-_PAUSE = 0.005
-"""Seconds between two lists; without it a fast backend is called without end."""
+_LISTS = 3
+_CHANGES = 8
 
 
-@check(10, group=Group.CONCURRENCY, level=Level.PARALLEL, calls=40, keys=10, needs=("list_keys", "destroy_key"))
+@check(10, group=Group.CONCURRENCY, level=Level.PARALLEL, calls=60, keys=20, needs=("list_keys", "destroy_key"))
 def list_is_whole_while_keys_come_and_go(bench: Bench, target: Target) -> None:
     """While other keys are made and destroyed, every list holds each key that stays exactly once."""
     algorithm = any_algorithm(bench)
     staying = [bench.make(algorithm) for _ in range(_STAYING)]
-    over = threading.Event()
-
-    def come_and_go() -> None:
-        bench.destroy(bench.make(algorithm))
+    enough = threading.Event()
 
     def change() -> None:
-        try:
-            for _ in range(2 * bench.budget.rounds):
-                come_and_go()
-        finally:
-            over.set()
+        for _ in range(_CHANGES * bench.budget.rounds):
+            bench.destroy(bench.make(algorithm))
+            if enough.is_set():
+                return
 
     def look() -> None:
-        while not over.wait(_PAUSE):
-            _holds_once(_listed(bench, lambda: None), staying)
+        try:
+            for _ in range(_LISTS * bench.budget.rounds):
+                _holds_once(_listed(bench, lambda: None), staying)
+        finally:
+            enough.set()
 
-    _holds_once(_listed(bench, come_and_go), staying)
+    _holds_once(_listed(bench, _coming_and_going(bench, algorithm)), staying)
     together(change, look)
     for key in staying:
         bench.destroy(key)
@@ -136,6 +135,19 @@ def _listed(bench: Bench, between: Callable[[], object]) -> list[KeyLabel]:
         token = page.next_page
         if token is None:
             return labels
+
+
+def _coming_and_going(bench: Bench, algorithm: str) -> Callable[[], None]:
+    """Return what makes a key on the first call, destroys it on the second, and so on."""
+    there: list[Key] = []
+
+    def change() -> None:
+        if there:
+            bench.destroy(there.pop())
+        else:
+            there.append(bench.make(algorithm))
+
+    return change
 
 
 def _holds_once(listed: list[KeyLabel], staying: Iterable[Key]) -> None:
