@@ -30,7 +30,7 @@ def any_algorithm(bench: Bench) -> str:
     return name
 
 
-def works(bench: Bench, key: Key, subject: Subject | None = None) -> None:
+def works(bench: Bench, key: Key, subject: Subject | None = None, message: bytes = _MESSAGE) -> None:
     """Use a key: sign and let the oracle judge, or encrypt and decrypt.
 
     Raises:
@@ -39,10 +39,10 @@ def works(bench: Bench, key: Key, subject: Subject | None = None) -> None:
     subject = subject or bench.subject
     if key.spki:
         if subject.has("sign"):
-            bench.signs(key, _MESSAGE, bench.scheme(key.reference.algorithm), subject)
+            bench.signs(key, message, bench.scheme(key.reference.algorithm), subject)
     elif subject.has("encrypt") and subject.has("decrypt"):
-        ciphertext = subject.encrypt(key.reference, _MESSAGE)
-        expect(subject.decrypt(key.reference, ciphertext) == _MESSAGE, "what it encrypted decrypts to something else")
+        ciphertext = subject.encrypt(key.reference, message)
+        expect(subject.decrypt(key.reference, ciphertext) == message, "what it encrypted decrypts to something else")
 
 
 def attempt(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +54,24 @@ def test_threads_are_used_again_and_are_daemons(workers: Workers) -> None:
     for thread in threads:
         thread.join(NEVER)
         assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_starts_threads_of_its_own() -> None:
+    script = (
+        "import os\n"
+        "from keyclave.backends.deadlines import Workers\n"
+        "workers = Workers('test')\n"
+        "parent = workers.run(os.getpid, 60.0)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(7 if workers.run(os.getpid, 10.0) == os.getpid() != parent else 1)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), workers.run(os.getpid, 60.0) == parent)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "7 True\n"
 
 
 def test_a_call_that_does_not_return_is_left_alone(workers: Workers) -> None:

@@ -1,15 +1,18 @@
 """Run calls with a time limit, in a pool of daemon threads that are used again.
 
 A thread that does not come back cannot be stopped, only left alone. So the pool is bounded, each backend has its own,
-and daemon threads never keep the process from ending.
+and daemon threads never keep the process from ending. A forked child has none of its parent's threads, and starts its
+own.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 __all__ = ["Overdue", "Workers"]
 
@@ -77,6 +80,11 @@ class Workers:
     def __init__(self, name: str, *, limit: int = 64) -> None:
         self._name = name
         self._limit = limit
+        self.begin()
+        _pools.add(self)
+
+    def begin(self) -> None:
+        """Begin without a thread and without a call."""
         self._jobs: SimpleQueue[_Job[object] | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
@@ -117,3 +125,15 @@ class Workers:
             job.work()
             del job  # it may hold a plaintext
             self._idle.release()
+
+
+_pools: WeakSet[Workers] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for pool in _pools:
+        pool.begin()  # the threads that it counts, and those that hold its locks, are the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
