@@ -109,8 +109,11 @@ def backend(open_backend: Open, proxied: Token) -> Pkcs11Backend:
     return open_backend(proxied)
 
 
-@pytest.mark.parametrize("function", ["SignInit", "Sign"])
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(
+    ("name", "function"),
+    # python-pkcs11 takes a buffer that is too small for an answer that it may go on after.
+    [(name, "Sign") for name in ANSWERS] + [(name, "SignInit") for name in ANSWERS if name != "BUFFER_TOO_SMALL"],
+)
 def test_every_ckr_is_a_documented_error(
     backend: Pkcs11Backend, proxy: Proxy, new_label: NewLabel, name: str, function: str
 ) -> None:
@@ -221,7 +224,8 @@ def test_a_call_that_hangs_holds_up_no_other(backend: Pkcs11Backend, proxy: Prox
     assert backend.check_health().status is AvailabilityStatus.AVAILABLE
     proxy.reset()
     hanging.join(10)
-    assert [type(failure) for failure in failures] == [BackendUnavailable]
+    assert not hanging.is_alive()
+    assert failures == []  # its call failed in the end, and was repeated
 
 
 def test_all_sessions_in_use_is_said_and_not_waited_for_without_end(
