@@ -25,7 +25,7 @@ from pkcs11_tests.proxy import Proxy, build
 from tests.services import nss, softhsm
 from tests.services.tokens import Token
 
-SOFTHSM_TOKENS = ("main", "other", "twin")
+SOFTHSM_TOKENS = ("main", "other", "twin", "twin")
 
 
 @pytest.fixture(scope="session")
