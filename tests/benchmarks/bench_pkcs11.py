@@ -59,13 +59,9 @@ def _opened(scratch: Path) -> Iterator[_Bench]:
     )
     settings = plugin.settings_model()(module=token.module, token=token.label, pin_file=token.pin_file)
     backend: Any = plugin.open_backend(settings, context)
-    label = KeyLabel(
-        instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4()
-    )
+    label = KeyLabel(instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
     while id_of(label)[0] == 0:  # the peer takes the CKA_ID as a number
-        label = KeyLabel(
-            instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4()
-        )
+        label = KeyLabel(instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
     created = backend.create_key(CreateKeyRequest(label=label, algorithm="ECDSA_P256", exportable=False))
     try:
         yield _Bench(token, backend, created, id_of(label).hex(), scratch)

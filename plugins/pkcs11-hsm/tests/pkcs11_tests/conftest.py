@@ -68,7 +68,7 @@ def open_backend(instance_id: UUID, tmp_path: Path) -> Iterator[Open]:
     """Open a token again and again, as another process would."""
     opened: list[Pkcs11Backend] = []
 
-    def open_with(token: Token, *, context: dict[str, Any] | None = None, **settings: Any) -> Pkcs11Backend:
+    def open_with(token: Token, /, *, context: dict[str, Any] | None = None, **settings: Any) -> Pkcs11Backend:
         about: dict[str, Any] = {
             "backend_id": "hsm",
             "instance_id": instance_id,

@@ -26,7 +26,7 @@ from tests.services.tokens import Token
 
 INSTANCE = uuid.UUID(int=1)
 FUNCTIONS = ("FindObjectsInit", "FindObjectsFinal", "GenerateKey", "GenerateKeyPair", "GetAttributeValue")
-DELAYS = range(0, 12_000, 300)
+DELAYS = range(0, 8_000, 400)
 ABSENT, WHOLE = 10, 11
 
 Plan = Callable[[Proxy], object]
@@ -34,7 +34,7 @@ Plan = Callable[[Proxy], object]
 
 def plans() -> Iterator[Plan]:
     for function in FUNCTIONS:
-        for first in (1, 2, 3, 4):
+        for first in (1, 2, 3):
             for after in (False, True):
                 yield lambda proxy, f=function, n=first, a=after: proxy.kill(f, first=n, after=a)
     for delay in DELAYS:
@@ -100,6 +100,7 @@ def look(token: Token, directory: Path, label: KeyLabel, algorithm: str) -> int:
         session = backend._pool.take()
         objects = list(session.raw.get_objects({Attribute.LABEL: str(label)}))
         assert len(objects) == (1 if algorithm == "AES_256" else 2), objects
+        backend.destroy_key(key=backend.find_key(label=label))
         return state
 
     return in_child(work)
@@ -114,7 +115,9 @@ def main() -> None:
     for plan in plans():
         label = KeyLabel(instance_id=INSTANCE, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
         kills += killed(token, proxy_path, directory, label, algorithm, plan)
-        states.add({ABSENT: "absent", WHOLE: "whole"}.get(state := look(token, directory, label, algorithm), str(state)))
+        states.add(
+            {ABSENT: "absent", WHOLE: "whole"}.get(state := look(token, directory, label, algorithm), str(state))
+        )
     sys.stdout.write(" ".join([str(kills), *sorted(states)]))
 
 

@@ -124,9 +124,7 @@ def test_a_module_that_wants_parameters_says_so(open_backend: Open, nss_token: T
         open_backend(nss_token, module_parameters="configDir='/nowhere'")
 
 
-def test_a_token_is_found_by_label_and_serial_number(
-    open_backend: Open, softhsm_tokens: dict[str, Token]
-) -> None:
+def test_a_token_is_found_by_label_and_serial_number(open_backend: Open, softhsm_tokens: dict[str, Token]) -> None:
     token = softhsm_tokens["other"]
     serial = open_backend(token)._abilities.serial
     assert open_backend(token, serial=serial)._abilities.serial == serial
@@ -177,7 +175,13 @@ def test_a_token_open_for_reading_changes_nothing(
     ],
 )
 def test_the_level_of_an_unknown_token_rests_on_every_hardware_flag(
-    open_backend: Open, proxied: Token, proxy: Proxy, new_label: NewLabel, slot: int, mechanism: int, level: SecurityLevel
+    open_backend: Open,
+    proxied: Token,
+    proxy: Proxy,
+    new_label: NewLabel,
+    slot: int,
+    mechanism: int,
+    level: SecurityLevel,
 ) -> None:
     proxy.names("Acme", "Vault 9", library="Acme Cryptoki")
     proxy.flags(slot=slot, mechanism=mechanism)
