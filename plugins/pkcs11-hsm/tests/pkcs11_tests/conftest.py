@@ -18,7 +18,6 @@ from keyclave.models import EnvironmentType
 from keyclave.plugin import BackendContext, KeyLabel
 from keyclave_pkcs11_hsm import plugin
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
-
 from pkcs11_tests.backends import NewLabel, Open, settings_of
 from pkcs11_tests.proxy import Proxy, build
 
@@ -110,6 +109,12 @@ def proxy(proxy_path: Path, softhsm_token: Token, monkeypatch: pytest.MonkeyPatc
 def proxied(proxy: Proxy, softhsm_token: Token) -> Token:
     """The token behind that module."""
     return replace(softhsm_token, module=proxy.path)
+
+
+@pytest.fixture
+def behind_proxy(proxy: Proxy, proxied: Token) -> tuple[Proxy, Token]:
+    """Both."""
+    return proxy, proxied
 
 
 @pytest.fixture

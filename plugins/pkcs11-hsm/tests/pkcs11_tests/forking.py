@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from keyclave.errors import KeyclaveError
 from keyclave.plugin import KeyLabel
@@ -16,14 +18,14 @@ def say(text: str) -> None:
     os.write(1, text.encode() + b"\n")
 
 
-def in_child(inherited: Pkcs11Backend, label: KeyLabel, arguments: list[str]) -> None:
+def in_child(inherited: Pkcs11Backend, label: KeyLabel, open_token: Callable[[], Pkcs11Backend]) -> None:
     key = KeyLabel.parse(str(label))
     try:
         inherited.find_key(label=key)
     except KeyclaveError as error:
         say(f"child: {type(error).__name__}")
     inherited.close()
-    backend = open_in_child(*arguments, label.instance_id)  # type: ignore[arg-type]
+    backend = open_token()
     created = create(backend, label, "ECDSA_P256")
     assert created.public_key is not None
     sign_and_verify(backend, created.reference, created.public_key, "ECDSA_SHA256", b"child")
@@ -32,15 +34,16 @@ def in_child(inherited: Pkcs11Backend, label: KeyLabel, arguments: list[str]) ->
 
 
 def main() -> None:
-    *arguments, text = sys.argv[1:]
+    module, token, pin_file, directory, text = sys.argv[1:]
     label = KeyLabel.parse(text)
-    backend = open_in_child(*arguments, label.instance_id)  # type: ignore[arg-type]
+    open_token = partial(open_in_child, module, token, pin_file, directory, label.instance_id)
+    backend = open_token()
     created = create(backend, label, "ECDSA_P256")
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            in_child(backend, label, arguments)
+            in_child(backend, label, open_token)
             status = 0
         finally:
             os._exit(status)

@@ -1,4 +1,4 @@
-"""Run as a program: kill the creation of a key at every call of the module and in the midst of it, and look what is left.
+"""Run as a program: kill the creation of a key at every call of the module, and in the midst of it.
 
 ``kill_sweep.py ALGORITHM PROXY DIRECTORY`` prints how many kills there were, and which states they left.
 """
@@ -11,6 +11,8 @@ import sys
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from keyclave.errors import KeyNotFound
@@ -32,13 +34,21 @@ ABSENT, WHOLE = 10, 11
 Plan = Callable[[Proxy], object]
 
 
+def at_call(proxy: Proxy, function: str, first: int, *, after: bool) -> None:
+    proxy.kill(function, first=first, after=after)
+
+
+def later(proxy: Proxy, microseconds: int) -> None:
+    proxy.kill_later(microseconds)
+
+
 def plans() -> Iterator[Plan]:
     for function in FUNCTIONS:
         for first in (1, 2, 3):
             for after in (False, True):
-                yield lambda proxy, f=function, n=first, a=after: proxy.kill(f, first=n, after=a)
+                yield partial(at_call, function=function, first=first, after=after)
     for delay in DELAYS:
-        yield lambda proxy, d=delay: proxy.kill_later(d)
+        yield partial(later, microseconds=delay)
 
 
 def in_child(work: Callable[[], int]) -> int:
@@ -55,14 +65,14 @@ def in_child(work: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def open_token(token: Token, module: Path, directory: Path) -> Pkcs11Backend:
-    return open_in_child(str(module), token.label, str(token.pin_file), str(directory / "data"), INSTANCE)
+def open_token(token: Token, directory: Path) -> Pkcs11Backend:
+    return open_in_child(str(token.module), token.label, str(token.pin_file), str(directory / "data"), INSTANCE)
 
 
-def killed(token: Token, proxy_path: Path, directory: Path, label: KeyLabel, algorithm: str, plan: Plan) -> bool:
+def killed(behind_proxy: Token, directory: Path, label: KeyLabel, algorithm: str, plan: Plan) -> bool:
     def work() -> int:
-        backend = open_token(token, proxy_path, directory)
-        proxy = Proxy(proxy_path)
+        backend = open_token(behind_proxy, directory)
+        proxy = Proxy(behind_proxy.module)
         proxy.reset()
         plan(proxy)
         create(backend, label, algorithm)
@@ -85,7 +95,7 @@ def look(token: Token, directory: Path, label: KeyLabel, algorithm: str) -> int:
             require_signatures(backend, key, backend.public_key(key=key).spki)
 
     def work() -> int:
-        backend = open_token(token, token.module, directory)
+        backend = open_token(token, directory)
         listed = [key.label for key in backend.list_keys(page=None).keys if key.label == label]
         try:
             require_whole(backend)
@@ -114,7 +124,7 @@ def main() -> None:
     kills, states = 0, set()
     for plan in plans():
         label = KeyLabel(instance_id=INSTANCE, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
-        kills += killed(token, proxy_path, directory, label, algorithm, plan)
+        kills += killed(replace(token, module=proxy_path), directory, label, algorithm, plan)
         states.add(
             {ABSENT: "absent", WHOLE: "whole"}.get(state := look(token, directory, label, algorithm), str(state))
         )

@@ -1,6 +1,6 @@
 """Run as a program: 8 threads, 125,000 signatures each, on SoftHSM2; every one is verified by `cryptography`.
 
-``python -m pkcs11_tests.soak [THREADS [SIGNATURES]]``, from the directory above and with the repository on PYTHONPATH.
+``python -m pkcs11_tests.soak [THREADS [SIGNATURES]]``, in the directory above, with the repository on PYTHONPATH.
 """
 
 from __future__ import annotations

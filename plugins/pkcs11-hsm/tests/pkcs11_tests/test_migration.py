@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from keyclave.crypto.wrapping import generate_wrapping_key, unwrap_key, wrap_key
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists, KeyNotFound
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    InvalidArgument,
+    KeyAlreadyExists,
+    KeyNotFound,
+    OutcomeUnknown,
+)
 from keyclave.models import EnvironmentType
 from keyclave.plugin import (
     RSA_AES_KEY_WRAP_SHA1,
@@ -27,7 +35,7 @@ from keyclave.plugin import (
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
 from msgspec.structs import replace
 from pkcs11_tests.backends import NewLabel, Open, create, require_signatures
-from pkcs11_tests.proxy import EVERY_CALL, Proxy
+from pkcs11_tests.proxy import Proxy
 from pydantic import SecretBytes
 
 from tests.services.tokens import Token
@@ -179,7 +187,7 @@ def test_a_wrong_key_is_refused_and_leaves_nothing(
     request = ImportKeyRequest(label=new_label(), algorithm=algorithm, exportable=False)
     ticket = token_backend.begin_import(request=request)
     blob = wrap_key(SecretBytes(secret), ticket.wrapping_public_key, ticket.method)
-    with pytest.raises(InvalidArgument, match="wrapped key|the key is of algorithm"):
+    with pytest.raises(InvalidArgument, match=r"wrapped key|the key is of algorithm"):
         token_backend.import_key(ticket=ticket, wrapped=WrappedKey(method=ticket.method, blob=blob))
     assert token_backend.list_keys(page=None).keys == ()
 
@@ -255,14 +263,13 @@ def test_an_import_that_fails_leaves_nothing_or_a_whole_key(
             blob = wrap_key(SecretBytes(P256), ticket.wrapping_public_key, ticket.method)
             proxy.reset()
             proxy.answer(function, code, first=first)
-            try:
-                backend.import_key(ticket=ticket, wrapped=WrappedKey(method=ticket.method, blob=blob))
-            except (InvalidArgument, Exception) as error:
-                proxy.reset()
-                assert type(error).__module__ == "keyclave.errors"
-                with pytest.raises(KeyNotFound):
-                    backend.find_key(label=request.label)
-            else:
-                proxy.reset()
+            wrapped = WrappedKey(method=ticket.method, blob=blob)
+            with contextlib.suppress(InvalidArgument, BackendUnavailable, OutcomeUnknown):
+                backend.import_key(ticket=ticket, wrapped=wrapped)
+            proxy.reset()
+            # Whatever was said of it: there is nothing, or a key that signs.
+            for key in backend.list_keys(page=None).keys:
+                require_signatures(backend, key, backend.public_key(key=key).spki)
+                backend.destroy_key(key=key)
+            with pytest.raises(KeyNotFound):
                 backend.find_key(label=request.label)
-    assert EVERY_CALL > proxy.calls(function)

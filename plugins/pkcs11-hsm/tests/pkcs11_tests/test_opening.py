@@ -166,25 +166,24 @@ def test_a_token_open_for_reading_changes_nothing(
 
 @pytest.mark.needs("cc")
 @pytest.mark.parametrize(
-    ("slot", "mechanism", "level"),
+    ("flags", "level"),
     [
-        (0, 0, SecurityLevel.SOFTWARE),
-        (HW_SLOT, 0, SecurityLevel.SOFTWARE),
-        (0, HW, SecurityLevel.SOFTWARE),
-        (HW_SLOT, HW, SecurityLevel.HSM),
+        ({}, SecurityLevel.SOFTWARE),
+        ({"slot": HW_SLOT}, SecurityLevel.SOFTWARE),
+        ({"mechanism": HW}, SecurityLevel.SOFTWARE),
+        ({"slot": HW_SLOT, "mechanism": HW}, SecurityLevel.HSM),
     ],
 )
 def test_the_level_of_an_unknown_token_rests_on_every_hardware_flag(
     open_backend: Open,
-    proxied: Token,
-    proxy: Proxy,
+    behind_proxy: tuple[Proxy, Token],
     new_label: NewLabel,
-    slot: int,
-    mechanism: int,
+    flags: dict[str, int],
     level: SecurityLevel,
 ) -> None:
+    proxy, proxied = behind_proxy
     proxy.names("Acme", "Vault 9", library="Acme Cryptoki")
-    proxy.flags(slot=slot, mechanism=mechanism)
+    proxy.flags(**flags)
     backend = open_backend(proxied)
     description = backend.describe()
     assert (description.security_level, description.simulator) == (level, False)
