@@ -78,8 +78,9 @@ def test_another_refusal_of_the_login_is_no_wrong_pin(open_backend: Open, proxie
     with pytest.raises(ConfigurationError, match="no user PIN yet"):
         open_backend(proxied)
     proxy.answer("Login", 0x05)
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailable, match="CKR_GENERAL_ERROR"):
         open_backend(proxied)
+    assert proxy.calls("Login") == 2  # no second try of the PIN in one call
     open_backend(proxied)
 
 
