@@ -91,8 +91,9 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure against the floor of the same run; ``-- --json FILE`` writes the figures as well."""
-    session.run(sys.executable, "tests/benchmarks", *session.posargs)
+    """Measure against the floor of the same run, and peers; ``-- --json FILE`` writes the figures as well."""
+    session.run(sys.executable, *PIP, "--no-deps", "--require-hashes", "--requirement", "constraints/peers.txt")
+    session.run(sys.executable, "tests/benchmarks", *session.posargs, env={"PYTHONPATH": "."})
 
 
 @nox.session
@@ -101,5 +102,5 @@ def lock(session: nox.Session) -> None:
     uv = (sys.executable, "-m", "uv")
     session.run(*uv, "lock", "--upgrade")
     export = (*uv, "export", "--quiet", "--frozen", "--no-emit-workspace", "--no-header", "--no-annotate")
-    for group in ("run", "build", "dev"):
+    for group in ("run", "build", "dev", "peers"):
         session.run(*export, "--only-group", group, "--output-file", f"constraints/{group}.txt")

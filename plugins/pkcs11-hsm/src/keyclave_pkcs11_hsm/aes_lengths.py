@@ -1,8 +1,8 @@
 """Whether an AES key in the token has 256 bits.
 
 SoftHSM 2.6 says a length of 0 of each key that was unwrapped, and unwraps an "AES key" of any length. So what is
-imported is measured on its way in: its wrapped form has 40 bytes for 25 to 32 of the key, of which AES has one, and it
-must encrypt.
+imported is measured on its way in: its wrapped form has 40 bytes for 25 to 32 of the key, of which AES has one, and
+it must encrypt.
 """
 
 from __future__ import annotations

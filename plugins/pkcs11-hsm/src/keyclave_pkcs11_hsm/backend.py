@@ -32,7 +32,6 @@ from keyclave_pkcs11_hsm.connection import Target
 from keyclave_pkcs11_hsm.creation import Creation
 from keyclave_pkcs11_hsm.description import Abilities
 from keyclave_pkcs11_hsm.encryption import Encryption
-from keyclave_pkcs11_hsm.evidence import key_evidence
 from keyclave_pkcs11_hsm.exporting import Exporting
 from keyclave_pkcs11_hsm.health import report
 from keyclave_pkcs11_hsm.importing import Importing
@@ -41,7 +40,7 @@ from keyclave_pkcs11_hsm.listing import keys_of
 from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.modules import release
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key, find_referenced
-from keyclave_pkcs11_hsm.sessions import Session, SessionPool
+from keyclave_pkcs11_hsm.sessions import SessionPool
 from keyclave_pkcs11_hsm.signing import Signing
 
 __all__ = ["Pkcs11Backend"]
@@ -168,15 +167,11 @@ class Pkcs11Backend:
         return KeyReference(label=label, uri=uri, algorithm=found.algorithm)
 
     def _created(self, label: KeyLabel, found: FoundKey) -> CreatedKey:
-        evidence = self._pool.run(lambda session: self._evidence(session, label))
         in_hsm = self._abilities.description.security_level is SecurityLevel.HSM and not found.exportable
         return CreatedKey(
             reference=self._reference(label, found),
             public_key=found.spki,
             exportable=found.exportable,
             hsm_backed=in_hsm,
-            evidence=evidence,
+            evidence=(*self._abilities.description.evidence, *found.evidence),
         )
-
-    def _evidence(self, session: Session, label: KeyLabel) -> tuple[str, ...]:
-        return (*self._abilities.description.evidence, *key_evidence(find_key(session.raw, label).usable))

@@ -12,7 +12,7 @@ from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error
 from pydantic import SecretBytes
 
-from keyclave_pkcs11_hsm.errors import ckr_name, from_code
+from keyclave_pkcs11_hsm.errors import ckr_name, from_code, translate
 from keyclave_pkcs11_hsm.functions import CKR_OK
 from keyclave_pkcs11_hsm.modules import Module
 from keyclave_pkcs11_hsm.pins import RefusedPins
@@ -99,7 +99,7 @@ class Connection:
             _refused_pins.add(identity, pin)
             raise _refusal(_REFUSED[result], attempts_left=0 if result == _CKR_PIN_LOCKED else None)
         if result not in (CKR_OK, _CKR_USER_ALREADY_LOGGED_IN):
-            raise from_code(result)
+            raise translate(from_code(result))  # and no second try in the same call: it would be one of the PIN
 
     def _require_a_try(self, identity: str, pin: SecretBytes) -> None:
         """Refuse to try a PIN that was refused, or that could lock the token if it is wrong."""

@@ -1,8 +1,8 @@
 """The public half of an EC private key that came into the token alone.
 
 PKCS#11 has no call for it, and a token that unwraps a key, such as SoftHSM, keeps no public half. But the shared
-secret of ECDH with the generator as the other side's key is the x coordinate of the public key, and a signature tells which
-of the two points with this coordinate it is.
+secret of ECDH with the generator as the other side's key is the x coordinate of the public key, and a signature tells
+which of the two points with this coordinate it is.
 """
 
 from __future__ import annotations

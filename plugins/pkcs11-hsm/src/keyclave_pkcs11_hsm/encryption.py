@@ -13,7 +13,7 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType
 
 from keyclave_pkcs11_hsm import gcm
-from keyclave_pkcs11_hsm.errors import ckr_name, is_lost, is_stale
+from keyclave_pkcs11_hsm.errors import ckr_name, is_lost
 from keyclave_pkcs11_hsm.key_wrapping import passing
 from keyclave_pkcs11_hsm.objects import find_referenced
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
@@ -79,7 +79,7 @@ def _decrypt(key: Any, ciphertext: bytes, aad: bytes) -> bytes:
         return gcm.decrypt(key, ciphertext, aad)
     except PKCS11Error as error:
         # SoftHSM 2.6 answers CKR_GENERAL_ERROR to a wrong tag, as it does when it fails: a trial tells the two apart.
-        if is_lost(error) or is_stale(error) or not (ckr_name(error) in _WRONG or gcm.works(key)):
+        if is_lost(error) or not (ckr_name(error) in _WRONG or gcm.works(key)):
             raise
     raise _wrong()
 

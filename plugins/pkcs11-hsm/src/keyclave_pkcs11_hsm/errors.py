@@ -89,6 +89,7 @@ _ANSWERS: dict[str, _Answer] = {
         _Answer(ConfigurationError, "the token holds more than one of what should be there once"),
     ),
 }
+_VAGUE = ("GENERAL_ERROR", "FUNCTION_FAILED")
 _REFUSING = (_UNABLE, _DENIED, _KEPT, _ROLE, _BAD_DATA, _MALFORMED)
 # Those that python-pkcs11 has no class for, by the code in the text of its exception, or by the text.
 _CODES = {
@@ -147,8 +148,12 @@ def is_lost(error: PKCS11Error) -> bool:
 
 
 def is_stale(error: PKCS11Error) -> bool:
-    """Return whether an object is no longer where this session saw it."""
-    return _ANSWERS.get(ckr_name(error)) is _STALE
+    """Return whether an object is no longer where this session saw it, or may not be.
+
+    SoftHSM says CKR_GENERAL_ERROR when another thread destroys an object in the midst of a call.
+    """
+    name = ckr_name(error)
+    return _ANSWERS.get(name) is _STALE or name in _VAGUE
 
 
 def is_refused(error: PKCS11Error) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from keyclave.errors import BackendUnavailable
 from keyclave.plugin.files import private_directory
 
@@ -20,6 +21,7 @@ class TokenLock:
 
     def __init__(self, directory: Path) -> None:
         self._path = private_directory(directory) / "token.lock"
+        self._threads = threading.Lock()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -28,16 +30,28 @@ class TokenLock:
         Raises:
             BackendUnavailable: another thread or process holds it for too long.
         """
-        lock = FileLock(self._path, timeout=_SECONDS, mode=0o600)  # one of its own: it is counted for each thread
+        # Threads wait in line here; the lock of the file, for which one can only ask again and again, is for others.
+        if not self._threads.acquire(timeout=_SECONDS):
+            raise _too_long()
         try:
-            lock.acquire()
-        except (Timeout, OSError):
-            problem = True
-        else:
-            problem = False
-        if problem:
-            raise BackendUnavailable("keys of the token are being changed by another process for too long")
-        try:
-            yield
+            lock = FileLock(self._path, timeout=_SECONDS, mode=0o600)
+            if not _is_acquired(lock):
+                raise _too_long()
+            try:
+                yield
+            finally:
+                lock.release()
         finally:
-            lock.release()
+            self._threads.release()
+
+
+def _is_acquired(lock: BaseFileLock) -> bool:
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return False
+    return True
+
+
+def _too_long() -> BackendUnavailable:
+    return BackendUnavailable("keys of the token are being changed by another thread or process for too long")

@@ -47,7 +47,11 @@ class Module:
         self.users = 0
         self._parameters = parameters
         self._initialize()
-        self.library = _Library(str(path))
+        try:
+            self.library = _Library(str(path))
+        except BaseException:
+            self.functions.finalize()
+            raise
 
     def require_parameters(self, parameters: str | None) -> None:
         """Refuse other parameters than those that the module was initialised with."""

@@ -14,6 +14,7 @@ from pkcs11.constants import Attribute, ObjectClass
 
 from keyclave_pkcs11_hsm.addresses import fingerprint_in, id_of
 from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
+from keyclave_pkcs11_hsm.evidence import key_evidence
 from keyclave_pkcs11_hsm.public_keys import read_spki
 from keyclave_pkcs11_hsm.searching import search
 from keyclave_pkcs11_hsm.templates import require_template
@@ -31,12 +32,14 @@ class FoundKey(NamedTuple):
         spki: its public key, DER SubjectPublicKeyInfo; ``None`` for a secret key.
         algorithm: a name of `keyclave.models.algorithms`.
         exportable: whether the token may release it, wrapped.
+        evidence: what the token says of how it is kept, a sentence each.
     """
 
     usable: Object
     spki: bytes | None
     algorithm: str
     exportable: bool
+    evidence: tuple[str, ...]
 
 
 def objects_of(session: Session, label: KeyLabel) -> dict[ObjectClass, list[Object]]:
@@ -64,7 +67,8 @@ def find_key(session: Session, label: KeyLabel) -> FoundKey:
         return _secret(usable[0], label)
     spki = read_spki(public[0])
     algorithm = get_algorithm(algorithm_of(load_public_key(spki)))
-    return FoundKey(usable[0], spki, algorithm.name, require_template(usable[0], label, algorithm))
+    exportable = require_template(usable[0], label, algorithm)
+    return FoundKey(usable[0], spki, algorithm.name, exportable, key_evidence(usable[0]))
 
 
 def find_referenced(session: Session, reference: KeyReference) -> FoundKey:
@@ -91,7 +95,7 @@ def _secret(found: Object, label: KeyLabel) -> FoundKey:
     exportable = require_template(found, label, algorithm)
     if not is_aes_256(found):
         raise IntegrityError("a key in the token is no AES key of 256 bits")
-    return FoundKey(found, None, algorithm.name, exportable)
+    return FoundKey(found, None, algorithm.name, exportable, key_evidence(found))
 
 
 def _replaced() -> KeyclaveError:

@@ -15,8 +15,8 @@ def search(session: Session, attributes: dict[Attribute, Any]) -> list[Object]:
     """Return the objects that have all these attributes.
 
     Raises:
-        PKCS11Error: the token does not search. Nothing of the search is alive any more: python-pkcs11 ends one when it
-            is collected, and that must not be after the session was closed and its number given to another one.
+        PKCS11Error: the token does not search. Nothing of the search is alive any more: python-pkcs11 ends one when
+            it is collected, and that must not be after the session was closed and its number given to another one.
     """
     try:
         return list(session.get_objects(attributes))

@@ -24,7 +24,7 @@ from pkcs11_tests.proxy import Proxy, build
 from tests.services import nss, softhsm
 from tests.services.tokens import Token
 
-SOFTHSM_TOKENS = ("main", "other", "twin")
+SOFTHSM_TOKENS = ("main", "other", "twin", "twin")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def open_backend(instance_id: UUID, tmp_path: Path) -> Iterator[Open]:
     """Open a token again and again, as another process would."""
     opened: list[Pkcs11Backend] = []
 
-    def open_with(token: Token, *, context: dict[str, Any] | None = None, **settings: Any) -> Pkcs11Backend:
+    def open_with(token: Token, /, *, context: dict[str, Any] | None = None, **settings: Any) -> Pkcs11Backend:
         about: dict[str, Any] = {
             "backend_id": "hsm",
             "instance_id": instance_id,
@@ -109,6 +109,12 @@ def proxy(proxy_path: Path, softhsm_token: Token, monkeypatch: pytest.MonkeyPatc
 def proxied(proxy: Proxy, softhsm_token: Token) -> Token:
     """The token behind that module."""
     return replace(softhsm_token, module=proxy.path)
+
+
+@pytest.fixture
+def behind_proxy(proxy: Proxy, proxied: Token) -> tuple[Proxy, Token]:
+    """Both."""
+    return proxy, proxied
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@
 #define CRYPTOKI_GNU 1
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,6 @@
 #define PLAIN(X) \
   X(Initialize, (void *a), (a)) \
   X(Finalize, (void *a), (a)) \
-  X(GetInfo, (struct ck_info *a), (a)) \
   X(GetMechanismList, (ck_slot_id_t a, ck_mechanism_type_t *b, unsigned long *c), (a, b, c)) \
   X(OpenSession, (ck_slot_id_t a, ck_flags_t b, void *c, ck_notify_t d, ck_session_handle_t *e), (a, b, c, d, e)) \
   X(CloseSession, (ck_session_handle_t a), (a)) \
@@ -48,6 +49,7 @@
     unsigned long e, ck_object_handle_t *f), (a, b, c, d, e, f))
 
 #define CHANGED(X) \
+  X(GetInfo, (struct ck_info *a), (a)) \
   X(GetSlotList, (unsigned char a, ck_slot_id_t *b, unsigned long *c), (a, b, c)) \
   X(GetSlotInfo, (ck_slot_id_t a, struct ck_slot_info *b), (a, b)) \
   X(GetTokenInfo, (ck_slot_id_t a, struct ck_token_info *b), (a, b)) \
@@ -68,11 +70,12 @@ struct plan {
   atomic_int hangs;
 };
 
+static const unsigned long KILL = ~0UL;
 static struct plan plans[COUNT];
 static struct ck_function_list *real;
 static atomic_ulong token_flags, slot_flags, mechanism_flags, swap_one, swap_other;
 static atomic_int removed;
-static char manufacturer[33], model[17];
+static char manufacturer[33], model[17], library[33];
 
 /* Return whether the call is to be answered here, and with what; `late` ones are done by the real module first. */
 static int planned(int at, int late, ck_rv_t *answer) {
@@ -84,6 +87,7 @@ static int planned(int at, int late, ck_rv_t *answer) {
   }
   if (plan->times == 0 || plan->after != late || call < plan->first || call >= plan->first + plan->times) return 0;
   while (plan->hangs) usleep(1000);
+  if (plan->answer == KILL) kill(getpid(), SIGKILL);
   *answer = plan->answer;
   return 1;
 }
@@ -114,10 +118,18 @@ static ck_rv_t forward_GetSlotList(unsigned char present, ck_slot_id_t *slots, u
   return real->C_GetSlotList(present, slots, count);
 }
 
+static ck_rv_t forward_GetInfo(struct ck_info *info) {
+  ck_rv_t result = real->C_GetInfo(info);
+  if (manufacturer[0]) memcpy(info->manufacturer_id, manufacturer, 32);
+  if (library[0]) memcpy(info->library_description, library, 32);
+  return result;
+}
+
 static ck_rv_t forward_GetSlotInfo(ck_slot_id_t slot, struct ck_slot_info *info) {
   ck_rv_t result = real->C_GetSlotInfo(slot, info);
   info->flags |= slot_flags;
   if (manufacturer[0]) memcpy(info->manufacturer_id, manufacturer, 32);
+  if (library[0]) memcpy(info->slot_description, library, 32);
   return result;
 }
 
@@ -183,6 +195,18 @@ void proxy_hang(const char *name) {
   proxy_answer(name, CKR_GENERAL_ERROR, 1, 1, 0);
 }
 
+static void *kill_later(void *microseconds) {
+  usleep((useconds_t)(size_t)microseconds);
+  kill(getpid(), SIGKILL);
+  return NULL;
+}
+
+/* Kill the process some microseconds from now. */
+void proxy_kill_later(long microseconds) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, kill_later, (void *)(size_t)microseconds);
+}
+
 /* How often a function was called since proxy_reset. */
 long proxy_calls(const char *name) { return plan_of(name)->calls; }
 
@@ -202,10 +226,11 @@ void proxy_flags(unsigned long token, unsigned long slot, unsigned long mechanis
   mechanism_flags = mechanism;
 }
 
-/* Give token and slot other names; empty ones leave what they are. */
-void proxy_names(const char *maker, const char *kind) {
+/* Give token, slot and module other names; empty ones leave what they are. */
+void proxy_names(const char *maker, const char *kind, const char *module) {
   snprintf(manufacturer, sizeof manufacturer, *maker ? "%-32s" : "%s", maker);
   snprintf(model, sizeof model, *kind ? "%-16s" : "%s", kind);
+  snprintf(library, sizeof library, *module ? "%-32s" : "%s", module);
 }
 
 /* Do nothing from now on but forward. */
@@ -218,5 +243,5 @@ void proxy_reset(void) {
   proxy_swap(0, 0);
   proxy_remove(0);
   proxy_flags(0, 0, 0);
-  proxy_names("", "");
+  proxy_names("", "", "");
 }

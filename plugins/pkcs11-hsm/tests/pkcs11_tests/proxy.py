@@ -10,12 +10,13 @@ __all__ = ["EVERY_CALL", "Proxy", "build"]
 
 _SOURCE = Path(__file__).with_name("proxy.c")
 EVERY_CALL = 1_000_000_000
+_KILL = 2 ** (8 * ctypes.sizeof(ctypes.c_ulong)) - 1
 
 
 def build(directory: Path) -> Path:
     """Compile the module, and return its path."""
     module = directory / "proxy.so"
-    flags = ("-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC")
+    flags = ("-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-pthread")
     subprocess.run(["cc", *flags, "-I/usr/include/p11-kit-1", "-o", module, _SOURCE, "-ldl"], check=True)
     return module
 
@@ -32,6 +33,14 @@ class Proxy:
         self._library.proxy_answer(
             function.encode(), ctypes.c_ulong(ckr), ctypes.c_long(first), ctypes.c_long(times), int(after)
         )
+
+    def kill(self, function: str, *, first: int, after: bool) -> None:
+        """Kill the process at a call of a function."""
+        self.answer(function, _KILL, first=first, after=after)
+
+    def kill_later(self, microseconds: int) -> None:
+        """Kill the process some microseconds from now."""
+        self._library.proxy_kill_later(ctypes.c_long(microseconds))
 
     def hang(self, function: str) -> None:
         """Let the next call of a function hang until `reset`."""
@@ -54,9 +63,9 @@ class Proxy:
         """Add flags to what token, slot and mechanisms say."""
         self._library.proxy_flags(ctypes.c_ulong(token), ctypes.c_ulong(slot), ctypes.c_ulong(mechanism))
 
-    def names(self, manufacturer: str, model: str) -> None:
-        """Give token and slot other names."""
-        self._library.proxy_names(manufacturer.encode(), model.encode())
+    def names(self, manufacturer: str, model: str, library: str) -> None:
+        """Give token, slot and module other names."""
+        self._library.proxy_names(manufacturer.encode(), model.encode(), library.encode())
 
     def reset(self) -> None:
         """Do nothing from now on but forward."""

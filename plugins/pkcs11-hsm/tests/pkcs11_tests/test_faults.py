@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -109,8 +110,11 @@ def backend(open_backend: Open, proxied: Token) -> Pkcs11Backend:
     return open_backend(proxied)
 
 
-@pytest.mark.parametrize("function", ["SignInit", "Sign"])
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(
+    ("name", "function"),
+    # python-pkcs11 takes a buffer that is too small for an answer that it may go on after.
+    [(name, "Sign") for name in ANSWERS] + [(name, "SignInit") for name in ANSWERS if name != "BUFFER_TOO_SMALL"],
+)
 def test_every_ckr_is_a_documented_error(
     backend: Pkcs11Backend, proxy: Proxy, new_label: NewLabel, name: str, function: str
 ) -> None:
@@ -221,7 +225,8 @@ def test_a_call_that_hangs_holds_up_no_other(backend: Pkcs11Backend, proxy: Prox
     assert backend.check_health().status is AvailabilityStatus.AVAILABLE
     proxy.reset()
     hanging.join(10)
-    assert [type(failure) for failure in failures] == [BackendUnavailable]
+    assert not hanging.is_alive()
+    assert failures == []  # its call failed in the end, and was repeated
 
 
 def test_all_sessions_in_use_is_said_and_not_waited_for_without_end(
@@ -240,16 +245,15 @@ def test_all_sessions_in_use_is_said_and_not_waited_for_without_end(
 CREATION = ["GenerateKeyPair", "FindObjectsInit", "FindObjects", "GetAttributeValue", "FindObjectsFinal"]
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("first", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("function", CREATION)
 def test_a_creation_that_fails_leaves_nothing_or_a_whole_key(
-    backend: Pkcs11Backend, proxy: Proxy, new_label: NewLabel, function: str, first: int, after: bool
+    backend: Pkcs11Backend, proxy: Proxy, new_label: NewLabel, function: str, moment: str
 ) -> None:
-    for code in (0x05, LOST["DEVICE_REMOVED"], 0x31):
+    for first, code in itertools.product((1, 2, 3, 5, 8), (0x05, LOST["DEVICE_REMOVED"], 0x31)):
         label = new_label()
         proxy.reset()
-        proxy.answer(function, code, first=first, after=after)
+        proxy.answer(function, code, first=first, after=moment == "after")
         try:
             created = create(backend, label, "ECDSA_P256")
         except (BackendUnavailable, OutcomeUnknown):

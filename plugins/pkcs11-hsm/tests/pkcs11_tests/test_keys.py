@@ -32,11 +32,12 @@ def use(backend: Pkcs11Backend, key: KeyReference) -> object:
     return backend.sign(key=key, data=bytes(scheme.digest_size), scheme=scheme.name)
 
 
-@pytest.mark.parametrize("exportable", [False, True])
+@pytest.mark.parametrize("kind", ["kept", "exportable"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_key_is_made_used_found_listed_and_destroyed(
-    backend: Pkcs11Backend, token: Token, new_label: NewLabel, algorithm: str, exportable: bool
+    backend: Pkcs11Backend, token: Token, new_label: NewLabel, algorithm: str, kind: str
 ) -> None:
+    exportable = kind == "exportable"
     if algorithm in UNABLE["nss" if token.parameters else "softhsm"]:
         with pytest.raises(CapabilityUnsupported, match=algorithm):
             create(backend, new_label(), algorithm, exportable=exportable)

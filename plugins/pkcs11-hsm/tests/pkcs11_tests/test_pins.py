@@ -8,6 +8,7 @@ import pytest
 from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, InvalidArgument
 from keyclave.models import AvailabilityStatus
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
+from keyclave_pkcs11_hsm.pins import RefusedPins
 from keyclave_pkcs11_hsm.settings import Pkcs11Settings
 from pkcs11_tests.backends import NewLabel, Open, create
 from pkcs11_tests.proxy import EVERY_CALL, Proxy
@@ -48,7 +49,7 @@ def test_no_pin_is_tried_when_one_try_is_left(open_backend: Open, proxied: Token
 def test_a_pin_that_the_token_refuses_after_a_loss_is_not_tried_again(
     open_backend: Open, proxied: Token, proxy: Proxy, new_label: NewLabel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keyclave_pkcs11_hsm.connection._refused_pins", type(refused())())
+    monkeypatch.setattr("keyclave_pkcs11_hsm.connection._refused_pins", RefusedPins())
     backend = open_backend(proxied)
     key = create(backend, new_label(), "ECDSA_P256").reference
     proxy.reset()
@@ -60,18 +61,13 @@ def test_a_pin_that_the_token_refuses_after_a_loss_is_not_tried_again(
     assert proxy.calls("Login") == 1
 
 
-def refused() -> object:
-    from keyclave_pkcs11_hsm import connection
-
-    return connection._refused_pins
-
-
 @pytest.mark.parametrize(
     ("ckr", "message"), [(0xA1, "invalid"), (0xA2, "too short"), (0xA3, "expired"), (0xA4, "locked")]
 )
 def test_every_refusal_is_said(
-    open_backend: Open, proxied: Token, proxy: Proxy, tmp_path: Path, ckr: int, message: str
+    open_backend: Open, behind_proxy: tuple[Proxy, Token], tmp_path: Path, ckr: int, message: str
 ) -> None:
+    proxy, proxied = behind_proxy
     proxy.answer("Login", ckr)
     with pytest.raises(AuthenticationFailed, match=message):
         open_backend(proxied, pin_file=write_private(tmp_path / "pin", f"refused-{ckr}"))
@@ -82,8 +78,9 @@ def test_another_refusal_of_the_login_is_no_wrong_pin(open_backend: Open, proxie
     with pytest.raises(ConfigurationError, match="no user PIN yet"):
         open_backend(proxied)
     proxy.answer("Login", 0x05)
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailable, match="CKR_GENERAL_ERROR"):
         open_backend(proxied)
+    assert proxy.calls("Login") == 2  # no second try of the PIN in one call
     open_backend(proxied)
 
 
