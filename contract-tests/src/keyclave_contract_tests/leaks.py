@@ -1,0 +1,57 @@
+"""Look for a secret in what must not hold it, in every form that programs are known to write bytes in."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+__all__ = ["SHORTEST", "leaked"]
+
+SHORTEST = 6
+"""Fewer bytes than this appear by chance, in one form or another."""
+_HALVED = 24
+"""From so many bytes on, either half of a secret counts as the secret: texts are cut, and dumps are broken up."""
+_GROUP, _QUINTET = 3, 5
+"""How many bytes base64 and base32 encode at a time."""
+
+
+def leaked(secret: bytes, found: bytes | str) -> str | None:
+    """Return the form in which a text or content holds a secret, in words, or ``None`` if it does not."""
+    haystack = found.encode(errors="surrogatepass") if isinstance(found, str) else found
+    views = (haystack, haystack.lower(), b"".join(haystack.split()), haystack.replace(rb"\n", b""))
+    for form, needle in _forms(secret):
+        if any(needle in view for view in views):
+            return form
+    return None
+
+
+def _forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
+    """Return the forms of a secret that is long enough to be told from chance."""
+    if len(secret) < SHORTEST:
+        raise ValueError("the secret is too short to be looked for")
+    half = len(secret) // 2
+    parts = (secret,) if len(secret) < _HALVED else (secret[:half], secret[half:])
+    for part in parts:
+        yield from _of(part)
+        for form, needle in _of(part[::-1]):
+            yield f"{form}, reversed", needle
+    yield "as a decimal number", str(int.from_bytes(secret, "big")).encode()
+    yield "as a decimal number, reversed", str(int.from_bytes(secret, "little")).encode()
+
+
+def _of(part: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "as it is", part
+    yield "escaped", repr(part)[2:-1].encode()
+    yield "in hexadecimal", part.hex().encode()
+    yield "in hexadecimal with colons", part.hex(":").encode()
+    yield "as a list of numbers", ",".join(map(str, part)).encode()
+    for offset in range(_GROUP):
+        # The first and last group of three bytes may hold neighbours of the secret, and are left out.
+        aligned = part[offset : offset + (len(part) - offset) // _GROUP * _GROUP]
+        if len(aligned) >= SHORTEST:
+            yield "in base64", base64.b64encode(aligned)
+            yield "in base64 for URLs", base64.urlsafe_b64encode(aligned)
+    for offset in range(_QUINTET):
+        aligned = part[offset : offset + (len(part) - offset) // _QUINTET * _QUINTET]
+        if len(aligned) >= SHORTEST:
+            yield "in base32", base64.b32encode(aligned)
