@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +44,18 @@ def test_results_and_exceptions_come_back(workers: Workers) -> None:
     assert workers.run(lambda: 7, NEVER) == 7
     with pytest.raises(ZeroDivisionError):
         workers.run(lambda: 1 // 0, NEVER)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of this system do not fork")
+def test_a_fork_starts_threads_of_its_own() -> None:
+    """In a process of its own, since a fork of one with threads is warned about."""
+    program = (
+        "import os; from keyclave.backends.deadlines import Workers; workers = Workers('test');"
+        "assert workers.run(os.getpid, 60.0) == os.getpid(); child = os.fork();"
+        "assert workers.run(os.getpid, 60.0) == os.getpid();"
+        "assert not child or os.waitpid(child, 0)[1] == 0"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=NEVER, check=False).returncode == 0
 
 
 def test_threads_are_used_again_and_are_daemons(workers: Workers) -> None:

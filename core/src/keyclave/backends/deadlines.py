@@ -1,15 +1,17 @@
 """Run calls with a time limit, in a pool of daemon threads that are used again.
 
 A thread that does not come back cannot be stopped, only left alone. So the pool is bounded, each backend has its own,
-and daemon threads never keep the process from ending.
+and daemon threads never keep the process from ending. Threads do not survive a fork: the child starts its own.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 __all__ = ["Overdue", "Workers"]
 
@@ -77,6 +79,11 @@ class Workers:
     def __init__(self, name: str, *, limit: int = 64) -> None:
         self._name = name
         self._limit = limit
+        self.renew()
+        _pools.add(self)
+
+    def renew(self) -> None:
+        """Begin without threads: a process that was made by a fork has the pool, and none of its threads."""
         self._jobs: SimpleQueue[_Job[object] | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
@@ -117,3 +124,15 @@ class Workers:
             job.work()
             del job  # it may hold a plaintext
             self._idle.release()
+
+
+_pools: WeakSet[Workers] = WeakSet()
+
+
+def _renew_all() -> None:
+    for pool in list(_pools):
+        pool.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
