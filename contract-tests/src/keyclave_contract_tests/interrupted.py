@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave.crypto.wrapping import wrap_key
 from keyclave.plugin import ImportTicket, KeyLabel, KeyReference
 from pydantic import SecretBytes
@@ -13,27 +15,36 @@ from keyclave_contract_tests.bench import Bench
 from keyclave_contract_tests.children import Work
 from keyclave_contract_tests.subject import Subject
 
-__all__ = ["create_and_destroy", "create_slowly", "import_slowly", "killed_within", "wrapped_for"]
+__all__ = [
+    "create_and_destroy",
+    "create_slowly",
+    "import_slowly",
+    "killed_within",
+    "pkcs8_of",
+    "spki_of",
+    "wrapped_for",
+]
 
 _SECONDS = 60.0
 _STEP = b"."
 
 
-def killed_within(bench: Bench, seconds: float, work: Work, *arguments: object) -> int:
-    """Let a process work, kill it at a random moment once it has begun, and return how many steps it reported.
+def killed_within(bench: Bench, seconds: float, work: Work, *arguments: object, after: int = 1) -> int:
+    """Let a process work, kill it at a random moment once it is under way, and return how many steps it reported.
 
     Args:
         bench: of the run.
-        seconds: it is killed this long after it reported its first step, at most.
+        seconds: it is killed this long after the step, at most.
         work: takes a `Subject`, the arguments, and the path of a file, to which it appends a byte for each step.
         arguments: of the work.
+        after: the step, counted from 1.
     """
     progress = bench.directory / f"progress-{bench.random.getrandbits(64):016x}"
     progress.touch()
     with bench.child(work, *arguments, str(progress)) as child:
         child.go()
         deadline = time.monotonic() + _SECONDS
-        while not progress.stat().st_size and time.monotonic() < deadline:
+        while progress.stat().st_size < after and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(bench.random.uniform(0, seconds))
         child.kill()
@@ -65,6 +76,19 @@ def import_slowly(subject: Subject, label: KeyLabel, algorithm: str, secret: byt
     blob = wrapped_for(ticket, secret)
     _begun(progress)
     subject.import_key(ticket, blob)
+
+
+def pkcs8_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as it is imported: PKCS#8, DER."""
+    return private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def spki_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return its public key, DER SubjectPublicKeyInfo."""
+    public = private.public_key()
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def wrapped_for(ticket: ImportTicket, secret: bytes) -> bytes:
