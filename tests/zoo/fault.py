@@ -13,9 +13,9 @@ from keyclave.plugin import BackendContext
 from keyclave_contract_tests.sources import CRYPTO, Made
 
 from tests.zoo import faults
-from tests.zoo.software import ZooSoftware, opened
+from tests.zoo.software import SECRET, ZooSoftware, opened, opened_with_secret
 
-__all__ = ["Fault", "all_faults", "fault", "verifier_fault"]
+__all__ = ["Fault", "all_faults", "fault", "module_fault", "secret_fault", "verifier_fault"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Fault:
         budget: the smallest budget at which it is found.
         crypto: the guards, where the fault is in them.
         services: the programs of tests/services that the backend needs.
+        module: the module of the plugin, where the fault is in that.
+        hidden: what the backend must keep to itself.
     """
 
     name: str
@@ -39,10 +41,19 @@ class Fault:
     budget: str = "standard"
     crypto: CryptoFunctions = CRYPTO
     services: tuple[str, ...] = ()
+    module: str | None = None
+    hidden: tuple[bytes, ...] = ()
 
     def source(self, *, guarded: bool) -> Made:
         """Return where the suite gets it from."""
-        return Made(make=self.make, plugin=self.plugin, guarded=guarded, crypto=self.crypto)
+        return Made(
+            make=self.make,
+            plugin=self.plugin,
+            guarded=guarded,
+            crypto=self.crypto,
+            module=self.module,
+            hidden=self.hidden,
+        )
 
 
 _faults: list[Fault] = []
@@ -57,6 +68,22 @@ def fault(kills: Mapping[int, str], *, budget: str = "standard") -> Callable[[ty
         return kind
 
     return add
+
+
+def secret_fault(kills: Mapping[int, str]) -> Callable[[type[ZooSoftware]], type[ZooSoftware]]:
+    """Add a software backend that is wrong, and whose settings name a secret; its docstring says how."""
+
+    def add(kind: type[ZooSoftware]) -> type[ZooSoftware]:
+        make = partial(opened_with_secret, kind)
+        _faults.append(Fault(_words(kind.__name__), make, kills, hidden=(SECRET,)))
+        return kind
+
+    return add
+
+
+def module_fault(name: str, module: str, kills: Mapping[int, str]) -> None:
+    """Add a right backend whose plugin is a wrong module."""
+    _faults.append(Fault(name, partial(opened, ZooSoftware), kills, module=module))
 
 
 def verifier_fault(

@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy, tuples
 from keyclave.errors import CapabilityUnsupported, KeyNotFound
 from keyclave.models import EnvironmentType
 from keyclave.plugin import BackendContext, CreatedKey, KeyLabel, KeyReference, Record, SchemeSupport
+from msgspec import structs
 
 from keyclave_contract_tests import oracle
 from keyclave_contract_tests.budgets import Budget
@@ -219,9 +220,14 @@ class Bench:
     # Other handles, other processes
 
     @contextmanager
-    def another(self, instance: int = 0) -> Iterator[Subject]:
-        """Open a second handle of the same backend, for this or another Keyclave instance, and close it."""
-        subject = self._open(instance)
+    def another(self, instance: int = 0, directory: Path | None = None) -> Iterator[Subject]:
+        """Open a second handle of the same backend, for this or another Keyclave instance, and close it.
+
+        Args:
+            instance: the number of the instance.
+            directory: its data directory; that of the run where none is given.
+        """
+        subject = self._open(instance, directory)
         try:
             yield subject
         finally:
@@ -246,8 +252,11 @@ class Bench:
             accept_simulator=getattr(self.source, "accept_simulator", False),
         )
 
-    def _open(self, instance: int) -> Subject:
-        return Subject(self.source.open(self.context(instance)), self.meter, self.journal)
+    def _open(self, instance: int, directory: Path | None = None) -> Subject:
+        context = self.context(instance)
+        if directory is not None:
+            context = structs.replace(context, data_directory=directory)
+        return Subject(self.source.open(context), self.meter, self.journal)
 
     def bound(self, sentence: str) -> None:
         """State what the run cannot exclude."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, TypeVar
 
 from keyclave.backends.calls import HookCalls
+from keyclave.backends.catalog import GROUP
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy
@@ -16,6 +18,8 @@ from keyclave.crypto.key_checks import check_public_key
 from keyclave.crypto.verification import bind_verifier
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported
 from keyclave.plugin import BackendContext, BackendDescription, Record
+
+from keyclave_contract_tests.settings_secrets import secrets_of
 
 __all__ = ["CRYPTO", "Handle", "Installed", "Made", "Source"]
 
@@ -38,6 +42,10 @@ class Handle(Protocol):
 
     description: BackendDescription
 
+    @property
+    def target(self) -> object:
+        """Return the object whose hooks it calls."""
+
     def has(self, hook: str) -> bool:
         """Return whether it implements a hook."""
 
@@ -56,6 +64,8 @@ class Source(Protocol):
         path: ``plugin`` if it goes through everything that users' calls go through, ``object`` if hooks are called
             directly.
         crypto: the guards whose verifier the checks of signatures use.
+        module: what the plugin's entry point names, as ``package.module`` or ``package.module:object``; ``None`` for
+            an object that no plugin made.
     """
 
     @property
@@ -70,6 +80,13 @@ class Source(Protocol):
     def crypto(self) -> CryptoFunctions:
         """See above."""
 
+    @property
+    def module(self) -> str | None:
+        """See above."""
+
+    def secrets(self) -> tuple[bytes, ...]:
+        """Return what its settings hold or name and nothing that it says may hold: PINs, passphrases, tokens."""
+
     def open(self, context: BackendContext) -> Handle:
         """Open it; raise what the backend raises."""
 
@@ -83,6 +100,12 @@ class Guarded:
         self.has = calls.implements
         self._calls = calls
 
+    @property
+    def target(self) -> object:
+        """Return what the description came from."""
+        describe = self._calls.function("describe")
+        return getattr(describe, "__self__", describe)
+
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
         """See `keyclave.backends.calls.HookCalls.call`."""
         return self._calls.call(hook, due, **arguments)
@@ -94,6 +117,11 @@ class Direct:
     def __init__(self, target: Any) -> None:
         self._target = target
         self.description: BackendDescription = target.describe()
+
+    @property
+    def target(self) -> object:
+        """Return the object."""
+        return self._target
 
     def has(self, hook: str) -> bool:
         """Return whether the object has a method of that name that is marked as a hook."""
@@ -136,6 +164,15 @@ class Installed(Record, frozen=True, kw_only=True):
         """As users call it."""
         return "plugin"
 
+    @property
+    def module(self) -> str | None:
+        """What its entry point names."""
+        return next((point.value for point in entry_points(group=GROUP, name=self.plugin)), None)
+
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secret fields of its settings, and the content of files that they name as secret."""
+        return secrets_of(self.settings)
+
     def open(self, context: BackendContext) -> Handle:
         """Open it with a manager of its own, as an application does."""
         manager = BackendManager(
@@ -170,17 +207,25 @@ class Made(Record, frozen=True, kw_only=True):
         plugin: the name that it describes itself with.
         guarded: whether it goes through the guards of the core.
         crypto: the guards.
+        module: the module with the hooks of the plugin, where there is one.
+        hidden: what the object must keep to itself.
     """
 
     make: Callable[[BackendContext], object]
     plugin: str
     guarded: bool = True
     crypto: CryptoFunctions = CRYPTO
+    module: str | None = None
+    hidden: tuple[bytes, ...] = ()
 
     @property
     def path(self) -> Literal["plugin", "object"]:
         """Either one."""
         return "plugin" if self.guarded else "object"
+
+    def secrets(self) -> tuple[bytes, ...]:
+        """What the object must keep to itself."""
+        return self.hidden
 
     def open(self, context: BackendContext) -> Handle:
         """Make the object, and take it."""
