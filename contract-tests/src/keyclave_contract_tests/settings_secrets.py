@@ -33,14 +33,22 @@ def _secrets(settings: Mapping[str, Any]) -> Iterator[bytes]:
             yield from _secrets(value)
         elif isinstance(value, SecretStr | SecretBytes):
             yield _bytes(value.get_secret_value())
-        elif _SECRET.search(name) and name not in _PUBLIC and isinstance(value, str | bytes | Path):
-            yield _content(Path(value).expanduser()) if _names_a_file(value) else _bytes(value)
+        elif _SECRET.search(name) and name not in _PUBLIC:
+            yield from _of(value)
 
 
-def _names_a_file(value: str | bytes | Path) -> bool:
+def _of(value: object) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, str | Path):
+        file = Path(value).expanduser()
+        yield _content(file) if _is_file(file) else _bytes(str(value))
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return not isinstance(value, bytes) and Path(value).expanduser().is_file()
-    except (OSError, ValueError):
+        return path.is_file()
+    except (OSError, ValueError):  # a passphrase can be anything but the name of a file
         return False
 
 
@@ -49,5 +57,5 @@ def _content(path: Path) -> bytes:
         return file.read(_LONGEST).strip(b"\r\n")
 
 
-def _bytes(value: str | bytes | Path) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()

@@ -1,0 +1,1 @@
+"""Modules of plugins that are wrong on purpose. They are loaded in processes of their own."""

@@ -1,0 +1,17 @@
+"""Keeps what it saw in a file."""
+
+from __future__ import annotations
+
+from keyclave.plugin import DetectionEvidence, Host, hookimpl
+from keyclave_software.settings import SoftwareSettings
+
+
+@hookimpl
+def settings_model() -> type[SoftwareSettings]:
+    return SoftwareSettings
+
+
+@hookimpl
+def detect(host: Host) -> DetectionEvidence | None:
+    (host.root / "seen").write_text("nothing")
+    return None
