@@ -1,0 +1,174 @@
+"""Backends that lose, tear or forget what they were asked to keep."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
+from keyclave.plugin import (
+    CreatedKey,
+    CreateKeyRequest,
+    DestroyResult,
+    DestroyState,
+    ImportTicket,
+    KeyLabel,
+    KeyPage,
+    KeyReference,
+    WrappedKey,
+    hookimpl,
+)
+from keyclave_software.keystore import key_name
+from keyclave_software.material import generate
+from keyclave_software.sealed import KeyHeader, SealedKey
+from msgspec import structs
+
+from tests.zoo.fault import fault
+from tests.zoo.software import ZooSoftware
+
+_SLOW = 0.02
+"""Seconds that a device takes for what is done in between."""
+
+
+@fault({103: "a key was missing, or elsewhere"})
+class KeysOfThisHandleOnly(ZooSoftware):
+    """Keeps its index in memory."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.index: set[KeyLabel] = set()
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        if request.label not in self.index and self._keystore.has(key_name(str(request.label))):
+            raise KeyAlreadyExists("a key of this label exists, and is not in the index")
+        self.index.add(request.label)
+        return super().create_key(request)
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        if label not in self.index:
+            raise KeyNotFound("the index has no key of this label")
+        return super().find_key(label)
+
+
+class _OwnWriting(ZooSoftware):
+    """A right backend whose subclasses write key files in their own way."""
+
+    def write(self, name: str, content: bytes) -> None:
+        raise NotImplementedError
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        name = key_name(str(request.label))
+        if request.algorithm in {s.algorithm for s in self.describe().algorithms} and not self._keystore.has(name):
+            header = KeyHeader(
+                label=str(request.label),
+                algorithm=request.algorithm,
+                exportable=request.exportable,
+                created_at=datetime.now(UTC),
+            )
+            sealed = self._keystore._sealed(SealedKey(header, generate(request.algorithm)))
+            self.write(name, sealed.get_secret_value())
+        return super().create_key(request)
+
+
+@fault(
+    {104: "neither there nor gone|finding each of them raised", 107: "repeating a call that was interrupted raised"}
+)
+class FilesAreWrittenInPieces(_OwnWriting):
+    """Writes a key file under its final name, one part after the other."""
+
+    def write(self, name: str, content: bytes) -> None:
+        descriptor = os.open(self._keystore.path(name), os.O_CREAT | os.O_WRONLY, 0o600)
+        for start in (0, 50, 100, 150):
+            os.write(descriptor, content[start:] if start == 150 else content[start : start + 50])
+            time.sleep(_SLOW)
+        os.close(descriptor)
+
+
+@fault({105: "after a write that failed, a key is neither there nor gone|creating a key raised OSError"})
+class FailedWritesLeaveTheirFile(_OwnWriting):
+    """Opens the file under its final name, and does not think of what happens if nothing can be written to it."""
+
+    def write(self, name: str, content: bytes) -> None:
+        descriptor = os.open(self._keystore.path(name), os.O_CREAT | os.O_WRONLY, 0o600)
+        os.write(descriptor, content)
+        os.close(descriptor)
+
+
+@fault({104: "keys are there that are destroyed", 106: "finding a key destroyed before succeeded"})
+class DestructionIsWrittenNever(ZooSoftware):
+    """Removes a destroyed key from what is in memory."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.gone: set[KeyLabel] = set()
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        if label in self.gone:
+            raise KeyNotFound("it is destroyed")
+        return super().find_key(label)
+
+    @hookimpl
+    def list_keys(self, page: str | None) -> KeyPage:
+        listed = super().list_keys(page)
+        return structs.replace(listed, keys=tuple(k for k in listed.keys if k.label not in self.gone))
+
+    @hookimpl
+    def destroy_key(self, key: KeyReference) -> DestroyResult:
+        self.gone.add(key.label)
+        return DestroyResult(state=DestroyState.DESTROYED)
+
+
+@fault({106: "asked again, it made another key"})
+class RequestsAreRememberedInMemory(ZooSoftware):
+    """Knows which requests it has answered until it is closed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.answered: dict[KeyLabel, CreatedKey] = {}
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        if request.label not in self.answered:
+            self._keystore.remove(key_name(str(request.label)))
+            self.answered[request.label] = super().create_key(request)
+        return self.answered[request.label]
+
+
+@fault({107: "repeating a call that was interrupted raised Conflict"})
+class InterruptedCallsBlockTheLabel(ZooSoftware):
+    """Marks the label as being worked on, and nobody takes the mark of a killed process away."""
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        mark = self._directory / (key_name(str(request.label)) + ".busy")
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            raise Conflict("somebody else is making this key") from None
+        time.sleep(_SLOW)
+        made = super().create_key(request)
+        time.sleep(_SLOW)
+        mark.unlink()
+        return made
+
+
+@fault({107: "left a key of another algorithm"})
+class ImportsAreNamedTooEarly(ZooSoftware):
+    """Makes a key under the label of an import first, so that it is taken, and puts the imported one in its place."""
+
+    @hookimpl
+    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        request = ticket.request
+        placeholder = KeyHeader(
+            label=str(request.label), algorithm="AES_256", exportable=False, created_at=datetime.now(UTC)
+        )
+        self._keystore.add(SealedKey(placeholder, generate("AES_256")))
+        time.sleep(_SLOW)
+        self._keystore.remove(key_name(str(request.label)))
+        return super().import_key(ticket, wrapped)
