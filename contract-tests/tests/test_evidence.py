@@ -13,7 +13,7 @@ def test_no_operation_shows_nothing_and_few_show_little() -> None:
 
 
 def test_the_limit_is_where_the_exact_tail_falls_below_the_rate() -> None:
-    assert suspicious_count(40, 1) == 38  # 2 * (1 + 40 + 780) / 2^40 is 1.5e-9, one more is 7.5e-11
+    assert suspicious_count(40, 1) == 39  # 2 * (1 + 40) / 2^40 is 7.5e-11; with 38 it is 1.5e-9
     assert suspicious_count(30, 1) is None  # 2 / 2^30 is 1.9e-9
 
 
