@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from keyclave_contract_tests.evidence import largest_rate, suspicious_count
+from keyclave_contract_tests.evidence import largest_lean, largest_rate, suspicious_count
 
 
 def test_no_operation_shows_nothing_and_few_show_little() -> None:
@@ -22,6 +22,16 @@ def test_more_coins_need_more_heads() -> None:
     assert one is not None
     assert many is not None
     assert 500 < one < many < 1000
+
+
+def test_what_escapes_is_less_the_more_is_looked_at() -> None:
+    leans = []
+    for tosses in (60, 120, 1000):
+        limit = suspicious_count(tosses, 256)
+        assert limit is not None
+        leans.append(largest_lean(tosses, limit))
+    assert leans == sorted(leans, reverse=True)
+    assert largest_lean(40, 40) == 100  # even 99 % shows one side forty times in two of three tries only
 
 
 def test_fair_coins_stay_below_the_limit() -> None:
