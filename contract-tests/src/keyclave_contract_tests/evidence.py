@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from math import comb
 
-__all__ = ["largest_rate", "suspicious_count"]
+__all__ = ["largest_lean", "largest_rate", "suspicious_count"]
 
 _RULE_OF_THREE = 3
 _FALSE_ALARMS = 10**9
@@ -47,3 +47,28 @@ def suspicious_count(tosses: int, coins: int) -> int | None:
             break
         found = heads
     return found
+
+
+@cache
+def largest_lean(tosses: int, limit: int) -> int:
+    """Return how often, in percent, a coin may show one side and not be suspected, with 95 % confidence.
+
+    Args:
+        tosses: of the coin.
+        limit: what `suspicious_count` returned.
+
+    Returns:
+        The smallest whole percentage at which ``limit`` or more are 95 % probable, exactly.
+
+    Examples:
+        >>> largest_lean(60, 56)
+        97
+        >>> largest_lean(1000, 606)
+        64
+    """
+    whole = 100**tosses
+    for percent in range(50, 100):
+        tail = sum(comb(tosses, n) * percent**n * (100 - percent) ** (tosses - n) for n in range(limit, tosses + 1))
+        if 20 * tail >= 19 * whole:
+            return percent
+    return 100
