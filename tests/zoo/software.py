@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from keyclave.plugin import BackendContext, BackendDescription, hookimpl
+from keyclave.errors import CapabilityUnsupported
+from keyclave.plugin import (
+    BackendContext,
+    BackendDescription,
+    CreatedKey,
+    CreateKeyRequest,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyReference,
+    Signed,
+    hookimpl,
+)
 from keyclave.plugin.files import private_directory
 from keyclave_software.backend import SoftwareBackend
 from keyclave_software.keystore import has_keys
@@ -39,6 +50,29 @@ class ZooSoftware(SoftwareBackend):
                 if support.algorithm in _SCHEMES
             ),
         )
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        """Create a key of an algorithm that is described."""
+        _require(request.algorithm in _SCHEMES)
+        return super().create_key(request)
+
+    @hookimpl
+    def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
+        """Return a ticket for a key of an algorithm that is described."""
+        _require(request.algorithm in _SCHEMES)
+        return super().begin_import(request)
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        """Sign with a scheme that is described."""
+        _require(scheme in _SCHEMES[key.algorithm])
+        return super().sign(key, data, scheme)
+
+
+def _require(described: bool) -> None:  # noqa: FBT001  its name says what it is
+    if not described:
+        raise CapabilityUnsupported("the description does not hold it")
 
 
 def opened(kind: type[ZooSoftware], context: BackendContext) -> ZooSoftware:
