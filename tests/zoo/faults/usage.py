@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyclave.crypto.wrapping import wrap_key
-from keyclave.errors import CapabilityUnsupported, InvalidArgument
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyDisabled
 from keyclave.models import get_algorithm
 from keyclave.plugin import Decrypted, Encrypted, KeyLabel, KeyReference, Mac, Signed, WrappedKey, hookimpl
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
@@ -31,21 +31,25 @@ class AnySchemeForAnyKey(ZooSoftware):
 
 @fault({80: "after uses that were refused, a right use raised KeyDisabled"})
 class WrongUsesLockTheKey(ZooSoftware):
-    """Disables a key after three uses that it had to refuse."""
+    """Takes a key that it had to refuse for a stolen one, and lets it do nothing from then on."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.tries: dict[KeyLabel, int] = {}
+        self.locked: set[KeyLabel] = set()
 
     @hookimpl
     def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
         try:
             return super().encrypt(key, plaintext, aad)
         except CapabilityUnsupported:
-            self.tries[key.label] = self.tries.get(key.label, 0) + 1
-            if self.tries[key.label] == 3:
-                super().disable_key(key)
+            self.locked.add(key.label)
             raise
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        if key.label in self.locked:
+            raise KeyDisabled("the key was misused, and is locked")
+        return super().sign(key, data, scheme)
 
 
 @fault({81: "encrypting with a private key, addressed as a key of another kind, succeeded"})
