@@ -16,6 +16,7 @@ NOT_RUN = {
     "core/README.md": 1,  # `text`: it needs a package index
     "docs/how-to/postgresql.md": 2,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
     "docs/tutorial/first-key.md": 1,  # `text`: the same
+    "docs/how-to/pkcs11-hsm.md": 6,  # a token of its own for each reader
 }
 
 
