@@ -149,7 +149,9 @@ class Pkcs11Backend:
         return Decrypted(plaintext=self._encryption.decrypt(key, ciphertext, aad))
 
     def close(self) -> None:
-        """Close every session, and the module if nobody else uses it and no call is running."""
+        """Close every session, and the module if nothing else uses it. A forked child closes nothing."""
+        if not self._pool.is_open:
+            return
         self._importing.close()
         release(self._target.module, idle=self._pool.close())
 

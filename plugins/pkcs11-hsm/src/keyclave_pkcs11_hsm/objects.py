@@ -9,8 +9,9 @@ from keyclave.crypto.algorithms import algorithm_of, load_public_key
 from keyclave.errors import IntegrityError, InvalidArgument, KeyclaveError, KeyNotFound
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyLabel, KeyReference
-from pkcs11 import Object, Session
+from pkcs11 import EncryptMixin, Object, Session, SignMixin
 from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import AttributeTypeInvalid, ObjectHandleInvalid
 
 from keyclave_pkcs11_hsm.addresses import fingerprint_in, id_of
 from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
@@ -21,6 +22,7 @@ from keyclave_pkcs11_hsm.templates import require_template
 
 __all__ = ["FoundKey", "find_key", "find_referenced", "objects_of"]
 
+Objects = dict[ObjectClass, list[Object]]
 _SUSPICIOUS = "Do not use the key until you know why: somebody may have put another one in its place."
 
 
@@ -42,7 +44,7 @@ class FoundKey(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def objects_of(session: Session, label: KeyLabel) -> dict[ObjectClass, list[Object]]:
+def objects_of(session: Session, label: KeyLabel) -> Objects:
     """Return the objects of a label, by their class; half a key may be among them."""
     named = {Attribute.ID: id_of(label), Attribute.LABEL: str(label), Attribute.TOKEN: True}
     classes = (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY)
@@ -55,20 +57,46 @@ def find_key(session: Session, label: KeyLabel) -> FoundKey:
     Raises:
         KeyNotFound: there is none, or only half of one.
         IntegrityError: there are several, or it is not as it was made.
+        ObjectHandleInvalid: it was destroyed while it was looked at.
     """
     objects = objects_of(session, label)
+    try:
+        return _whole(objects, label)
+    except AttributeTypeInvalid:
+        failure = IntegrityError("a key in the token lacks what every key of its kind has", next_step=_SUSPICIOUS)
+    except IntegrityError as error:
+        failure = error
+    # SoftHSM answers for an object that another thread is destroying as if it had lost its attributes.
+    if _handles(objects_of(session, label)) != _handles(objects):
+        raise ObjectHandleInvalid
+    raise failure
+
+
+def _whole(objects: Objects, label: KeyLabel) -> FoundKey:
     usable = objects[ObjectClass.PRIVATE_KEY] + objects[ObjectClass.SECRET_KEY]
     public = objects[ObjectClass.PUBLIC_KEY]
     if len(usable) > 1 or len(public) > 1:
         raise IntegrityError("the token has several keys with one label", next_step=_SUSPICIOUS)
     if not usable or (objects[ObjectClass.PRIVATE_KEY] and not public):
         raise KeyNotFound("the token has no key with this label")
+    (key,) = usable
     if objects[ObjectClass.SECRET_KEY]:
-        return _secret(usable[0], label)
+        return _secret(key, label)
     spki = read_spki(public[0])
     algorithm = get_algorithm(algorithm_of(load_public_key(spki)))
-    exportable = require_template(usable[0], label, algorithm)
-    return FoundKey(usable[0], spki, algorithm.name, exportable, key_evidence(usable[0]))
+    exportable = require_template(key, label, algorithm)
+    return FoundKey(_able(key, SignMixin), spki, algorithm.name, exportable, key_evidence(key))
+
+
+def _able(key: Object, ability: type) -> Object:
+    """Return a key that python-pkcs11 saw whole when it found it, and so gave the methods that go with it."""
+    if not isinstance(key, ability):
+        raise ObjectHandleInvalid
+    return key
+
+
+def _handles(objects: Objects) -> list[list[int | None]]:
+    return [[each.handle for each in found] for found in objects.values()]
 
 
 def find_referenced(session: Session, reference: KeyReference) -> FoundKey:
@@ -95,7 +123,7 @@ def _secret(found: Object, label: KeyLabel) -> FoundKey:
     exportable = require_template(found, label, algorithm)
     if not is_aes_256(found):
         raise IntegrityError("a key in the token is no AES key of 256 bits")
-    return FoundKey(found, None, algorithm.name, exportable, key_evidence(found))
+    return FoundKey(_able(found, EncryptMixin), None, algorithm.name, exportable, key_evidence(found))
 
 
 def _replaced() -> KeyclaveError:

@@ -62,9 +62,9 @@ class SessionPool:
         self._closed = False
 
     @property
-    def connection(self) -> Connection | None:
-        """The login in use; ``None`` between its loss and the next call."""
-        return self._connection
+    def is_open(self) -> bool:
+        """Whether it is not closed, and this is no forked child of the process that opened it."""
+        return not self._closed and os.getpid() == self._process
 
     def take(self) -> Session:
         """Return a session that nobody else uses; `give` or `drop` must follow.
@@ -131,8 +131,6 @@ class SessionPool:
 
     def close(self) -> bool:
         """Close all sessions that are not in use, and return whether that was all."""
-        if os.getpid() != self._process:
-            return False
         with self._changed:
             self._closed = True
             self._close_free()

@@ -74,7 +74,8 @@ static const unsigned long KILL = ~0UL;
 static struct plan plans[COUNT];
 static struct ck_function_list *real;
 static atomic_ulong token_flags, slot_flags, mechanism_flags, swap_one, swap_other;
-static atomic_int removed;
+static atomic_int removed, swap_all;
+static atomic_ulong last_key;
 static char manufacturer[33], model[17], library[33];
 
 /* Return whether the call is to be answered here, and with what; `late` ones are done by the real module first. */
@@ -93,6 +94,8 @@ static int planned(int at, int late, ck_rv_t *answer) {
 }
 
 static ck_object_handle_t swapped(ck_object_handle_t key) {
+  if (swap_all && last_key != 0 && key != last_key) return last_key;
+  if (!swap_all) last_key = key;
   if (swap_one == 0) return key;
   return key == swap_one ? swap_other : key == swap_other ? swap_one : key;
 }
@@ -216,6 +219,9 @@ void proxy_swap(unsigned long one, unsigned long other) {
   swap_other = other;
 }
 
+/* Let the key that signed last sign in place of every other one. */
+void proxy_swap_all(int swap) { swap_all = swap; }
+
 /* Take the token out, or put it in again. */
 void proxy_remove(int out) { removed = out; }
 
@@ -241,6 +247,8 @@ void proxy_reset(void) {
     plans[at].calls = 0;
   }
   proxy_swap(0, 0);
+  proxy_swap_all(0);
+  last_key = 0;
   proxy_remove(0);
   proxy_flags(0, 0, 0);
   proxy_names("", "", "");

@@ -55,6 +55,10 @@ class Proxy:
         """Let two keys sign in place of each other, by their handles."""
         self._library.proxy_swap(ctypes.c_ulong(one), ctypes.c_ulong(other))
 
+    def swap_all(self) -> None:
+        """Let the key that signed last sign in place of every other one."""
+        self._library.proxy_swap_all(1)
+
     def remove(self, *, out: bool = True) -> None:
         """Take the token out, or put it in again."""
         self._library.proxy_remove(int(out))
