@@ -26,6 +26,7 @@ from tests.zoo.fault import fault
 from tests.zoo.software import ZooSoftware
 
 _MOMENT = 0.003
+_ROUND_TRIP = 0.01
 
 
 @fault({10: "listing while keys come and go raised KeyNotFound"})
@@ -35,7 +36,7 @@ class ListTripsOverWhatIsGone(ZooSoftware):
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:
         listed = super().list_keys(page)
-        time.sleep(_MOMENT)
+        time.sleep(_ROUND_TRIP)
         return KeyPage(keys=tuple(self.find_key(key.label) for key in listed.keys), next_page=listed.next_page)
 
 

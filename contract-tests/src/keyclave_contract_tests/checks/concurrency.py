@@ -26,7 +26,7 @@ _THREADS = 4
 _EACH = 4
 _STAYING = 6
 _CALLS = 4
-_LISTS = 3
+_LISTS = 4
 _CHANGES = 8
 
 
