@@ -15,9 +15,9 @@ from keyclave_contract_tests.sources import CRYPTO, Made
 from keyclave_contract_tests.vector_runs import Unwrap
 
 from tests.zoo import faults
-from tests.zoo.software import ZooSoftware, opened
+from tests.zoo.software import SECRET, ZooSoftware, opened, opened_with_secret
 
-__all__ = ["Fault", "all_faults", "fault", "plugin_fault", "unwrap_fault", "verifier_fault"]
+__all__ = ["Fault", "all_faults", "fault", "plugin_fault", "secret_fault", "unwrap_fault", "verifier_fault"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Fault:
         entry_point: the module of the plugin, where the fault is in it.
         crypto: the guards, where the fault is in them.
         unwrap: what unwraps keys in this process, where the fault is in it.
+        hidden: what the backend must keep to itself.
         services: the programs of tests/services that the backend needs.
     """
 
@@ -44,6 +45,7 @@ class Fault:
     entry_point: str | None = None
     crypto: CryptoFunctions = CRYPTO
     unwrap: Unwrap = unwrap_key
+    hidden: tuple[bytes, ...] = ()
     services: tuple[str, ...] = ()
 
     def source(self, *, guarded: bool) -> Made:
@@ -55,6 +57,7 @@ class Fault:
             entry_point=self.entry_point,
             crypto=self.crypto,
             unwrap=self.unwrap,
+            hidden=self.hidden,
         )
 
 
@@ -67,6 +70,17 @@ def fault(kills: Mapping[int, str], *, budget: str = "standard") -> Callable[[ty
 
     def add(kind: type[ZooSoftware]) -> type[ZooSoftware]:
         _faults.append(Fault(_words(kind.__name__), partial(opened, kind), kills, budget=budget))
+        return kind
+
+    return add
+
+
+def secret_fault(kills: Mapping[int, str]) -> Callable[[type[ZooSoftware]], type[ZooSoftware]]:
+    """Add a software backend that is wrong, and whose settings name a secret; its docstring says how."""
+
+    def add(kind: type[ZooSoftware]) -> type[ZooSoftware]:
+        make = partial(opened_with_secret, kind)
+        _faults.append(Fault(_words(kind.__name__), make, kills, hidden=(SECRET,)))
         return kind
 
     return add

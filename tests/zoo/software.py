@@ -14,7 +14,7 @@ from keyclave.plugin import (
     Signed,
     hookimpl,
 )
-from keyclave.plugin.files import private_directory
+from keyclave.plugin.files import create_private, private_directory
 from keyclave_software.backend import SoftwareBackend
 from keyclave_software.keystore import has_keys
 from keyclave_software.protection import FILE_NAME
@@ -23,7 +23,10 @@ from keyclave_software.sources import source_of
 from keyclave_software.unlocking import unlock
 from msgspec import structs
 
-__all__ = ["ZooSoftware", "opened"]
+__all__ = ["SECRET", "ZooSoftware", "opened", "opened_with_secret"]
+
+SECRET = b"a master key that nobody may see"
+"""As long as a master key must be."""
 
 _SCHEMES = {
     "RSA_2048": ("RSA_PSS_SHA256", "RSA_PKCS1_SHA256"),
@@ -77,7 +80,19 @@ def _require(described: bool) -> None:  # noqa: FBT001  its name says what it is
 
 def opened(kind: type[ZooSoftware], context: BackendContext) -> ZooSoftware:
     """Open a backend of a class as the software plugin opens its own."""
+    return _opened(kind, context, SoftwareSettings())
+
+
+def opened_with_secret(kind: type[ZooSoftware], context: BackendContext) -> ZooSoftware:
+    """Open a backend of a class whose settings name a file with `SECRET`."""
+    file = private_directory(context.data_directory) / "secret"
+    if not file.exists():
+        create_private(file, SECRET)
+    return _opened(kind, context, SoftwareSettings(key_file=file))
+
+
+def _opened(kind: type[ZooSoftware], context: BackendContext, settings: SoftwareSettings) -> ZooSoftware:
     directory = private_directory(context.data_directory)
-    source = source_of(SoftwareSettings(), directory / "master.key")
+    source = source_of(settings, directory / "master.key")
     master = unlock(source, directory / FILE_NAME, has_keys=has_keys(directory))
     return kind(directory, master, context.instance_id)

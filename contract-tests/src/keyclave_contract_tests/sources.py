@@ -20,6 +20,7 @@ from keyclave.crypto.wrapping import unwrap_key
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported
 from keyclave.plugin import BackendContext, BackendDescription, Record
 
+from keyclave_contract_tests.settings_secrets import secrets_of
 from keyclave_contract_tests.vector_runs import Unwrap
 
 __all__ = ["CRYPTO", "Handle", "Installed", "Made", "Source"]
@@ -42,6 +43,10 @@ class Handle(Protocol):
     """An opened backend."""
 
     description: BackendDescription
+
+    @property
+    def target(self) -> object:
+        """Return the object whose hooks it calls."""
 
     def has(self, hook: str) -> bool:
         """Return whether it implements a hook."""
@@ -85,6 +90,9 @@ class Source(Protocol):
     def unwrap(self) -> Unwrap:
         """See above."""
 
+    def secrets(self) -> tuple[bytes, ...]:
+        """Return what its settings hold or name and nothing that it says may hold: PINs, passphrases, tokens."""
+
     def open(self, context: BackendContext) -> Handle:
         """Open it; raise what the backend raises."""
 
@@ -98,6 +106,12 @@ class Guarded:
         self.has = calls.implements
         self._calls = calls
 
+    @property
+    def target(self) -> object:
+        """Return what the description came from."""
+        describe = self._calls.function("describe")
+        return getattr(describe, "__self__", describe)
+
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
         """See `keyclave.backends.calls.HookCalls.call`."""
         return self._calls.call(hook, due, **arguments)
@@ -109,6 +123,11 @@ class Direct:
     def __init__(self, target: Any) -> None:
         self._target = target
         self.description: BackendDescription = target.describe()
+
+    @property
+    def target(self) -> object:
+        """Return the object."""
+        return self._target
 
     def has(self, hook: str) -> bool:
         """Return whether the object has a method of that name that is marked as a hook."""
@@ -157,6 +176,10 @@ class Installed(Record, frozen=True, kw_only=True):
         """As the metadata of the installed distribution says; nothing is imported."""
         return next((found.value for found in metadata.entry_points(group=GROUP, name=self.plugin)), None)
 
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secret fields of its settings, and the content of files that they name as secret."""
+        return secrets_of(self.settings)
+
     def open(self, context: BackendContext) -> Handle:
         """Open it with a manager of its own, as an application does."""
         manager = BackendManager(
@@ -193,6 +216,7 @@ class Made(Record, frozen=True, kw_only=True):
         entry_point: what the entry point of its plugin names, where it has one.
         crypto: the guards.
         unwrap: what unwraps keys in this process.
+        hidden: what the object must keep to itself.
     """
 
     make: Callable[[BackendContext], object]
@@ -201,11 +225,16 @@ class Made(Record, frozen=True, kw_only=True):
     entry_point: str | None = None
     crypto: CryptoFunctions = CRYPTO
     unwrap: Unwrap = unwrap_key
+    hidden: tuple[bytes, ...] = ()
 
     @property
     def path(self) -> Literal["plugin", "object"]:
         """Either one."""
         return "plugin" if self.guarded else "object"
+
+    def secrets(self) -> tuple[bytes, ...]:
+        """What the object must keep to itself."""
+        return self.hidden
 
     def open(self, context: BackendContext) -> Handle:
         """Make the object, and take it."""

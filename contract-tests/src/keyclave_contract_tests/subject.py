@@ -57,6 +57,11 @@ class Subject:
         self._meter = meter
         self._journal = journal
 
+    @property
+    def target(self) -> object:
+        """The object that the plugin returned, to be looked at, and not to be called."""
+        return self._handle.target
+
     def has(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""
         return self._handle.has(hook)

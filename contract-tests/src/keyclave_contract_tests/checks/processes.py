@@ -71,7 +71,7 @@ def killed_process_keeps_nobody_out(bench: Bench, target: Target) -> None:
     security=True,
 )  # fmt: skip
 def forked_child_repeats_no_secret(bench: Bench, target: Target) -> None:
-    """After a fork, a handle works in the parent; in the child it works or is refused, and repeats no key and no nonce."""
+    """After a fork, a handle works in the parent; in the child it works or is refused, and repeats no secret."""
     if not hasattr(os, "fork"):
         raise Unsupported("find_key", "this system does not fork processes")
     tasks = [_task(bench, text) for text in (b"worked on before", b"worked on by one", b"worked on by two")]

@@ -1,0 +1,92 @@
+"""The whole of the backend: calls in any order, calls without end, and what is left when all is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from statistics import median
+
+from keyclave.errors import CapabilityUnsupported, KeyclaveError
+from keyclave.plugin import KeyLabel
+
+from keyclave_contract_tests.bench import Bench, Key
+from keyclave_contract_tests.catalogue import Target, check
+from keyclave_contract_tests.lineages import in_version
+from keyclave_contract_tests.machine import run_machine, run_script
+from keyclave_contract_tests.uses import any_algorithm, works
+from keyclave_contract_tests.violations import Violation, expect, type_name
+from keyclave_contract_tests.vocabulary import Group, Level
+
+_SHARE = 4
+_FEW = 5
+_SLOWER, _MORE = 4, 0.05
+"""How many times slower, and how many seconds slower besides, calls must have become to be told from chance."""
+
+
+@check(118, group=Group.MODEL, level=Level.CORE, calls=30, keys=1, needs=("create_key",))
+def use_does_not_slow_down(bench: Bench, target: Target) -> None:
+    """A call takes no longer for having been made often before; how long calls take is stated in the report."""
+    key = bench.make(any_algorithm(bench))
+    times = [_seconds(lambda: works(bench, key)) for _ in range(max(2 * _FEW, bench.budget.repeats // _SHARE))]
+    first, last = median(times[:_FEW]), median(times[-_FEW:])
+    bench.observe(
+        f"Using a key of {key.reference.algorithm} took {1000 * median(times):.2f} ms, median of {len(times)}."
+    )
+    expect(
+        last <= _SLOWER * first + _MORE,
+        f"after {len(times)} uses a key is slower: {1000 * last:.0f} ms, where it was {1000 * first:.0f} ms",
+    )
+    bench.destroy(key)
+
+
+@check(119, group=Group.MODEL, level=Level.CORE, calls=24, keys=4, needs=("create_key", "destroy_key"), last=True)
+def nothing_is_left(bench: Bench, target: Target) -> None:
+    """When the run has destroyed its keys, in whichever state they were, none of them is found or listed."""
+    made = _one_of_each_state(bench)
+    labels = {*bench.journal.labels, *(key.reference.label for key in made)}
+    with bench.meter.free():
+        for label in labels:
+            if label.instance_id == bench.labels.instance() and bench.exists(label):
+                _destroyed(bench, label)
+        left = sum(bench.exists(key.reference.label) for key in made)
+        expect(not left, f"{left} keys are still found after they were destroyed")
+        if bench.subject.has("list_keys"):
+            listed = len(bench.subject.list_keys())
+            expect(not listed, f"{listed} keys are still listed after all were destroyed")
+
+
+@check(120, group=Group.MODEL, level=Level.CORE, calls=420, keys=40, needs=("create_key", "find_key", "destroy_key"))
+def any_order_of_calls_fits_the_model(bench: Bench, target: Target) -> None:
+    """Keys that are made, rotated, used, disabled and destroyed in any order are always as the calls made them."""
+    run_script(bench)
+    run_machine(bench, bench.random.getrandbits(32))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _one_of_each_state(bench: Bench) -> list[Key]:
+    """Return new keys: as they are made, in a second version, and disabled where the backend disables keys."""
+    algorithm = any_algorithm(bench)
+    fresh = bench.make(algorithm)
+    second = bench.make(algorithm, label=in_version(bench, fresh.reference.label, 2))
+    made = [fresh, second]
+    secret = bench.cheapest(signs=False)
+    if secret is not None:
+        made.append(bench.make(secret))
+    if bench.subject.has("disable_key"):
+        made.append(bench.make(algorithm))
+        with suppress(CapabilityUnsupported):
+            bench.subject.disable_key(made[-1].reference)
+    return made
+
+
+def _destroyed(bench: Bench, label: KeyLabel) -> None:
+    try:
+        bench.subject.destroy_key(bench.subject.find_key(label))
+    except KeyclaveError as error:
+        raise Violation(f"destroying a key of the run raised {type_name(error)}") from error
