@@ -64,7 +64,7 @@ def wrapped_key_opens_with_cryptography(bench: Bench, target: Target) -> None:
             expect(_public_half(secret or b"") == key.spki, "a wrapped private key is no PKCS#8 of the key")
 
 
-@check(59, group=Group.WRAP, level=Level.WRAP, per=Per.ALGORITHM, calls=3, needs=("wrap_key",), security=True)
+@check(59, group=Group.WRAP, level=Level.CORE, per=Per.ALGORITHM, calls=3, needs=("wrap_key",), security=True)
 def key_that_is_not_exportable_stays(bench: Bench, target: Target) -> None:
     """A key that is not exportable is not wrapped, under any key or method."""
     key = bench.key(target.name)
