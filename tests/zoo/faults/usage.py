@@ -18,7 +18,7 @@ from tests.zoo.software import ZooSoftware
 
 
 @fault({79: "a scheme that is not described for the key succeeded"})
-class UnknownSchemeIsTheDefault(ZooSoftware):
+class SchemeIsThatOfTheKey(ZooSoftware):
     """Signs as the key usually does, whatever scheme it is asked for."""
 
     @hookimpl
