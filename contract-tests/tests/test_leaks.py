@@ -39,6 +39,12 @@ def test_what_is_no_secret_is_not_found(found: bytes | str) -> None:
     assert leaked(SECRET, found) is None
 
 
+def test_a_long_secret_is_found() -> None:
+    secret = SECRET * 1000
+    assert leaked(secret, secret.hex()) == "in hexadecimal"
+    assert leaked(secret, SECRET) is None
+
+
 def test_a_secret_that_chance_could_write_is_refused() -> None:
     with pytest.raises(ValueError, match="too short"):
         leaked(bytes(SHORTEST - 1), "text")

@@ -11,6 +11,8 @@ SHORTEST = 6
 """Fewer bytes than this appear by chance, in one form or another."""
 _HALVED = 24
 """From so many bytes on, either half of a secret counts as the secret: texts are cut, and dumps are broken up."""
+_NUMBER = 1024
+"""More bytes than this are no number that anybody writes in decimal, and Python refuses to."""
 _GROUP, _QUINTET = 3, 5
 """How many bytes base64 and base32 encode at a time."""
 
@@ -35,8 +37,9 @@ def _forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
         yield from _of(part)
         for form, needle in _of(part[::-1]):
             yield f"{form}, reversed", needle
-    yield "as a decimal number", str(int.from_bytes(secret, "big")).encode()
-    yield "as a decimal number, reversed", str(int.from_bytes(secret, "little")).encode()
+    if len(secret) <= _NUMBER:
+        yield "as a decimal number", str(int.from_bytes(secret, "big")).encode()
+        yield "as a decimal number, reversed", str(int.from_bytes(secret, "little")).encode()
 
 
 def _of(part: bytes) -> Iterator[tuple[str, bytes]]:
