@@ -43,8 +43,8 @@ def test_errors_are_seen_with_what_they_came_from_and_with_local_variables() -> 
     def fail() -> None:
         local = "local-1"
         try:
-            {}[f"context-2 of {local}"]
-        except KeyError:
+            int(f"context-2 of {local}")
+        except ValueError:
             raise ValueError("outer-3")  # noqa: B904  its context is what is looked for
 
     with watching() as watch:

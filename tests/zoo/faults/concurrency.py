@@ -139,14 +139,24 @@ class CreateLooksAndThenActs(ZooSoftware):
 class DestroyAnswersTooEarly(ZooSoftware):
     """Leaves the work to a thread, and says that it is done."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.work: list[threading.Thread] = []
+
     @hookimpl
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         def later() -> None:
             time.sleep(_SLOW)
             ZooSoftware.destroy_key(self, key)
 
-        threading.Thread(target=later, daemon=True).start()
+        self.work.append(threading.Thread(target=later))
+        self.work[-1].start()
         return DestroyResult(state=DestroyState.DESTROYED)
+
+    def close(self) -> None:
+        for thread in self.work:
+            thread.join()
+        super().close()
 
 
 @fault({101: "others were kept waiting for 10 s"})
