@@ -143,7 +143,7 @@ class ModelKey:
             expect(not made.public_key or old is None or made.public_key != old.spki, "a destroyed key came back")
 
     def _create(self) -> CreatedKey:
-        return self._bench.subject.create_key(self.label, self._algorithm)
+        return self._bench.subject.create_key(self._bench.version(self.label), self._algorithm)
 
     def _switch(self, hook: str, after: str) -> None:
         if self.key is None or not self.states <= _PRESENT or not self._bench.subject.has(hook):
