@@ -18,6 +18,7 @@ from keyclave_pkcs11_hsm.mechanisms import GENERATION
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key, objects_of
 from keyclave_pkcs11_hsm.public_keys import EC_PARAMETERS, ED25519_PARAMETERS
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
+from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
 
 __all__ = ["Creation", "remove_objects", "require_same"]
@@ -75,7 +76,8 @@ class Creation:
 
     def _generate(self, session: RawSession, request: CreateKeyRequest) -> FoundKey:
         try:
-            _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
+            with undisturbed(session):
+                _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
             return require_same(find_key(session, request.label), request)
         except PKCS11Error as error:
             if not (is_lost(error) or is_refused(error)):
@@ -107,7 +109,7 @@ def remove_objects(session: RawSession, label: KeyLabel) -> None:
     objects = objects_of(session, label)
     for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY):
         for found in objects[kind]:
-            with suppress(ObjectHandleInvalid):  # somebody else just did it
+            with undisturbed(session), suppress(ObjectHandleInvalid):  # somebody else just did it
                 found.destroy()
 
 

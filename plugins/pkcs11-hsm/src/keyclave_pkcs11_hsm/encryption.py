@@ -68,10 +68,8 @@ def _require_aes(key: KeyReference) -> None:
 
 
 def _secret_key(session: Session, key: KeyReference) -> Any:
-    known = session.keys.get(key.uri)
-    if known is None:
-        known = session.keys[key.uri] = find_referenced(session.raw, key).usable
-    return known
+    known = session.ciphers.get(key.uri)
+    return session.ciphers.keep(key.uri, find_referenced(session.raw, key).usable) if known is None else known
 
 
 def _decrypt(key: Any, ciphertext: bytes, aad: bytes) -> bytes:

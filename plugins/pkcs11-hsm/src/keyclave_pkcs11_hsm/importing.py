@@ -28,6 +28,7 @@ from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key
 from keyclave_pkcs11_hsm.public_keys import to_spki
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
+from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.tickets import Tickets
 from keyclave_pkcs11_hsm.unwrapping import import_wrapped
 from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, make_wrapping_key
@@ -114,7 +115,8 @@ class Importing:
 
         def work(session: Session) -> None:
             remove_objects(session.raw, request.label)  # half a key, if this is the second turn
-            keep_ed25519_key(session.raw, private_key, request)
+            with undisturbed(session.raw):
+                keep_ed25519_key(session.raw, private_key, request)
 
         self._pool.run(work)
 

@@ -8,6 +8,8 @@ from pkcs11 import Object, Session
 from pkcs11.constants import Attribute
 from pkcs11.exceptions import PKCS11Error
 
+from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
+
 __all__ = ["search"]
 
 
@@ -19,7 +21,8 @@ def search(session: Session, attributes: dict[Attribute, Any]) -> list[Object]:
             it is collected, and that must not be after the session was closed and its number given to another one.
     """
     try:
-        return list(session.get_objects(attributes))
+        with undisturbed(session):
+            return list(session.get_objects(attributes))
     except PKCS11Error as error:
         failure = error.with_traceback(None)
     raise failure

@@ -23,7 +23,19 @@ from keyclave_pkcs11_hsm.errors import is_lost, is_stale, translate
 __all__ = ["Session", "SessionPool"]
 
 T = TypeVar("T")
+_KEYS = 10_000  # that a session remembers
 _WAIT_SECONDS = 4.0  # less than the core allows a call, so that the reason is told and not only that it took too long
+
+
+class Seen(dict[str, Any]):
+    """What was seen through a session, by the address of the key; it forgets all before it grows without end."""
+
+    def keep(self, uri: str, seen: T) -> T:
+        """Remember what was seen, and return it."""
+        if len(self) >= _KEYS:
+            self.clear()
+        self[uri] = seen
+        return seen
 
 
 class Session:
@@ -32,15 +44,17 @@ class Session:
     Attributes:
         connection: the login that it belongs to.
         raw: python-pkcs11's session.
-        keys: what was seen of keys through it, by their address.
+        signers: how keys sign through it, by their address.
+        ciphers: the secret keys that were seen through it, by their address.
     """
 
-    __slots__ = ("connection", "keys", "raw")
+    __slots__ = ("ciphers", "connection", "raw", "signers")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.raw: pkcs11.Session = connection.open_session()
-        self.keys: dict[str, Any] = {}
+        self.signers = Seen()
+        self.ciphers = Seen()
 
     def close(self) -> None:
         """Close it, whatever the token says to that."""

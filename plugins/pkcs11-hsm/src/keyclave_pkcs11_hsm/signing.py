@@ -19,7 +19,6 @@ from keyclave_pkcs11_hsm.sessions import Session, SessionPool
 __all__ = ["Signing"]
 
 Sign = Callable[[bytes], bytes]
-_KEYS = 10_000  # that a session remembers
 _SIGNATURE_BYTES = 512  # the longest one: RSA with 4096 bits
 
 
@@ -46,7 +45,7 @@ class Signing:
         """
         pool = self._pool
         session = pool.take()
-        signers = session.keys.get(key.uri)
+        signers = session.signers.get(key.uri)
         if signers is None or scheme not in signers:
             pool.give(session)
             return self._sign_anew(key, data, scheme)
@@ -78,14 +77,11 @@ class Signing:
         return self._pool.run(work)
 
     def _signers(self, session: Session, key: KeyReference) -> dict[str, Sign]:
-        known: dict[str, Sign] | None = session.keys.get(key.uri)
+        known: dict[str, Sign] | None = session.signers.get(key.uri)
         if known is None:
             found = find_referenced(session.raw, key)
             ways = self._ways.get(found.algorithm, {}) if get_algorithm(found.algorithm).signs else {}
-            known = {scheme: _bind(found.usable, way) for scheme, way in ways.items()}
-            if len(session.keys) >= _KEYS:
-                session.keys.clear()
-            session.keys[key.uri] = known
+            known = session.signers.keep(key.uri, {scheme: _bind(found.usable, way) for scheme, way in ways.items()})
         return known
 
 

@@ -21,6 +21,7 @@ from keyclave_pkcs11_hsm.ec_points import public_half
 from keyclave_pkcs11_hsm.errors import is_lost
 from keyclave_pkcs11_hsm.key_wrapping import passing
 from keyclave_pkcs11_hsm.public_keys import public_attributes, rsa_spki, to_spki
+from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
 from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, unwrap_kek
 
@@ -48,7 +49,9 @@ def import_wrapped(wrapping_key: WrappingKey, blob: bytes, request: ImportKeyReq
     with wrapping_key.lock:
         try:
             with passing(unwrap_kek(wrapping_key.private, blob[:size], wrapping_key.method)) as kek:
-                _import(_Unwrapper(kek, blob[size:], mechanism, request))
+                unwrapper = _Unwrapper(kek, blob[size:], mechanism, request)
+                with undisturbed(unwrapper.session):
+                    _import(unwrapper)
         except PKCS11Error as error:
             if is_lost(error):
                 raise
