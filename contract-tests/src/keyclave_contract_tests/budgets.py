@@ -47,8 +47,8 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType(
                 steps=5,
                 repeats=10,
                 rounds=1,
-                calls=1_500,
-                keys=200,
+                calls=4_000,
+                keys=500,
                 shrinks=False,
             ),
             Budget(

@@ -26,7 +26,7 @@ _HASHING = ("RSA_2048", "RSA_3072", "RSA_4096", "ECDSA_P256", "ECDSA_P384")
 
 @check(25, group=Group.SIGN, level=Level.SIGN, per=Per.SIGNING, calls=1, needs=("sign",))
 def verifier_takes_bytes_of_any_kind(bench: Bench, target: Target) -> None:
-    """bytes, bytearray and memoryview are verified alike, and text is refused with ``InvalidArgument``."""
+    """Bytes, bytearray and memoryview are verified alike, and text is refused with ``InvalidArgument``."""
     key, scheme = bench.key(target.name), bench.scheme(target.name)
     signature = bench.sign(key, _MESSAGE, scheme)
     verify = verifier(bench, key.spki, scheme.scheme)
