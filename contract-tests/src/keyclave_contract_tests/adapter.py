@@ -19,8 +19,7 @@ class BackendContract:
         plugin: the name of the installed plugin, its entry point.
         budget: ``smoke``, ``standard`` or ``deep``.
         accept_simulator: whether a simulator may stand for the real thing.
-        ledger: the path of the ledger of known failures, from the directory that pytest was started in; ``None`` for
-            none.
+        ledger: the path of the ledger of known failures, from the directory of the test module; ``None`` for none.
 
     Examples:
         >>> class TestAcme(BackendContract):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_what_cannot_be_written_whole_leaves_nothing(run: Run, monkeypatch: pyte
 
 
 def test_the_names_are_made_from_one() -> None:
-    names = substitutions("acme-x509-box", "1.2.3", "2027.05")
+    names = substitutions("acme-x509-box", "1.2.3", "2027.05", date(2027, 5, 1))
     assert names["prefix"] == "AcmeX509Box"
     assert (names["requirement"], names["tests_requirement"]) == (
         "keyclave>=1.2,<2",

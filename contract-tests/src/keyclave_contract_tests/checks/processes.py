@@ -28,7 +28,6 @@ _WHO = ("before a fork, the process", "the child of a fork", "after a fork, the 
 
 @check(
     98, group=Group.CONCURRENCY, level=Level.PARALLEL, calls=20, keys=1, needs=("create_key", "find_key"),
-    security=True,
 )  # fmt: skip
 def other_processes_change_keys(bench: Bench, target: Target) -> None:
     """A key that another process makes, disables or destroys is so for this one, too, within seconds."""
@@ -68,7 +67,6 @@ def killed_process_keeps_nobody_out(bench: Bench, target: Target) -> None:
 
 @check(
     102, group=Group.CONCURRENCY, level=Level.PARALLEL, calls=8, keys=3, needs=("find_key",), optional=("find_key",),
-    security=True,
 )  # fmt: skip
 def forked_child_repeats_no_secret(bench: Bench, target: Target) -> None:
     """After a fork, a handle works in the parent; in the child it works or is refused, and repeats no secret."""

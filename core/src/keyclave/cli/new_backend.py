@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -20,14 +21,14 @@ def new_backend(session: Session, *, name: str, directory: str | None) -> None:
     """Write the package of a new backend.
 
     NAME is what settings will write as `plugin`: the maker first, such as acme-hsm. The package works as it is
-    written, with keys in memory, and passes its contract tests; replace its store by your device. Nothing is
-    overwritten.
+    written, with keys in memory, and passes its contract tests but for what needs keys to outlive the process;
+    replace its store by your device. Nothing is overwritten.
     """
     from keyclave.cli.scaffold.names import substitutions  # noqa: PLC0415  not needed for --help
     from keyclave.cli.scaffold.writing import write  # noqa: PLC0415  as above
     from keyclave.plugin.contract import CONTRACTS  # noqa: PLC0415  as above
 
-    names = substitutions(name, __version__, CONTRACTS[-1])
+    names = substitutions(name, __version__, CONTRACTS[-1], datetime.now(UTC).date())
     target = Path(directory or names["distribution"])
     written = write(target, names)
     session.answer(

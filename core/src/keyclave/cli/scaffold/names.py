@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 
 from packaging.version import Version
 
@@ -13,22 +14,24 @@ __all__ = ["requirement_of", "substitutions"]
 
 _RESERVED = FIRST_PARTY | {"contract-tests"}
 _LONGEST = 30
+_EXCUSED = timedelta(days=90)
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PREFIX = "keyclave-"
 
 
-def substitutions(name: str, version: str, contract: str) -> dict[str, str]:
+def substitutions(name: str, version: str, contract: str, today: date) -> dict[str, str]:
     """Return what stands for each placeholder of the template.
 
     Args:
         name: of the new backend: what settings will write as ``plugin``.
         version: of keyclave.
         contract: the contract version that the package is made for.
+        today: when it is written: what it is known to fail at first is excused for 90 days.
 
     Raises:
         InvalidArgument: the name cannot be one, or belongs to Keyclave's own distributions.
 
-    >>> substitutions("acme-hsm", "0.1.0", "2026.11")["package"]
+    >>> substitutions("acme-hsm", "0.1.0", "2026.11", date(2026, 11, 26))["package"]
     'keyclave_acme_hsm'
     """
     _require_name(name)
@@ -38,6 +41,7 @@ def substitutions(name: str, version: str, contract: str) -> dict[str, str]:
         "package": f"{_PREFIX}{name}".replace("-", "_"),
         "prefix": "".join(part.capitalize() for part in name.split("-")),
         "contract": contract,
+        "expires": (today + _EXCUSED).isoformat(),
         "requirement": requirement_of("keyclave", version),
         "tests_requirement": requirement_of("keyclave-contract-tests", version),
     }
