@@ -10,16 +10,30 @@ import warnings
 from collections.abc import Callable
 
 from keyclave.errors import KeyclaveError
-from keyclave.plugin import KeyLabel, KeyReference, Record, SchemeSupport
+from keyclave.plugin import CreatedKey, KeyLabel, Record, SchemeSupport
 
 from keyclave_contract_tests import oracle
 from keyclave_contract_tests.subject import Subject
 
-__all__ = ["SECONDS", "Task", "Work", "fork_and_work"]
+__all__ = ["SECONDS", "Plan", "Task", "Work", "fork_and_work"]
 
 SECONDS = 20.0
 """How long the child of a fork may take for its few calls."""
 _Made = bytes | KeyclaveError | None
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """The keys that are made before the fork.
+
+    Attributes:
+        signing: label, algorithm and scheme of a key that signs; ``None`` where the backend does not sign.
+        encrypting: label and algorithm of a key that encrypts; ``None`` where the backend does not encrypt.
+        new: the algorithm of the keys that each process makes.
+    """
+
+    signing: tuple[KeyLabel, str, SchemeSupport] | None
+    encrypting: tuple[KeyLabel, str] | None
+    new: str
 
 
 class Task(Record, frozen=True, kw_only=True):
@@ -27,17 +41,11 @@ class Task(Record, frozen=True, kw_only=True):
 
     Attributes:
         label: of a key to create.
-        algorithm: its algorithm.
         text: what to sign and to encrypt.
-        signing: the key to sign with, and the scheme; ``None`` where the backend does not sign.
-        encrypting: the key to encrypt with; ``None`` where the backend does not encrypt.
     """
 
     label: KeyLabel
-    algorithm: str
     text: bytes
-    signing: tuple[KeyReference, SchemeSupport] | None
-    encrypting: KeyReference | None
 
 
 class Work(Record, frozen=True, kw_only=True):
@@ -54,25 +62,29 @@ class Work(Record, frozen=True, kw_only=True):
     ciphertext: _Made
 
 
-def fork_and_work(subject: Subject, before: Task, child: Task, parent: Task) -> tuple[Work, Work | None, Work]:
-    """Use a handle, fork, and use it in both processes, in the child first.
+def fork_and_work(
+    subject: Subject, plan: Plan, before: Task, child: Task, parent: Task
+) -> tuple[bytes, tuple[Work, Work | None, Work]]:
+    """Make keys, use them, fork, and use them in both processes, in the child first.
 
     Returns:
-        What was made before, by the child, and by the parent; ``None`` for a child that did not answer in time.
+        The public key that signed, and what was made before, by the child, and by the parent; ``None`` for a child
+        that did not answer in time.
     """
-    first = _carried_out(subject, before)
+    worker = _Worker(subject, plan)
+    first = worker.carry_out(before)
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is what is tried here
         process = os.fork()
     if process == 0:
         try:
-            os.write(writing, pickle.dumps(_carried_out(subject, child)))
+            os.write(writing, pickle.dumps(worker.carry_out(child)))
         finally:
             os._exit(0)
     os.close(writing)
     second = _answer(reading, process)
-    return first, second, _carried_out(subject, parent)
+    return worker.spki, (first, second, worker.carry_out(parent))
 
 
 def _answer(reading: int, process: int) -> Work | None:
@@ -84,16 +96,41 @@ def _answer(reading: int, process: int) -> Work | None:
     return pickle.loads(data) if data else None  # noqa: S301  our own child
 
 
-def _carried_out(subject: Subject, task: Task) -> Work:
-    signature = ciphertext = None
-    if task.signing is not None:
-        key, scheme = task.signing
-        signature = _made(lambda: subject.sign(key, oracle.as_input(task.text, scheme), scheme.scheme))
-    if task.encrypting is not None:
-        secret = task.encrypting
-        ciphertext = _made(lambda: subject.encrypt(secret, task.text))
-    spki = _made(lambda: subject.create_key(task.label, task.algorithm).public_key or b"")
-    return Work(spki=spki, signature=signature, ciphertext=ciphertext)
+class _Worker:
+    """Makes the keys of a plan, and carries out tasks with them."""
+
+    def __init__(self, subject: Subject, plan: Plan) -> None:
+        self._subject = subject
+        self._new = plan.new
+        self._signing: tuple[CreatedKey, SchemeSupport] | None = None
+        self._encrypting = None if plan.encrypting is None else subject.create_key(*plan.encrypting)
+        if plan.signing is not None:
+            label, algorithm, scheme = plan.signing
+            self._signing = subject.create_key(label, algorithm), scheme
+
+    @property
+    def spki(self) -> bytes:
+        """The public key that signs; empty where none does."""
+        return (self._signing[0].public_key or b"") if self._signing is not None else b""
+
+    def carry_out(self, task: Task) -> Work:
+        """Create, sign and encrypt."""
+        return Work(
+            spki=_made(lambda: self._subject.create_key(task.label, self._new).public_key or b""),
+            signature=self._signed(task.text),
+            ciphertext=self._encrypted(task.text),
+        )
+
+    def _signed(self, text: bytes) -> _Made:
+        if self._signing is None:
+            return None
+        key, scheme = self._signing
+        data = oracle.as_input(text, scheme)
+        return _made(lambda: self._subject.sign(key.reference, data, scheme.scheme))
+
+    def _encrypted(self, text: bytes) -> _Made:
+        key = self._encrypting
+        return None if key is None else _made(lambda: self._subject.encrypt(key.reference, text))
 
 
 def _made(call: Callable[[], bytes]) -> bytes | KeyclaveError:

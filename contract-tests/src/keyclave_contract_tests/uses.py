@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
+from keyclave.errors import KeyclaveError, KeyDisabled, KeyNotFound
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
 
 from keyclave_contract_tests import oracle
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Target
 from keyclave_contract_tests.subject import Subject
-from keyclave_contract_tests.violations import Unsupported, expect
+from keyclave_contract_tests.violations import Unsupported, expect, refused
+from keyclave_contract_tests.waiting import SECONDS, eventually
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
-__all__ = ["any_algorithm", "attempt", "works"]
+__all__ = ["any_algorithm", "attempt", "refused_soon", "works"]
 
 _MESSAGE = b"to see that the key works"
 
@@ -46,10 +49,10 @@ def works(bench: Bench, key: Key, subject: Subject | None = None, message: bytes
 
 
 def attempt(
-    bench: Bench, key: Key, target: Target, *, uses_only: bool = False
+    bench: Bench, key: Key, target: Target, *, uses_only: bool = False, subject: Subject | None = None
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Return every use that the backend has for a key, as the subject of a sentence and the call."""
-    subject, reference = bench.subject, key.reference
+    subject, reference = subject or bench.subject, key.reference
     if target.algorithm is not None and target.algorithm.schemes:
         scheme = target.algorithm.schemes[0]
         if subject.has("sign"):
@@ -62,3 +65,24 @@ def attempt(
         yield "decrypting", lambda: subject.decrypt(reference, bytes(60))
     if subject.has("wrap_key") and not uses_only:
         yield "wrapping", lambda: subject.wrap_key(reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
+
+
+def refused_soon(bench: Bench, key: Key, which: str) -> None:
+    """Expect that every use of a key is refused within seconds; ``which`` says what became of it elsewhere.
+
+    Raises:
+        Violation: one goes on working, or is refused for a reason that is not the state of the key.
+    """
+    support = next(s for s in bench.subject.description.algorithms if s.algorithm == key.reference.algorithm)
+    for use, call in attempt(bench, key, Target(algorithm=support), uses_only=True):
+        what = f"{use} with a key {which}"
+        expect(eventually(partial(_raises, call)), f"{what} still works after {SECONDS:g} s")
+        refused((KeyNotFound, KeyDisabled), what, call)
+
+
+def _raises(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except KeyclaveError:
+        return True
+    return False

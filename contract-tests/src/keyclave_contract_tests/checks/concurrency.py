@@ -118,9 +118,12 @@ def history_has_an_order(bench: Bench, target: Target) -> None:
         scripts = [["create", *bench.random.choices(CALLS, k=_CALLS)] for _ in range(_THREADS - 1)]
         recorders = (Recorder(bench.subject, label, algorithm) for _ in scripts)
         seen = together(*(partial(r.perform, script) for r, script in zip(recorders, scripts, strict=True)))
+        bench.version(label)  # which of a creation and a destruction came last is not known here
         events = sorted((event for own in seen for event in own), key=lambda event: event.ended)
         bench.example = ", ".join(event.answer.value for event in events)
         expect(has_an_order(events), "what threads saw of one label cannot have happened one call after the other")
+        if bench.exists(label):
+            bench.subject.destroy_key(bench.subject.find_key(label))
     bench.example = None
 
 
