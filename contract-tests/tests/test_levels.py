@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from keyclave_contract_tests.cases import not_run
-from keyclave_contract_tests.catalogue import Case, Target, catalogue
+from keyclave_contract_tests.catalogue import CONTRACT, Case, Target, catalogue
 from keyclave_contract_tests.levels import judged
 from keyclave_contract_tests.results import CaseResult, LevelResult
 from keyclave_contract_tests.vocabulary import Level, State
@@ -15,7 +15,7 @@ def case(level: Level, state: State = State.PASS, *, security: bool = False) -> 
 
 
 def level(wanted: Level, *cases: CaseResult, partial: bool = False) -> LevelResult:
-    return next(found for found in judged(cases, partial=partial) if found.level is wanted)
+    return next(found for found in judged(cases, partial=partial, contract=CONTRACT) if found.level is wanted)
 
 
 def test_a_level_is_earned_by_passing() -> None:
@@ -45,10 +45,17 @@ def test_core_counts_every_security_check() -> None:
 
 
 def test_a_partial_run_earns_nothing() -> None:
-    found = judged([case(Level.CORE), case(Level.SIGN)], partial=True)
+    found = judged([case(Level.CORE), case(Level.SIGN)], partial=True, contract=CONTRACT)
     assert not any(result.earned for result in found)
 
 
 def test_many_obstacles_are_counted() -> None:
     found = level(Level.CORE, *(case(Level.CORE, State.FAIL) for _ in range(30)))
     assert found.obstacles[-1] == "and 21 more"
+
+
+def test_a_check_of_a_later_contract_counts_for_nothing() -> None:
+    preview = structs.replace(case(Level.CORE, State.FAIL), since="2027.05")
+    assert level(Level.CORE, case(Level.CORE), preview).earned
+    later = judged([case(Level.CORE), preview], partial=False, contract="2027.05")
+    assert not later[0].earned

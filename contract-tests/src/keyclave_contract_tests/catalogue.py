@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from keyclave.models import AlgorithmFamily, get_algorithm
-from keyclave.plugin import AlgorithmSupport, BackendDescription, Record, SchemeSupport
+from keyclave.plugin import CONTRACTS, AlgorithmSupport, BackendDescription, Record, SchemeSupport
 
 from keyclave_contract_tests import checks
 from keyclave_contract_tests.vocabulary import Cost, Group, Level
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTRACT", "Case", "Check", "Per", "Target", "catalogue", "catalogue_sha256", "check"]
 
-CONTRACT = "2026.11"
+CONTRACT = CONTRACTS[-1]
 """The version of the contract that this suite checks."""
 
 

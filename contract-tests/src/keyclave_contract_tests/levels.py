@@ -18,12 +18,19 @@ _OBSTACLES = {
 _SHOWN = 10
 
 
-def judged(cases: Sequence[CaseResult], *, partial: bool) -> tuple[LevelResult, ...]:
+def judged(cases: Sequence[CaseResult], *, partial: bool, contract: str) -> tuple[LevelResult, ...]:
     """Return the result of every level.
 
     Core also counts every security check, whichever level it belongs to. All other levels need Core. A level in
-    which nothing passed is not earned: what a backend does not have, it cannot show.
+    which nothing passed is not earned: what a backend does not have, it cannot show. A check of a later contract than
+    the backend was made for is a preview: it is reported, and counts for nothing.
+
+    Args:
+        cases: how the cases ended.
+        partial: whether any was left out.
+        contract: the contract version that the backend was made for.
     """
+    cases = [case for case in cases if case.since <= contract]
     core = _judged(Level.CORE, cases, (), partial=partial)
     rest = () if core.earned else ("the level Core, which every level needs, was not earned",)
     return core, *(_judged(level, cases, rest, partial=partial) for level in Level if level is not Level.CORE)

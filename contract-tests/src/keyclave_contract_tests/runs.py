@@ -127,7 +127,7 @@ class ContractRun:
                 partial=partial,
             ),
             zoo=zoo,
-            levels=judged(cases, partial=partial),
+            levels=judged(cases, partial=partial, contract=self._description.contract),
             cases=cases,
             bounds=tuple(self.bench.bounds),
             observations=tuple(self.bench.observations),
