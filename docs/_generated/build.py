@@ -10,7 +10,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs._generated import checks, commands, errors, settings
+from docs._generated import checks, commands, errors, settings, zoo
 
 __all__ = ["PAGES", "on_files", "on_page_content"]
 
@@ -24,6 +24,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/exit-codes.md": commands.exit_code_page,
     "reference/errors.md": errors.page,
     "reference/checks.md": checks.page,
+    "reference/zoo.md": zoo.page,
 }
 
 
