@@ -25,7 +25,7 @@ def page() -> str:
     return (
         "# Zoo\n\n"
         f"The contract suite is proved by {len(faults)} backends, verifiers and plugins that are wrong on purpose.\n"
-        f"All of them are found: {len(found)} checks find them, in {pairs} pairs of fault and check, each through the\n"
+        f"All of them are found: {len(found)} checks find them, in {pairs} pairs of fault and check, through the\n"
         "guards of the core and on the bare object. A fault that is found only at the budget `deep` says so.\n"
         "[How the contract suite works](../explanation/contract-suite.md#the-zoo) says what CI requires.\n\n"
         f"| check | faults | which |\n|---|---|---|\n{rows}"
