@@ -38,10 +38,14 @@ def list_is_whole_while_keys_come_and_go(bench: Bench, target: Target) -> None:
     enough = threading.Event()
 
     def change() -> None:
+        there = bench.make(algorithm)
         for _ in range(_CHANGES * bench.budget.rounds):
-            bench.destroy(bench.make(algorithm))
+            # There is always one, so that every list holds a key that is gone a moment later.
+            there, before = bench.make(algorithm), there
+            bench.destroy(before)
             if enough.is_set():
-                return
+                break
+        bench.destroy(there)
 
     def look() -> None:
         try:

@@ -18,10 +18,13 @@ from keyclave_pkcs11_hsm.mechanisms import GENERATION
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key, objects_of
 from keyclave_pkcs11_hsm.public_keys import EC_PARAMETERS, ED25519_PARAMETERS
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
-from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
+from keyclave_pkcs11_hsm.softhsm_objects import fails_at_random, undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
 
 __all__ = ["Creation", "remove_objects", "require_same"]
+
+
+_RANDOM_FAILURES = 2  # in a row; more of them are a failure
 
 
 class Creation:
@@ -62,11 +65,11 @@ class Creation:
         """Remove a key, or half of one, whether it is there or not.
 
         Raises:
-            OutcomeUnknown: the token did not answer, and may have removed it.
+            OutcomeUnknown: the token did not answer, and may have removed it; or it says so, and still has it.
         """
         with self._lock.held():
             try:
-                self._pool.run(lambda session: remove_objects(session.raw, label))
+                self._pool.run(lambda session: _remove(session.raw, label))
             except BackendUnavailable:
                 unknown = True
             else:
@@ -75,17 +78,13 @@ class Creation:
             raise OutcomeUnknown("the token did not say whether it removed the key")
 
     def _generate(self, session: RawSession, request: CreateKeyRequest) -> FoundKey:
-        try:
-            with undisturbed(session):
-                _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
-            return require_same(find_key(session, request.label), request)
-        except PKCS11Error as error:
-            if not (is_lost(error) or is_refused(error)):
-                remove_objects(session, request.label)
-            raise
-        except KeyclaveError:
-            remove_objects(session, request.label)
-            raise
+        for _ in range(_RANDOM_FAILURES):
+            try:
+                return _generated(session, request)
+            except PKCS11Error as error:
+                if not fails_at_random(session, error):
+                    raise
+        return _generated(session, request)
 
     def _is_removed(self, label: KeyLabel) -> bool:
         try:
@@ -93,6 +92,21 @@ class Creation:
         except KeyclaveError:
             return False
         return True
+
+
+def _generated(session: RawSession, request: CreateKeyRequest) -> FoundKey:
+    """Make the key and look at it; leave nothing of one that is not whole."""
+    try:
+        with undisturbed(session):
+            _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
+        return require_same(find_key(session, request.label), request)
+    except PKCS11Error as error:
+        if not (is_lost(error) or is_refused(error)):
+            remove_objects(session, request.label)
+        raise
+    except KeyclaveError:
+        remove_objects(session, request.label)
+        raise
 
 
 def require_same(found: FoundKey, request: CreateKeyRequest | ImportKeyRequest) -> FoundKey:
@@ -111,6 +125,13 @@ def remove_objects(session: RawSession, label: KeyLabel) -> None:
         for found in objects[kind]:
             with undisturbed(session), suppress(ObjectHandleInvalid):  # somebody else just did it
                 found.destroy()
+
+
+def _remove(session: RawSession, label: KeyLabel) -> None:
+    """Remove every object of a label, and see that it is gone: NSS says CKR_OK although it could not write."""
+    remove_objects(session, label)
+    if any(objects_of(session, label).values()):
+        raise OutcomeUnknown("the token says that it removed the key, and still has it")
 
 
 def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, exportable: bool) -> None:

@@ -24,7 +24,8 @@ def keys_of(session: Session, instance_id: UUID) -> list[tuple[KeyLabel, FoundKe
     labels = sorted({str(label): label for label in _labels(session) if label.instance_id == instance_id}.items())
     found: list[tuple[KeyLabel, FoundKey]] = []
     for _, label in labels:
-        with suppress(KeyNotFound):  # half a key, or one that was destroyed since its label was read
+        # half a key, or one that was destroyed since its label, or its object, was found
+        with suppress(KeyNotFound, ObjectHandleInvalid):
             found.append((label, find_key(session, label)))
     return found
 

@@ -18,6 +18,7 @@ from keyclave_pkcs11_hsm.aes_lengths import is_aes_256
 from keyclave_pkcs11_hsm.evidence import key_evidence
 from keyclave_pkcs11_hsm.public_keys import read_spki
 from keyclave_pkcs11_hsm.searching import search
+from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import require_template
 
 __all__ = ["FoundKey", "find_key", "find_referenced", "objects_of"]
@@ -59,6 +60,11 @@ def find_key(session: Session, label: KeyLabel) -> FoundKey:
         IntegrityError: there are several, or it is not as it was made.
         ObjectHandleInvalid: it was destroyed while it was looked at.
     """
+    with undisturbed(session):
+        return _found(session, label)
+
+
+def _found(session: Session, label: KeyLabel) -> FoundKey:
     objects = objects_of(session, label)
     try:
         return _whole(objects, label)

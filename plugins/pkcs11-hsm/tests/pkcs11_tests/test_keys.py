@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from keyclave.errors import (
     DecryptionFailed,
     InvalidArgument,
     KeyAlreadyExists,
+    KeyclaveError,
     KeyNotFound,
 )
 from keyclave.models import ALGORITHMS, SecurityLevel, get_algorithm, get_signature_scheme, is_provider_uri
@@ -191,3 +193,24 @@ def test_a_key_in_a_token_has_half_of_what_makes_it_whole(backend: Pkcs11Backend
     assert isinstance(again, KeyReference)
     assert isinstance(again.label, KeyLabel)
     assert CreateKeyRequest(label=label, algorithm="ECDSA_P256", exportable=False).label == again.label
+
+
+def test_a_key_that_the_token_could_not_remove_is_not_called_destroyed(
+    backend: Pkcs11Backend, new_label: NewLabel
+) -> None:
+    label = new_label()
+    key = create(backend, label, "ECDSA_P256").reference
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # as on a full disk; Python ignores SIGXFSZ
+    try:
+        state = backend.destroy_key(key=key).state.value
+    except KeyclaveError as error:
+        state = type(error).__name__
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    if state == "destroyed":
+        with pytest.raises(KeyNotFound):
+            backend.find_key(label=label)
+    else:
+        assert state in {"OutcomeUnknown", "AccessDenied"}
+        backend.destroy_key(key=key)
