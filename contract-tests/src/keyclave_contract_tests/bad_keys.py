@@ -86,7 +86,7 @@ def _rsa(algorithm: str, good: bytes) -> Iterator[BadKey]:
     even = modulus[:-1] + bytes([modulus[-1] ^ 1])
     prime, exponent = _bytes(numbers.p), _bytes(numbers.d)
     yield BadKey(what="whose modulus is even", secret=_with(good, modulus, even))
-    yield BadKey(what="whose prime is another number", secret=_with(good, prime, _odd(prime)))
+    yield BadKey(what="whose prime is another number", secret=_with(good, prime, _odd(prime)), meant=meant)
     yield BadKey(
         what="whose private exponent is another number", secret=_with(good, exponent, _odd(exponent)), meant=meant
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -31,16 +31,24 @@ from keyclave_contract_tests.wrapping_keys import wrapping_spki
 _IMPORT = ("begin_import", "import_key")
 _MESSAGE = b"what a key encrypted before an import"
 _REFUSED = (KeyStateError, InvalidArgument, CapabilityUnsupported)
+_FUNCTIONS = (hashes.SHA256(), hashes.SHA1())  # noqa: S303  the second where it must be refused
+_OTHER_PADDINGS: Mapping[str, Callable[[hashes.HashAlgorithm, hashes.HashAlgorithm], padding.OAEP]] = {
+    "another hash function": lambda right, wrong: padding.OAEP(padding.MGF1(wrong), wrong, None),
+    "a mask made with another hash function": lambda right, wrong: padding.OAEP(padding.MGF1(wrong), right, None),
+    "a label": lambda right, wrong: padding.OAEP(padding.MGF1(right), right, b"label"),
+}
 
 
 @check(52, group=Group.WRAP, level=Level.WRAP, calls=11, keys=1, needs=_IMPORT, optional=("begin_import",))
 def padding_is_the_named_one(bench: Bench, target: Target) -> None:
     """A key is imported only if hash, mask function and label of its OAEP are those of the method of the ticket."""
     algorithm = importable(bench)
-    for what, oaep in _other_paddings():
+    for what, other in _OTHER_PADDINGS.items():
         label = bench.label()
         ticket = ticket_for(bench, label, algorithm)
-        blob = wrapped(secret_of(algorithm), ticket.wrapping_public_key, oaep=oaep)
+        right, wrong = _FUNCTIONS if ticket.method == RSA_AES_KEY_WRAP_SHA256 else _FUNCTIONS[::-1]
+        oaep = other(right, wrong)
+        blob = wrapped(secret_of(algorithm), ticket, oaep=oaep)
         refused(
             InvalidArgument, f"importing a key whose OAEP has {what}", partial(bench.subject.import_key, ticket, blob)
         )
@@ -56,7 +64,7 @@ def padding_is_no_oracle(bench: Bench, target: Target) -> None:
     error = OneError(InvalidArgument)
     for what, spoil in _layers():
         ticket = ticket_for(bench, label, algorithm)
-        blob = spoil(secret, ticket.wrapping_public_key)
+        blob = spoil(secret, ticket)
         error.expect(f"importing a key {what}", partial(bench.subject.import_key, ticket, blob))
     bench.journal.gone(label)
 
@@ -83,12 +91,12 @@ def import_widens_nothing(bench: Bench, target: Target) -> None:
     secret, label = secret_of(algorithm), bench.label()
     ticket = ticket_for(bench, label, algorithm)
     expect(ticket.request.exportable is False, "a ticket for a key that is not exportable says that it is")
-    blob = wrapped(secret, ticket.wrapping_public_key)
+    blob = wrapped(secret, ticket)
     widened = structs.replace(ticket, request=structs.replace(ticket.request, exportable=True))
     refused(_REFUSED, "importing with a ticket that was changed", lambda: bench.subject.import_key(widened, blob))
     expect(not bench.exists(label), "a changed ticket was refused, and a key was left behind")
     ticket = ticket_for(bench, label, algorithm)
-    blob = wrapped(secret, ticket.wrapping_public_key)
+    blob = wrapped(secret, ticket)
     made = bench.subject.import_key(ticket, blob)
     expect(made.exportable is False, "a key that was imported as not exportable is exportable")
     key = bench.made(made)
@@ -112,7 +120,7 @@ def import_replaces_nothing(bench: Bench, target: Target) -> None:
 
     def replace() -> None:
         ticket = ticket_for(bench, bench.version(label), algorithm, exportable=True)
-        bench.subject.import_key(ticket, wrapped(secret_of(algorithm), ticket.wrapping_public_key))
+        bench.subject.import_key(ticket, wrapped(secret_of(algorithm), ticket))
 
     with suppress(Unsupported):  # refused before the ticket, which is as good
         refused(_REFUSED, "importing over a key that exists", replace)
@@ -137,7 +145,7 @@ def bad_key_is_refused(bench: Bench, target: Target) -> None:
     for bad in bad_keys(target.name):
         bench.example = f"a key {bad.what}"
         ticket = ticket_for(bench, label, target.name)
-        blob = wrapped(bad.secret, ticket.wrapping_public_key)
+        blob = wrapped(bad.secret, ticket)
         if bad.meant:
             _refused_or_meant(bench, ticket, blob, bad.what, bad.meant)
         else:
@@ -148,38 +156,30 @@ def bad_key_is_refused(bench: Bench, target: Target) -> None:
     bench.journal.gone(label)
 
 
-def _other_paddings() -> Iterator[tuple[str, padding.OAEP]]:
-    sha1, sha256 = hashes.SHA1(), hashes.SHA256()  # noqa: S303  what must be refused
-    yield "SHA-1", padding.OAEP(mgf=padding.MGF1(sha1), algorithm=sha1, label=None)
-    yield "a mask made with SHA-1", padding.OAEP(mgf=padding.MGF1(sha1), algorithm=sha256, label=None)
-    yield "a label", padding.OAEP(mgf=padding.MGF1(sha256), algorithm=sha256, label=b"label")
-
-
-def _layers() -> Iterator[tuple[str, Callable[[bytes, bytes], bytes]]]:
+def _layers() -> Iterator[tuple[str, Callable[[bytes, ImportTicket], bytes]]]:
     """Return ways to wrap a key wrongly, each in another layer: what is wrong, and a function that does it."""
 
-    def flipped(secret: bytes, spki: bytes, place: int) -> bytes:
-        return _flip(wrapped(secret, spki), place)
+    def flipped(secret: bytes, ticket: ImportTicket, place: int) -> bytes:
+        return _flip(wrapped(secret, ticket), place)
 
     yield "whose integrity check is wrong", partial(flipped, place=-1)
     yield "whose RSA ciphertext was changed", partial(flipped, place=20)
     yield "whose RSA ciphertext has another padding", _under_pkcs1
-    yield "under an AES key of 16 bytes", partial(wrapped, kek=bytes(16))
 
 
-def _under_pkcs1(secret: bytes, spki: bytes) -> bytes:
+def _under_pkcs1(secret: bytes, ticket: ImportTicket) -> bytes:
     """Return a key whose AES key is encrypted by PKCS #1 v1.5."""
-    size = oracle.load(spki).key_size // 8
+    public_key = oracle.load(ticket.wrapping_public_key)
     kek = bytes(32)
-    sealed: bytes = oracle.load(spki).encrypt(kek, padding.PKCS1v15())
-    return sealed + wrapped(secret, spki, kek=kek)[size:]
+    sealed: bytes = public_key.encrypt(kek, padding.PKCS1v15())
+    return sealed + wrapped(secret, ticket, kek=kek)[public_key.key_size // 8 :]
 
 
 def _damaged(bench: Bench, label: KeyLabel, algorithm: str) -> Iterator[tuple[str, bytes, ImportTicket]]:
     """Return damaged wrapped keys, each with a ticket of its own."""
     secret = secret_of(algorithm)
-    other = wrapped(secret, wrapping_spki())
     ticket = ticket_for(bench, label, algorithm)
+    other = wrapped(secret, structs.replace(ticket, wrapping_public_key=wrapping_spki()))
     size = oracle.load(ticket.wrapping_public_key).key_size // 8
     changes: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
         ("with a changed bit in its RSA ciphertext", lambda blob: _flip(blob, size // 2)),
@@ -196,7 +196,7 @@ def _damaged(bench: Bench, label: KeyLabel, algorithm: str) -> Iterator[tuple[st
     )
     for what, change in changes:
         ticket = ticket_for(bench, label, algorithm)
-        yield what, change(wrapped(secret, ticket.wrapping_public_key)), ticket
+        yield what, change(wrapped(secret, ticket)), ticket
 
 
 def _flip(blob: bytes, place: int) -> bytes:
