@@ -57,5 +57,5 @@ _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
 BACKENDS: Mapping[str, Backend] = {
     "software": Backend("software", _software, _SOFTWARE),
     "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, service="softhsm"),
-    "nss": Backend("pkcs11-hsm", _nss, {**_SOFTWARE, "Wrap": False}, service="nss"),
+    "nss": Backend("pkcs11-hsm", _nss, {**_SOFTWARE, "Encrypt": False, "Wrap": False}, service="nss"),
 }
