@@ -1,4 +1,4 @@
-"""Make a key in the token and remove one: idempotent by label, and never half of it."""
+"""Make a key in the token: idempotent by label, and never half of it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from keyclave.errors import BackendUnavailable, KeyAlreadyExists, KeyclaveError,
 from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
 from keyclave.plugin import CreateKeyRequest, ImportKeyRequest, KeyLabel
 from pkcs11 import Session as RawSession
-from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
-from pkcs11.exceptions import ObjectHandleInvalid, PKCS11Error
+from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.exceptions import PKCS11Error
 
+from keyclave_pkcs11_hsm.destruction import remove_objects
 from keyclave_pkcs11_hsm.errors import is_lost, is_refused
 from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.mechanisms import GENERATION
-from keyclave_pkcs11_hsm.objects import FoundKey, find_key, objects_of
+from keyclave_pkcs11_hsm.objects import FoundKey, find_key
+from keyclave_pkcs11_hsm.places import Place, place_of
 from keyclave_pkcs11_hsm.public_keys import EC_PARAMETERS, ED25519_PARAMETERS
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
 from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
 
-__all__ = ["Creation", "remove_objects", "require_same"]
+__all__ = ["Creation", "require_same"]
 
 
 class Creation:
-    """Makes and removes keys, one at a time over all threads and processes of this backend."""
+    """Makes keys, one at a time over all threads and processes of this backend."""
 
     def __init__(self, pool: SessionPool, lock: TokenLock) -> None:
         self._pool = pool
@@ -39,13 +41,13 @@ class Creation:
             IntegrityError: the token made something else than was asked for, which was removed.
             OutcomeUnknown: the token did not answer, and what it made could not be looked for.
         """
-        generated = False
+        generated, place = False, place_of(request.label)
 
         def work(session: Session) -> FoundKey:
             nonlocal generated
             with suppress(KeyNotFound):
-                return require_same(find_key(session.raw, request.label), request)
-            remove_objects(session.raw, request.label)  # half a key, of a process that was killed
+                return require_same(find_key(session.raw, place), request)
+            remove_objects(session.raw, place)  # half a key, of a process that was killed
             generated = True
             return self._generate(session.raw, request)
 
@@ -58,38 +60,24 @@ class Creation:
                 failure = OutcomeUnknown("the token did not say whether it made the key")
             raise failure
 
-    def destroy(self, label: KeyLabel) -> None:
-        """Remove a key, or half of one, whether it is there or not.
-
-        Raises:
-            OutcomeUnknown: the token did not answer, and may have removed it.
-        """
-        with self._lock.held():
-            try:
-                self._pool.run(lambda session: remove_objects(session.raw, label))
-            except BackendUnavailable:
-                unknown = True
-            else:
-                unknown = False
-        if unknown:
-            raise OutcomeUnknown("the token did not say whether it removed the key")
-
     def _generate(self, session: RawSession, request: CreateKeyRequest) -> FoundKey:
         try:
             with undisturbed(session):
-                _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
-            return require_same(find_key(session, request.label), request)
+                _generate(
+                    session, place_of(request.label), get_algorithm(request.algorithm), exportable=request.exportable
+                )
+            return require_same(find_key(session, place_of(request.label)), request)
         except PKCS11Error as error:
             if not (is_lost(error) or is_refused(error)):
-                remove_objects(session, request.label)
+                remove_objects(session, place_of(request.label))
             raise
         except KeyclaveError:
-            remove_objects(session, request.label)
+            remove_objects(session, place_of(request.label))
             raise
 
     def _is_removed(self, label: KeyLabel) -> bool:
         try:
-            self._pool.run(lambda session: remove_objects(session.raw, label))
+            self._pool.run(lambda session: remove_objects(session.raw, place_of(label)))
         except KeyclaveError:
             return False
         return True
@@ -104,20 +92,11 @@ def require_same(found: FoundKey, request: CreateKeyRequest | ImportKeyRequest) 
     return found
 
 
-def remove_objects(session: RawSession, label: KeyLabel) -> None:
-    """Remove every object of a label; the private half first, so that what is left cannot be used."""
-    objects = objects_of(session, label)
-    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY):
-        for found in objects[kind]:
-            with undisturbed(session), suppress(ObjectHandleInvalid):  # somebody else just did it
-                found.destroy()
-
-
-def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, exportable: bool) -> None:
+def _generate(session: RawSession, place: Place, algorithm: KeyAlgorithm, *, exportable: bool) -> None:
     kind = KEY_TYPES[algorithm.family]
     common: dict[str, Any] = {"store": True, "mechanism": GENERATION[algorithm.family]}
     if algorithm.family is AlgorithmFamily.AES:
-        template = secret_template(label, exportable=exportable)
+        template = secret_template(place, exportable=exportable)
         capabilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
         session.generate_key(kind, algorithm.key_size, capabilities=capabilities, template=template, **common)
         return
@@ -126,8 +105,8 @@ def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, 
         kind,
         length,
         capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-        public_template=public_template(label) | _parameters(algorithm),
-        private_template=private_template(label, exportable=exportable),
+        public_template=public_template(place) | _parameters(algorithm),
+        private_template=private_template(place, exportable=exportable),
         **common,
     )
 
