@@ -61,7 +61,7 @@ def objects_of(session: Session, place: Place) -> Objects:
 
 
 def _adopted(session: Session, place: Place, named: Template) -> Objects:
-    """Return the objects of an adopted key. Others may have its CKA_ID, or its CKA_LABEL where that is of another class.
+    """Return the objects of an adopted key. Others may have its CKA_ID as well, and objects of other classes both.
 
     Its public half may have another CKA_LABEL, and is told by what it is.
     """
