@@ -57,7 +57,7 @@ def addresses(run: Run, name: str) -> list[str]:
     return [key["uri"] for key in listed if repr(name) in key["description"]]
 
 
-def test_a_key_of_others_is_adopted_used_rotated_and_destroyed(run: Run, theirs: Theirs, tmp_path: Path) -> None:
+def test_a_key_of_others_is_adopted_used_and_rotated(run: Run, theirs: Theirs, tmp_path: Path) -> None:
     theirs.make()
     (listed,) = theirs.listed()
     (tmp_path / "message").write_bytes(MESSAGE)
@@ -76,6 +76,11 @@ def test_a_key_of_others_is_adopted_used_rotated_and_destroyed(run: Run, theirs:
     assert "version 2" in run("keys", "verify", "release", "message", "second").stdout
     with session_of(theirs.backend) as session:
         assert {each[Attribute.ID] for each in objects_named(session, theirs.name)} == {IDENTIFIER}
+
+
+def test_an_adopted_key_that_is_destroyed_is_gone_from_the_token(run: Run, theirs: Theirs) -> None:
+    theirs.make()
+    run("keys", "adopt", "release", *addresses(run, theirs.name), "--backend", "vault")
     run("keys", "revoke", "release", "--reason", "over", "--yes")
     run("keys", "destroy", "release", "--version", "1", "--yes")
     with session_of(theirs.backend) as session:
