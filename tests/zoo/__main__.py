@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _todo(text: str) -> list[tuple[int, int, bool]]:
-    """Return every hunt of faults with a text in their names: the fault by its place in the zoo, the check, the path."""
+    """Return every hunt of the faults named so: the fault by its place in the zoo, the check, the path."""
     return [
         (place, number, guarded)
         for place, fault in enumerate(all_faults())

@@ -8,6 +8,7 @@ import time
 from functools import cached_property
 from typing import Any
 
+from keyclave.crypto.algorithms import algorithm_of, load_public_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyNotFound
 from keyclave.plugin import (
     BackendDescription,
@@ -26,7 +27,7 @@ from keyclave.plugin import (
 )
 from keyclave_pkcs11_hsm.errors import translate
 from keyclave_pkcs11_hsm.objects import find_referenced, objects_of
-from keyclave_pkcs11_hsm.places import place_of
+from keyclave_pkcs11_hsm.places import Place, place_of
 from keyclave_pkcs11_hsm.public_keys import read_spki
 from keyclave_pkcs11_hsm.searching import search
 from keyclave_pkcs11_hsm.sessions import Session
@@ -143,7 +144,7 @@ class HandlesOutliveTheirKeys(ZooPkcs11):
         raise failure
 
 
-@pkcs11_fault({70: "."})
+@pkcs11_fault({70: "made with the key of version 1"})
 class HandlesAreKeptByAlgorithm(ZooPkcs11):
     """Keeps the handle of a key under what it is, and not under which it is."""
 
@@ -156,7 +157,7 @@ class HandlesAreKeptByAlgorithm(ZooPkcs11):
         return super().sign(self.first.setdefault(key.algorithm, key), data, scheme)
 
 
-@pkcs11_fault({59: "."})
+@pkcs11_fault({59: "not exportable succeeded"})
 class EveryKeyIsExtractable(ZooPkcs11):
     """Leaves CKA_EXTRACTABLE true for a migration some day, and does not say so."""
 
@@ -218,23 +219,28 @@ class PublicHalvesStay(ZooPkcs11):
 
     @hookimpl
     def destroy_key(self, key: KeyReference) -> DestroyResult:
-        def work(session: Session) -> None:
-            objects = objects_of(session.raw, place_of(key.label))
-            for found in objects[ObjectClass.PRIVATE_KEY] + objects[ObjectClass.SECRET_KEY]:
-                found.destroy()
-            for found in objects[ObjectClass.PUBLIC_KEY]:
-                self.halves[key.label] = read_spki(found), key
-
-        self._pool.run(work)
+        self._pool.run(lambda session: _destroy_usable(session, key.label))
         return DestroyResult(state=DestroyState.DESTROYED)
-
-    @cached_property
-    def halves(self) -> dict[KeyLabel, tuple[bytes, KeyReference]]:
-        return {}
 
     @hookimpl
     def find_key(self, label: KeyLabel) -> KeyReference:
-        return self.halves[label][1] if label in self.halves else super().find_key(label)
+        place = place_of(label)
+        spki = self._pool.run(lambda session: _half(session, place))
+        if spki is None:
+            return super().find_key(label)
+        algorithm = algorithm_of(load_public_key(spki))
+        return KeyReference(label=label, uri=self._uri(place, spki, secret=False), algorithm=algorithm)
+
+
+def _half(session: Session, place: Place) -> bytes | None:
+    halves = objects_of(session.raw, place)[ObjectClass.PUBLIC_KEY]
+    return read_spki(halves[0]) if halves else None
+
+
+def _destroy_usable(session: Session, label: KeyLabel) -> None:
+    objects = objects_of(session.raw, place_of(label))
+    for found in objects[ObjectClass.PRIVATE_KEY] + objects[ObjectClass.SECRET_KEY]:
+        found.destroy()
 
 
 @pkcs11_fault({116: "a secret of the settings is in an error"})
