@@ -105,6 +105,7 @@ class Adopting:
         found = self._pool.run(lambda session: find_key(session.raw, place))
         if self._address_of(place, found.spki, secret=found.spki is None) != request.uri:
             raise Conflict("the label is that of another key", retryable=False)
+        self._adoptions.add(request.label, place)
         return found
 
     def _named(self, request: AdoptKeyRequest) -> ForeignObject:

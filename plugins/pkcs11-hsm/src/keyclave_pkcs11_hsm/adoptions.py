@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from keyclave.errors import BackendUnavailable, IntegrityError, KeyNotFound, OutcomeUnknown
+from keyclave.errors import BackendUnavailable, IntegrityError, InvalidArgument, KeyNotFound, OutcomeUnknown
 from keyclave.plugin import KeyLabel, Record
 from keyclave.plugin.files import create_private, private_directory, read_private, remove_private
 
@@ -72,7 +72,7 @@ class Adoptions:
                     yield label, place
 
     def add(self, label: KeyLabel, place: Place) -> None:
-        """Keep a place for a label, and return once that is durable.
+        """Keep a place for a label, and return once that is durable. The label has no other place yet.
 
         Raises:
             BackendUnavailable: it cannot be written.
@@ -84,6 +84,8 @@ class Adoptions:
         private_directory(self._directory)
         try:
             create_private(self._path(label), msgspec.json.encode(adoption))
+        except FileExistsError:
+            return  # from an earlier call, and durable now
         except OSError as error:
             reason = _reason(error)
         else:
@@ -111,7 +113,11 @@ class Adoptions:
 
 
 def _label_in(path: Path) -> KeyLabel:
-    return KeyLabel.parse(path.name.removesuffix(_SUFFIX).replace("-", ":"))
+    try:
+        return KeyLabel.parse(path.name.removesuffix(_SUFFIX).replace("-", ":"))
+    except InvalidArgument:
+        pass
+    raise _changed()
 
 
 def _decoded(content: bytes, label: KeyLabel) -> _Adoption:
@@ -123,7 +129,11 @@ def _decoded(content: bytes, label: KeyLabel) -> _Adoption:
     else:
         if adoption.label == str(label):
             return adoption
-    raise IntegrityError(
+    raise _changed()
+
+
+def _changed() -> IntegrityError:
+    return IntegrityError(
         "the record of an adopted key was changed", next_step="Restore the data directory of the backend."
     )
 

@@ -31,7 +31,8 @@ _CURVES = {
     bytes.fromhex("130c656477617264733235353139"): "ED25519",  # its name, as PKCS#11 3.0, section 2.3.5, has it
 }
 _AES_256_BYTES = 32
-_UNREADABLE = (UnicodeDecodeError, ObjectHandleInvalid, AttributeTypeInvalid)
+# ValueError: a label that is no UTF-8, or a type of key that only its maker knows.
+_UNREADABLE = (ValueError, ObjectHandleInvalid, AttributeTypeInvalid)
 
 
 class ForeignObject(NamedTuple):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +22,7 @@ from keyclave.errors import (
     KeyAlreadyExists,
     KeyclaveError,
     KeyNotFound,
+    OutcomeUnknown,
 )
 from keyclave.models import get_algorithm, is_provider_uri
 from keyclave.plugin import AdoptKeyRequest, DestroyState, KeyReference
@@ -52,6 +57,16 @@ def theirs(hsm: Pkcs11Backend, new_label: NewLabel) -> Iterator[Theirs]:
 def reopen(open_backend: Open, softhsm_token: Token) -> Open:
     """Open the token once more, as another process would."""
     return partial(open_backend, softhsm_token)
+
+
+_fsync = os.fsync
+
+
+def fails_for_directories(descriptor: int) -> None:
+    """Do as a disk that fails when the name of a file is to be made durable."""
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    _fsync(descriptor)
 
 
 def destroy(backend: Pkcs11Backend, key: KeyReference) -> object:
@@ -336,7 +351,9 @@ def test_an_address_of_another_key_is_refused(hsm: Pkcs11Backend, theirs: Theirs
         use(hsm, good)
 
 
-@pytest.mark.parametrize("change", ["other label", "other field", "no hex", "no JSON", "readable by others"])
+@pytest.mark.parametrize(
+    "change", ["other label", "other field", "no hex", "no JSON", "readable by others", "other name"]
+)
 def test_a_record_that_was_changed_is_refused(
     hsm: Pkcs11Backend, theirs: Theirs, change: str, tmp_path: Path
 ) -> None:
@@ -354,6 +371,11 @@ def test_a_record_that_was_changed_is_refused(
     }
     if change in changed:
         path.write_text(changed[change])
+    elif change == "other name":
+        path.rename(path.with_name("keyclave-what.json"))
+        with pytest.raises(IntegrityError, match="was changed"):
+            hsm.list_keys(page=None)
+        return
     else:
         path.chmod(0o644)
     for hook in (lambda: hsm.find_key(label=key.label), lambda: hsm.list_keys(page=None)):
@@ -366,3 +388,43 @@ def test_a_record_that_cannot_be_kept_adopts_nothing(hsm: Pkcs11Backend, theirs:
     with longest_file(20), pytest.raises(BackendUnavailable, match="File too large"):
         theirs.adopted()
     assert len(theirs.listed()) == 1
+
+
+def test_a_record_that_may_be_lost_is_an_unknown_outcome(
+    hsm: Pkcs11Backend, theirs: Theirs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs.make()
+    hsm.forget_key(key=theirs.adopted())
+    (listed,) = theirs.listed()
+    label = theirs.new_label()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails_for_directories)
+        with pytest.raises(OutcomeUnknown, match="not be durable: Input/output error"):
+            adopt(hsm, listed, label)
+        with pytest.raises(OutcomeUnknown, match="not be durable: Input/output error"):
+            adopt(hsm, listed, label)
+        with pytest.raises(OutcomeUnknown, match="still be there: Input/output error"):
+            hsm.forget_key(key=KeyReference(label=label, uri=listed.uri, algorithm=listed.algorithm))
+    key = adopt(hsm, listed, label).reference
+    use(hsm, key)
+    hsm.forget_key(key=key)
+    assert theirs.listed() == [listed]
+
+
+def test_of_two_who_adopt_a_key_one_gets_it(reopen: Open, theirs: Theirs) -> None:
+    theirs.make()
+    (listed,) = theirs.listed()
+    backends = [reopen(), reopen()]
+
+    def try_to_adopt(backend: Pkcs11Backend) -> object:
+        try:
+            return adopt(backend, listed, theirs.new_label()).reference
+        except Conflict as error:
+            return error.message
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(try_to_adopt, backends * 2))
+    assert found.count("the key is a Keyclave's already") == 3
+    (key,) = (each for each in found if isinstance(each, KeyReference))
+    for backend in backends:
+        use(backend, key)
