@@ -47,7 +47,7 @@ def run() -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def _opened(scratch: Path) -> Iterator[_Bench]:
     from keyclave_pkcs11_hsm import plugin  # noqa: PLC0415  only where there is a token
-    from keyclave_pkcs11_hsm.addresses import id_of  # noqa: PLC0415
+    from keyclave_pkcs11_hsm.places import place_of  # noqa: PLC0415
 
     token = softhsm.make_tokens(scratch, "bench")["bench"]
     os.environ.update(token.environment)
@@ -60,11 +60,11 @@ def _opened(scratch: Path) -> Iterator[_Bench]:
     settings = plugin.settings_model()(module=token.module, token=token.label, pin_file=token.pin_file)
     backend: Any = plugin.open_backend(settings, context)
     label = KeyLabel(instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
-    while id_of(label)[0] == 0:  # the peer takes the CKA_ID as a number
+    while place_of(label).identifier[0] == 0:  # the peer takes the CKA_ID as a number
         label = KeyLabel(instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
     created = backend.create_key(CreateKeyRequest(label=label, algorithm="ECDSA_P256", exportable=False))
     try:
-        yield _Bench(token, backend, created, id_of(label).hex(), scratch)
+        yield _Bench(token, backend, created, place_of(label).identifier.hex(), scratch)
     finally:
         backend.close()
 

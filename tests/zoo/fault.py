@@ -15,9 +15,20 @@ from keyclave_contract_tests.sources import CRYPTO, Made
 from keyclave_contract_tests.vector_runs import Unwrap
 
 from tests.zoo import faults
+from tests.zoo.pkcs11 import SECRET_PIN, ZooPkcs11
+from tests.zoo.pkcs11 import opened as opened_on_token
 from tests.zoo.software import SECRET, ZooSoftware, opened, opened_with_secret
 
-__all__ = ["Fault", "all_faults", "fault", "plugin_fault", "secret_fault", "unwrap_fault", "verifier_fault"]
+__all__ = [
+    "Fault",
+    "all_faults",
+    "fault",
+    "pkcs11_fault",
+    "plugin_fault",
+    "secret_fault",
+    "unwrap_fault",
+    "verifier_fault",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,26 @@ def fault(kills: Mapping[int, str], *, budget: str = "standard") -> Callable[[ty
 
     def add(kind: type[ZooSoftware]) -> type[ZooSoftware]:
         _faults.append(Fault(_words(kind.__name__), partial(opened, kind), kills, budget=budget))
+        return kind
+
+    return add
+
+
+def pkcs11_fault(kills: Mapping[int, str]) -> Callable[[type[ZooPkcs11]], type[ZooPkcs11]]:
+    """Add a backend on a token of SoftHSM2 that is wrong to the zoo; its docstring says how."""
+
+    def add(kind: type[ZooPkcs11]) -> type[ZooPkcs11]:
+        make = partial(opened_on_token, kind)
+        _faults.append(
+            Fault(
+                _words(kind.__name__),
+                make,
+                kills,
+                plugin="pkcs11-hsm",
+                hidden=(SECRET_PIN,),
+                services=("softhsm",),
+            )
+        )
         return kind
 
     return add

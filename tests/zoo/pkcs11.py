@@ -9,28 +9,72 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from keyclave.plugin import BackendContext
+from keyclave.plugin import (
+    BackendContext,
+    BackendDescription,
+    CreatedKey,
+    CreateKeyRequest,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyReference,
+    Signed,
+    hookimpl,
+)
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
 from keyclave_pkcs11_hsm.opening import open_pkcs11_backend
 from keyclave_pkcs11_hsm.settings import Pkcs11Settings
 
 from tests.services.softhsm import make_tokens
-from tests.services.tokens import Token
+from tests.services.tokens import PIN, Token
+from tests.zoo.cut import SCHEMES, cut, require
 
-__all__ = ["opened"]
+__all__ = ["SECRET_PIN", "ZooPkcs11", "opened"]
+
+SECRET_PIN = PIN.encode()
 
 _VARIABLE = "KEYCLAVE_ZOO_TOKEN"
 """Where a process keeps the directory of its token, for its children."""
 _LABEL = "zoo"
 
 
-def opened(kind: type[Pkcs11Backend], context: BackendContext) -> Pkcs11Backend:
+class ZooPkcs11(Pkcs11Backend):
+    """The PKCS#11 backend, with what every kind of key and signature needs one of.
+
+    It is made as `Pkcs11Backend` and becomes one of these then: what a subclass adds to itself, it adds when asked.
+    """
+
+    @hookimpl
+    def describe(self) -> BackendDescription:
+        """Return the description of the token, cut down."""
+        return cut(super().describe())
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        """Create a key of an algorithm that is described."""
+        require(request.algorithm in SCHEMES)
+        return super().create_key(request)
+
+    @hookimpl
+    def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
+        """Return a ticket for a key of an algorithm that is described."""
+        require(request.algorithm in SCHEMES)
+        return super().begin_import(request)
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        """Sign with a scheme that is described."""
+        require(scheme in SCHEMES[key.algorithm])
+        return super().sign(key, data, scheme)
+
+
+def opened(kind: type[ZooPkcs11], context: BackendContext) -> ZooPkcs11:
     """Open a backend of a class as the PKCS#11 plugin opens its own."""
     token = _token()
     backend = open_pkcs11_backend(
         Pkcs11Settings(module=token.module, token=token.label, pin_file=token.pin_file), context
     )
     backend.__class__ = kind  # what is wrong with it are its hooks; everything below them is the plugin's own
+    assert isinstance(backend, kind)
     return backend
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keyclave.errors import CapabilityUnsupported
 from keyclave.plugin import (
     BackendContext,
     BackendDescription,
@@ -21,19 +20,13 @@ from keyclave_software.protection import FILE_NAME
 from keyclave_software.settings import SoftwareSettings
 from keyclave_software.sources import source_of
 from keyclave_software.unlocking import unlock
-from msgspec import structs
+
+from tests.zoo.cut import SCHEMES, cut, require
 
 __all__ = ["SECRET", "ZooSoftware", "opened", "opened_with_secret"]
 
 SECRET = b"a master key that nobody may see"
 """As long as a master key must be."""
-
-_SCHEMES = {
-    "RSA_2048": ("RSA_PSS_SHA256", "RSA_PKCS1_SHA256"),
-    "ECDSA_P256": ("ECDSA_SHA256",),
-    "ED25519": ("ED25519",),
-    "AES_256": (),
-}
 
 
 class ZooSoftware(SoftwareBackend):
@@ -42,40 +35,25 @@ class ZooSoftware(SoftwareBackend):
     @hookimpl
     def describe(self) -> BackendDescription:
         """Return the description of the software backend, cut down."""
-        whole = super().describe()
-        return structs.replace(
-            whole,
-            algorithms=tuple(
-                structs.replace(
-                    support, schemes=tuple(s for s in support.schemes if s.scheme in _SCHEMES[support.algorithm])
-                )
-                for support in whole.algorithms
-                if support.algorithm in _SCHEMES
-            ),
-        )
+        return cut(super().describe())
 
     @hookimpl
     def create_key(self, request: CreateKeyRequest) -> CreatedKey:
         """Create a key of an algorithm that is described."""
-        _require(request.algorithm in _SCHEMES)
+        require(request.algorithm in SCHEMES)
         return super().create_key(request)
 
     @hookimpl
     def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
         """Return a ticket for a key of an algorithm that is described."""
-        _require(request.algorithm in _SCHEMES)
+        require(request.algorithm in SCHEMES)
         return super().begin_import(request)
 
     @hookimpl
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
         """Sign with a scheme that is described."""
-        _require(scheme in _SCHEMES[key.algorithm])
+        require(scheme in SCHEMES[key.algorithm])
         return super().sign(key, data, scheme)
-
-
-def _require(described: bool) -> None:  # noqa: FBT001  its name says what it is
-    if not described:
-        raise CapabilityUnsupported("the description does not hold it")
 
 
 def opened(kind: type[ZooSoftware], context: BackendContext) -> ZooSoftware:

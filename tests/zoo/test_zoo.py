@@ -15,6 +15,8 @@ from keyclave_contract_tests.vocabulary import State
 from tests.services.catalog import problem, required
 from tests.zoo.fault import Fault, all_faults
 from tests.zoo.hunt import hunt
+from tests.zoo.pkcs11 import SECRET_PIN, ZooPkcs11
+from tests.zoo.pkcs11 import opened as opened_on_token
 from tests.zoo.software import ZooSoftware, opened
 
 CONTROLS = 20
@@ -30,6 +32,19 @@ def test_the_right_backend_passes(run_number: int, tmp_path: Path) -> None:
     wrong = [r for r in run.results.values() if r.state not in {State.PASS, State.UNSUPPORTED}]
     assert not wrong, [f"{r.id} for {r.subject}: {r.state.value}: {r.reason} ({r.example})" for r in wrong]
     assert run.leftovers == ()
+
+
+@pytest.mark.needs("softhsm")
+@pytest.mark.parametrize("guarded", [True, False], ids=["plugin", "object"])
+def test_the_right_token_passes(tmp_path: Path, *, guarded: bool) -> None:
+    """What the faulty ones are made from passes every check that kills one of them."""
+    killers = {number for fault in all_faults() if fault.plugin == "pkcs11-hsm" for number in fault.kills}
+    source = Made(
+        make=partial(opened_on_token, ZooPkcs11), plugin="pkcs11-hsm", guarded=guarded, hidden=(SECRET_PIN,)
+    )
+    with ContractRun(source, BUDGETS["standard"], tmp_path, wanted=lambda check: check.number in killers) as run:
+        run.run_all()
+    assert {(r.state, r.reason) for r in run.results.values()} <= {(State.PASS, ""), (State.UNSUPPORTED, "")}
 
 
 @pytest.mark.parametrize("number", [112, 113, 114])

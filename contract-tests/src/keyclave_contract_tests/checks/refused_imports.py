@@ -13,7 +13,7 @@ from keyclave.errors import (
     InvalidArgument,
     KeyStateError,
 )
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, ImportTicket, KeyLabel
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, RSA_AES_KEY_WRAP_SHA256, ImportTicket, KeyLabel
 from msgspec import structs
 
 from keyclave_contract_tests import oracle
@@ -83,7 +83,7 @@ def damaged_blob_is_refused(bench: Bench, target: Target) -> None:
 
 
 @check(
-    58, group=Group.WRAP, level=Level.WRAP, calls=9, keys=2, needs=_IMPORT, optional=("begin_import",), security=True
+    58, group=Group.WRAP, level=Level.WRAP, calls=10, keys=2, needs=_IMPORT, optional=("begin_import",), security=True
 )
 def import_widens_nothing(bench: Bench, target: Target) -> None:
     """An imported key may do what its ticket says and no more; a ticket is good once, and only as it was issued."""
@@ -101,8 +101,9 @@ def import_widens_nothing(bench: Bench, target: Target) -> None:
     expect(made.exportable is False, "a key that was imported as not exportable is exportable")
     key = bench.made(made)
     if bench.subject.has("wrap_key"):
-        wrap = partial(bench.subject.wrap_key, key.reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
-        refused(CapabilityUnsupported, "wrapping a key that was imported as not exportable", wrap)
+        for method in (RSA_AES_KEY_WRAP_SHA256, RSA_AES_KEY_WRAP_SHA1):
+            wrap = partial(bench.subject.wrap_key, key.reference, wrapping_spki(), method)
+            refused(CapabilityUnsupported, "wrapping a key that was imported as not exportable", wrap)
     bench.destroy(key)
     refused(_REFUSED, "importing with a ticket that was used", lambda: bench.subject.import_key(ticket, blob))
     expect(not bench.exists(label), "a used ticket was refused, and a key was left behind")

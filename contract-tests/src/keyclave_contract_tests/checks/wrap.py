@@ -7,7 +7,7 @@ from functools import partial
 from cryptography.hazmat.primitives import serialization
 from keyclave.crypto.padded_keys import without_padding
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, Location, WrappedKey
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, RSA_AES_KEY_WRAP_SHA256, Location, WrappedKey
 from pydantic import SecretBytes
 
 from keyclave_contract_tests import oracle
@@ -66,11 +66,11 @@ def wrapped_key_opens_with_cryptography(bench: Bench, target: Target) -> None:
             expect(_public_half(bench, secret or b"") == key.spki, "a wrapped private key is no PKCS#8 of the key")
 
 
-@check(59, group=Group.WRAP, level=Level.CORE, per=Per.ALGORITHM, calls=3, needs=("wrap_key",), security=True)
+@check(59, group=Group.WRAP, level=Level.CORE, per=Per.ALGORITHM, calls=4, needs=("wrap_key",), security=True)
 def key_that_is_not_exportable_stays(bench: Bench, target: Target) -> None:
     """A key that is not exportable is not wrapped, under any key or method."""
     key = bench.key(target.name)
-    for method in (RSA_AES_KEY_WRAP_SHA256, "", "NONE"):
+    for method in (RSA_AES_KEY_WRAP_SHA256, RSA_AES_KEY_WRAP_SHA1, "", "NONE"):
         what = "wrapping a key that is not exportable"
         wrap = partial(bench.subject.wrap_key, key.reference, wrapping_spki(), method)
         refused(CapabilityUnsupported, what, wrap)

@@ -360,7 +360,8 @@ class KeyStorage:
         """Return one page of the keys that ``adopt_key`` could adopt, in a stable order.
 
         They are keys that were made without Keyclave, of an algorithm that ``describe()`` names. Keys of any Keyclave
-        instance are not among them, as far as the backend can tell. ``page`` is as for ``list_keys``.
+        instance are not among them, as far as the backend can tell. One that ``adopt_key`` would refuse as it is may
+        be listed as well, if its description says why. ``page`` is as for ``list_keys``.
         A second call returns the same page, with what changed in between. Backends that adopt implement this
         hook, ``adopt_key`` and ``forget_key``.
 

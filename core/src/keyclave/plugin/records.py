@@ -220,12 +220,12 @@ class KeyPage(Record, frozen=True, kw_only=True):
 
 
 class ForeignKey(Record, frozen=True, kw_only=True):
-    """A key in the backend that no Keyclave made or adopted, and that could be adopted.
+    """A key in the backend that no Keyclave made or adopted, and that could be adopted, now or once it is changed.
 
     Attributes:
         uri: the backend's own, complete address, without secrets; the address that it keeps when it is adopted.
         algorithm: a name of `keyclave.models.algorithms`, one that the backend describes.
-        description: what else an operator needs to know it by, without secrets.
+        description: what else an operator needs to know it by, without secrets; and what must be changed first.
         public_key: DER SubjectPublicKeyInfo; ``None`` for a symmetric key, or where it is not known yet.
     """
 

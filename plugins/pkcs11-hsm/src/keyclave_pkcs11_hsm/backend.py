@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from keyclave.errors import CapabilityUnsupported, InvalidArgument
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists
 from keyclave.models import SecurityLevel
 from keyclave.plugin import (
+    AdoptKeyRequest,
     BackendContext,
     BackendDescription,
     CreatedKey,
@@ -15,6 +16,7 @@ from keyclave.plugin import (
     DestroyResult,
     DestroyState,
     Encrypted,
+    ForeignKeyPage,
     HealthReport,
     ImportKeyRequest,
     ImportTicket,
@@ -27,10 +29,13 @@ from keyclave.plugin import (
     hookimpl,
 )
 
-from keyclave_pkcs11_hsm.addresses import fingerprint_in, uri_of
+from keyclave_pkcs11_hsm.addresses import fingerprint_of, uri_of
+from keyclave_pkcs11_hsm.adopting import Adopting
+from keyclave_pkcs11_hsm.adoptions import Adoptions
 from keyclave_pkcs11_hsm.connection import Target
 from keyclave_pkcs11_hsm.creation import Creation
 from keyclave_pkcs11_hsm.description import Abilities
+from keyclave_pkcs11_hsm.destruction import Destruction
 from keyclave_pkcs11_hsm.encryption import Encryption
 from keyclave_pkcs11_hsm.exporting import Exporting
 from keyclave_pkcs11_hsm.health import report
@@ -40,6 +45,7 @@ from keyclave_pkcs11_hsm.listing import keys_of
 from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.modules import release
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key, find_referenced
+from keyclave_pkcs11_hsm.places import Place
 from keyclave_pkcs11_hsm.sessions import SessionPool
 from keyclave_pkcs11_hsm.signing import Signing
 
@@ -58,16 +64,20 @@ class Pkcs11Backend:
 
     def __init__(self, target: Target, pool: SessionPool, abilities: Abilities, context: BackendContext) -> None:
         lock, wrapping = TokenLock(context.data_directory), KeyWrapping(pool)
+        adoptions = Adoptions(context.data_directory)
         self._target = target
         self._pool = pool
         self._abilities = abilities
         self._instance_id = context.instance_id
         self._algorithms = frozenset(support.algorithm for support in abilities.description.algorithms)
+        self._adoptions = adoptions
+        self._adopting = Adopting(pool, lock, adoptions, self._algorithms, self._uri)
         self._creation = Creation(pool, lock)
+        self._destruction = Destruction(pool, lock, adoptions)
         self._importing = Importing(pool, lock, wrapping, self._algorithms)
-        self._exporting = Exporting(pool, wrapping)
-        self._signing = Signing(pool, abilities.signing)
-        self._encryption = Encryption(pool)
+        self._exporting = Exporting(pool, wrapping, adoptions)
+        self._signing = Signing(pool, abilities.signing, adoptions)
+        self._encryption = Encryption(pool, adoptions)
 
     @hookimpl
     def describe(self) -> BackendDescription:
@@ -85,25 +95,28 @@ class Pkcs11Backend:
         self._require_writable()
         if request.algorithm not in self._algorithms:
             raise CapabilityUnsupported(f"the token has no keys of algorithm {request.algorithm}")
+        self._require_made_here(request.label)
         return self._created(request.label, self._creation.create(request))
 
     @hookimpl
     def find_key(self, label: KeyLabel) -> KeyReference:
         """Return the key with this label, if all of it is there."""
-        return self._reference(label, self._pool.run(lambda session: find_key(session.raw, label)))
+        place = self._adoptions.place(label)
+        return self._reference(label, self._pool.run(lambda session: find_key(session.raw, place)))
 
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:
         """Return all keys of this instance: the token is searched as a whole anyway."""
         if page is not None:
             raise InvalidArgument("the page did not come from this backend")
-        found = self._pool.run(lambda session: keys_of(session.raw, self._instance_id))
+        found = self._pool.run(lambda session: keys_of(session.raw, self._instance_id, self._adoptions))
         return KeyPage(keys=tuple(self._reference(label, key) for label, key in found))
 
     @hookimpl
     def public_key(self, key: KeyReference) -> PublicKey:
         """Return the public key."""
-        spki = self._pool.run(lambda session: find_referenced(session.raw, key)).spki
+        place = self._adoptions.place(key.label)
+        spki = self._pool.run(lambda session: find_referenced(session.raw, key, place)).spki
         if spki is None:
             raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} has no public key")
         return PublicKey(spki=spki)
@@ -112,8 +125,7 @@ class Pkcs11Backend:
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         """Remove the objects of the key."""
         self._require_writable()
-        fingerprint_in(key)
-        self._creation.destroy(key.label)
+        self._destruction.destroy(key)
         return DestroyResult(state=DestroyState.DESTROYED)
 
     @hookimpl
@@ -126,12 +138,30 @@ class Pkcs11Backend:
     def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
         """Unwrap the key in the token, look at it, then keep it."""
         self._require_writable()
+        self._require_made_here(ticket.request.label)
         return self._created(ticket.request.label, self._importing.finish(ticket, wrapped))
 
     @hookimpl
     def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
         """Return an exportable key, wrapped in the token under an RSA key."""
         return WrappedKey(method=method, blob=self._exporting.wrap(key, wrapping_public_key, method))
+
+    @hookimpl
+    def list_foreign_keys(self, page: str | None) -> ForeignKeyPage:
+        """Return all keys that no Keyclave made; of those that cannot be adopted, why."""
+        if page is not None:
+            raise InvalidArgument("the page did not come from this backend")
+        return ForeignKeyPage(keys=self._adopting.listed())
+
+    @hookimpl
+    def adopt_key(self, request: AdoptKeyRequest) -> CreatedKey:
+        """Keep a label for a key that somebody else made, and leave the key as it is."""
+        return self._created(request.label, self._adopting.adopt(request))
+
+    @hookimpl
+    def forget_key(self, key: KeyReference) -> None:
+        """Take the label back from a key that was adopted."""
+        self._adopting.forget(key)
 
     @hookimpl
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
@@ -164,9 +194,17 @@ class Pkcs11Backend:
                 "the token is open for reading only", next_step="Take read_only out of the backend's settings."
             )
 
+    def _require_made_here(self, label: KeyLabel) -> None:
+        if self._adoptions.has(label):
+            raise KeyAlreadyExists("the label is that of a key which was adopted")
+
     def _reference(self, label: KeyLabel, found: FoundKey) -> KeyReference:
-        uri = uri_of(self._target.label, self._abilities.serial, label, found.spki)
+        uri = self._uri(found.place, found.spki, secret=found.spki is None)
         return KeyReference(label=label, uri=uri, algorithm=found.algorithm)
+
+    def _uri(self, place: Place, spki: bytes | None, *, secret: bool) -> str:
+        fingerprint = fingerprint_of(spki)
+        return uri_of(self._target.label, self._abilities.serial, place, fingerprint=fingerprint, secret=secret)
 
     def _created(self, label: KeyLabel, found: FoundKey) -> CreatedKey:
         in_hsm = self._abilities.description.security_level is SecurityLevel.HSM and not found.exportable
@@ -175,5 +213,9 @@ class Pkcs11Backend:
             public_key=found.spki,
             exportable=found.exportable,
             hsm_backed=in_hsm,
-            evidence=(*self._abilities.description.evidence, *found.evidence),
+            evidence=(*self._abilities.description.evidence, *_origin(found), *found.evidence),
         )
+
+
+def _origin(found: FoundKey) -> tuple[str, ...]:
+    return ("It was adopted: somebody else had it made, and may use it.",) if found.place.adopted else ()

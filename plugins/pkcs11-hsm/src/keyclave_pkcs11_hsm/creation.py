@@ -1,4 +1,4 @@
-"""Make a key in the token and remove one: idempotent by label, and never half of it."""
+"""Make a key in the token: idempotent by label, and never half of it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from keyclave.errors import BackendUnavailable, KeyAlreadyExists, KeyclaveError,
 from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
 from keyclave.plugin import CreateKeyRequest, ImportKeyRequest, KeyLabel
 from pkcs11 import Session as RawSession
-from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
-from pkcs11.exceptions import ObjectHandleInvalid, PKCS11Error
+from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.exceptions import PKCS11Error
 
+from keyclave_pkcs11_hsm.destruction import remove_objects
 from keyclave_pkcs11_hsm.errors import is_lost, is_refused
 from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.mechanisms import GENERATION
-from keyclave_pkcs11_hsm.objects import FoundKey, find_key, objects_of
+from keyclave_pkcs11_hsm.objects import FoundKey, find_key
+from keyclave_pkcs11_hsm.places import Place, place_of
 from keyclave_pkcs11_hsm.public_keys import EC_PARAMETERS, ED25519_PARAMETERS
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
 from keyclave_pkcs11_hsm.softhsm_objects import fails_at_random, undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
 
-__all__ = ["Creation", "remove_objects", "require_same"]
+__all__ = ["Creation", "require_same"]
 
 
 _RANDOM_FAILURES = 2  # in a row; more of them are a failure
 
 
 class Creation:
-    """Makes and removes keys, one at a time over all threads and processes of this backend."""
+    """Makes keys, one at a time over all threads and processes of this backend."""
 
     def __init__(self, pool: SessionPool, lock: TokenLock) -> None:
         self._pool = pool
@@ -42,13 +44,13 @@ class Creation:
             IntegrityError: the token made something else than was asked for, which was removed.
             OutcomeUnknown: the token did not answer, and what it made could not be looked for.
         """
-        generated = False
+        generated, place = False, place_of(request.label)
 
         def work(session: Session) -> FoundKey:
             nonlocal generated
             with suppress(KeyNotFound):
-                return require_same(find_key(session.raw, request.label), request)
-            remove_objects(session.raw, request.label)  # half a key, of a process that was killed
+                return require_same(find_key(session.raw, place), request)
+            remove_objects(session.raw, place)  # half a key, of a process that was killed
             generated = True
             return self._generate(session.raw, request)
 
@@ -61,22 +63,6 @@ class Creation:
                 failure = OutcomeUnknown("the token did not say whether it made the key")
             raise failure
 
-    def destroy(self, label: KeyLabel) -> None:
-        """Remove a key, or half of one, whether it is there or not.
-
-        Raises:
-            OutcomeUnknown: the token did not answer, and may have removed it; or it says so, and still has it.
-        """
-        with self._lock.held():
-            try:
-                self._pool.run(lambda session: _remove(session.raw, label))
-            except BackendUnavailable:
-                unknown = True
-            else:
-                unknown = False
-        if unknown:
-            raise OutcomeUnknown("the token did not say whether it removed the key")
-
     def _generate(self, session: RawSession, request: CreateKeyRequest) -> FoundKey:
         for _ in range(_RANDOM_FAILURES):
             try:
@@ -88,7 +74,7 @@ class Creation:
 
     def _is_removed(self, label: KeyLabel) -> bool:
         try:
-            self._pool.run(lambda session: remove_objects(session.raw, label))
+            self._pool.run(lambda session: remove_objects(session.raw, place_of(label)))
         except KeyclaveError:
             return False
         return True
@@ -96,16 +82,17 @@ class Creation:
 
 def _generated(session: RawSession, request: CreateKeyRequest) -> FoundKey:
     """Make the key and look at it; leave nothing of one that is not whole."""
+    place = place_of(request.label)
     try:
         with undisturbed(session):
-            _generate(session, request.label, get_algorithm(request.algorithm), exportable=request.exportable)
-        return require_same(find_key(session, request.label), request)
+            _generate(session, place, get_algorithm(request.algorithm), exportable=request.exportable)
+        return require_same(find_key(session, place), request)
     except PKCS11Error as error:
         if not (is_lost(error) or is_refused(error)):
-            remove_objects(session, request.label)
+            remove_objects(session, place)
         raise
     except KeyclaveError:
-        remove_objects(session, request.label)
+        remove_objects(session, place)
         raise
 
 
@@ -118,27 +105,11 @@ def require_same(found: FoundKey, request: CreateKeyRequest | ImportKeyRequest) 
     return found
 
 
-def remove_objects(session: RawSession, label: KeyLabel) -> None:
-    """Remove every object of a label; the private half first, so that what is left cannot be used."""
-    objects = objects_of(session, label)
-    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY):
-        for found in objects[kind]:
-            with undisturbed(session), suppress(ObjectHandleInvalid):  # somebody else just did it
-                found.destroy()
-
-
-def _remove(session: RawSession, label: KeyLabel) -> None:
-    """Remove every object of a label, and see that it is gone: NSS says CKR_OK although it could not write."""
-    remove_objects(session, label)
-    if any(objects_of(session, label).values()):
-        raise OutcomeUnknown("the token says that it removed the key, and still has it")
-
-
-def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, exportable: bool) -> None:
+def _generate(session: RawSession, place: Place, algorithm: KeyAlgorithm, *, exportable: bool) -> None:
     kind = KEY_TYPES[algorithm.family]
     common: dict[str, Any] = {"store": True, "mechanism": GENERATION[algorithm.family]}
     if algorithm.family is AlgorithmFamily.AES:
-        template = secret_template(label, exportable=exportable)
+        template = secret_template(place, exportable=exportable)
         capabilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
         session.generate_key(kind, algorithm.key_size, capabilities=capabilities, template=template, **common)
         return
@@ -147,8 +118,8 @@ def _generate(session: RawSession, label: KeyLabel, algorithm: KeyAlgorithm, *, 
         kind,
         length,
         capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-        public_template=public_template(label) | _parameters(algorithm),
-        private_template=private_template(label, exportable=exportable),
+        public_template=public_template(place) | _parameters(algorithm),
+        private_template=private_template(place, exportable=exportable),
         **common,
     )
 

@@ -18,6 +18,7 @@ from pkcs11.constants import Attribute
 from pkcs11.mechanisms import KeyType
 from pydantic import SecretBytes
 
+from keyclave_pkcs11_hsm.places import place_of
 from keyclave_pkcs11_hsm.public_keys import ED25519_PARAMETERS, public_attributes, to_spki
 from keyclave_pkcs11_hsm.templates import private_template, public_template
 
@@ -39,11 +40,11 @@ def unwrap_ed25519_key(wrapping_key: rsa.RSAPrivateKey, blob: bytes, method: str
 
 def keep_ed25519_key(session: RawSession, private_key: ed25519.Ed25519PrivateKey, request: ImportKeyRequest) -> None:
     """Keep a key under the label of the request; the private half last, since nobody finds the key before."""
-    spki = to_spki(private_key.public_key())
-    session.create_object(public_template(request.label) | public_attributes(spki))
+    spki, place = to_spki(private_key.public_key()), place_of(request.label)
+    session.create_object(public_template(place) | public_attributes(spki))
     session.create_object(
         {
-            **private_template(request.label, exportable=request.exportable),
+            **private_template(place, exportable=request.exportable),
             Attribute.KEY_TYPE: KeyType.EC_EDWARDS,
             Attribute.EC_PARAMS: ED25519_PARAMETERS,
             Attribute.VALUE: private_key.private_bytes_raw(),

@@ -10,6 +10,7 @@ from keyclave.plugin import KeyReference
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.mechanisms import KeyType, Mechanism
 
+from keyclave_pkcs11_hsm.adoptions import Adoptions
 from keyclave_pkcs11_hsm.key_wrapping import KeyWrapping, oaep_parameters, passing
 from keyclave_pkcs11_hsm.objects import find_referenced
 from keyclave_pkcs11_hsm.public_keys import public_attributes
@@ -21,8 +22,9 @@ __all__ = ["Exporting"]
 class Exporting:
     """Wraps keys."""
 
-    def __init__(self, pool: SessionPool, wrapping: KeyWrapping) -> None:
+    def __init__(self, pool: SessionPool, wrapping: KeyWrapping, adoptions: Adoptions) -> None:
         self._pool = pool
+        self._adoptions = adoptions
         self._wrapping = wrapping
 
     def wrap(self, key: KeyReference, wrapping_spki: bytes, method: str) -> bytes:
@@ -41,7 +43,7 @@ class Exporting:
         load_wrapping_key(wrapping_spki)
 
         def work(session: Session) -> bytes:
-            found = find_referenced(session.raw, key)
+            found = find_referenced(session.raw, key, self._adoptions.place(key.label))
             if not found.exportable:
                 raise CapabilityUnsupported("the key is not exportable")
             mechanism = self._wrapping.mechanism()

@@ -20,12 +20,14 @@ from keyclave.models import AlgorithmFamily, get_algorithm
 from keyclave.plugin import ImportKeyRequest, ImportTicket, WrappedKey
 from pkcs11.exceptions import PKCS11Error
 
-from keyclave_pkcs11_hsm.creation import remove_objects, require_same
+from keyclave_pkcs11_hsm.creation import require_same
+from keyclave_pkcs11_hsm.destruction import remove_objects
 from keyclave_pkcs11_hsm.ed25519_import import keep_ed25519_key, unwrap_ed25519_key
 from keyclave_pkcs11_hsm.errors import translate
 from keyclave_pkcs11_hsm.key_wrapping import KeyWrapping
 from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.objects import FoundKey, find_key
+from keyclave_pkcs11_hsm.places import place_of
 from keyclave_pkcs11_hsm.public_keys import to_spki
 from keyclave_pkcs11_hsm.sessions import Session, SessionPool
 from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
@@ -96,13 +98,15 @@ class Importing:
         self._pool.run(lambda session: _require_free(session, request))
         try:
             self._keep(request, wrapped, wrapping_key)
-            return self._pool.run(lambda session: require_same(find_key(session.raw, request.label), request))
+            return self._pool.run(
+                lambda session: require_same(find_key(session.raw, place_of(request.label)), request)
+            )
         except PKCS11Error as error:
             failure = translate(error)
         except KeyclaveError as error:
             failure = error
         try:
-            self._pool.run(lambda session: remove_objects(session.raw, request.label))
+            self._pool.run(lambda session: remove_objects(session.raw, place_of(request.label)))
         except KeyclaveError:
             failure = OutcomeUnknown("the token did not say whether it imported the key")
         raise failure
@@ -114,7 +118,7 @@ class Importing:
         private_key = unwrap_ed25519_key(wrapping_key, wrapped.blob, wrapped.method)
 
         def work(session: Session) -> None:
-            remove_objects(session.raw, request.label)  # half a key, if this is the second turn
+            remove_objects(session.raw, place_of(request.label))  # half a key, if this is the second turn
             with undisturbed(session.raw):
                 keep_ed25519_key(session.raw, private_key, request)
 
@@ -123,9 +127,9 @@ class Importing:
 
 def _require_free(session: Session, request: ImportKeyRequest) -> None:
     with suppress(KeyNotFound):
-        find_key(session.raw, request.label)
+        find_key(session.raw, place_of(request.label))
         raise KeyAlreadyExists("a key of this label exists")
-    remove_objects(session.raw, request.label)
+    remove_objects(session.raw, place_of(request.label))
 
 
 def _discard(wrapping_key: _Key) -> None:

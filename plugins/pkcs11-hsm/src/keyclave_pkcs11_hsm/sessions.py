@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pkcs11
 from keyclave.errors import BackendUnavailable, KeyclaveError
+from keyclave.plugin import KeyReference
 from pkcs11.exceptions import PKCS11Error, SessionClosed
 
 from keyclave_pkcs11_hsm.connection import Connection
@@ -27,14 +28,14 @@ _KEYS = 10_000  # that a session remembers
 _WAIT_SECONDS = 4.0  # less than the core allows a call, so that the reason is told and not only that it took too long
 
 
-class Seen(dict[str, Any]):
-    """What was seen through a session, by the address of the key; it forgets all before it grows without end."""
+class Seen(dict[KeyReference, Any]):
+    """What was seen through a session, by key; it forgets all before it grows without end."""
 
-    def keep(self, uri: str, seen: T) -> T:
+    def keep(self, key: KeyReference, seen: T) -> T:
         """Remember what was seen, and return it."""
         if len(self) >= _KEYS:
             self.clear()
-        self[uri] = seen
+        self[key] = seen
         return seen
 
 
@@ -44,8 +45,8 @@ class Session:
     Attributes:
         connection: the login that it belongs to.
         raw: python-pkcs11's session.
-        signers: how keys sign through it, by their address.
-        ciphers: the secret keys that were seen through it, by their address.
+        signers: how keys sign through it.
+        ciphers: the secret keys that were seen through it.
     """
 
     __slots__ = ("ciphers", "connection", "raw", "signers")

@@ -8,9 +8,10 @@ from typing import Any
 
 from keyclave.errors import CapabilityUnsupported
 from keyclave.models import get_algorithm
-from keyclave.plugin import KeyReference
+from keyclave.plugin import KeyLabel, KeyReference
 from pkcs11.exceptions import PKCS11Error
 
+from keyclave_pkcs11_hsm.adoptions import Adoptions
 from keyclave_pkcs11_hsm.errors import is_lost, is_stale, translate
 from keyclave_pkcs11_hsm.mechanisms import SigningMechanism
 from keyclave_pkcs11_hsm.objects import find_referenced
@@ -28,10 +29,14 @@ class Signing:
     Args:
         pool: the sessions.
         ways: how the token signs, by algorithm and scheme.
+        adoptions: the keys that were made elsewhere.
     """
 
-    def __init__(self, pool: SessionPool, ways: Mapping[str, Mapping[str, SigningMechanism]]) -> None:
+    def __init__(
+        self, pool: SessionPool, ways: Mapping[str, Mapping[str, SigningMechanism]], adoptions: Adoptions
+    ) -> None:
         self._pool = pool
+        self._adoptions = adoptions
         self._ways = ways
 
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> bytes:
@@ -45,7 +50,7 @@ class Signing:
         """
         pool = self._pool
         session = pool.take()
-        signers = session.signers.get(key.uri)
+        signers = session.signers.get(key)
         if signers is None or scheme not in signers:
             pool.give(session)
             return self._sign_anew(key, data, scheme)
@@ -77,12 +82,24 @@ class Signing:
         return self._pool.run(work)
 
     def _signers(self, session: Session, key: KeyReference) -> dict[str, Sign]:
-        known: dict[str, Sign] | None = session.signers.get(key.uri)
+        known: dict[str, Sign] | None = session.signers.get(key)
         if known is None:
-            found = find_referenced(session.raw, key)
+            found = find_referenced(session.raw, key, self._adoptions.place(key.label))
             ways = self._ways.get(found.algorithm, {}) if get_algorithm(found.algorithm).signs else {}
-            known = session.signers.keep(key.uri, {scheme: _bind(found.usable, way) for scheme, way in ways.items()})
+            signers = {scheme: _bind(found.usable, way) for scheme, way in ways.items()}
+            if found.place.adopted:
+                signers = {scheme: self._while_adopted(key.label, sign) for scheme, sign in signers.items()}
+            known = session.signers.keep(key, signers)
         return known
+
+    def _while_adopted(self, label: KeyLabel, sign: Sign) -> Sign:
+        """Return a function that signs as long as the key is an adopted one: the token would sign after that, too."""
+
+        def sign_adopted(data: bytes) -> bytes:
+            self._adoptions.require(label)
+            return sign(data)
+
+        return sign_adopted
 
 
 def _bind(private_key: Any, way: SigningMechanism) -> Sign:

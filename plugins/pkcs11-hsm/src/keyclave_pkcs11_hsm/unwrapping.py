@@ -20,6 +20,7 @@ from keyclave_pkcs11_hsm.aes_lengths import wrapped_is_aes_256
 from keyclave_pkcs11_hsm.ec_points import public_half
 from keyclave_pkcs11_hsm.errors import is_lost
 from keyclave_pkcs11_hsm.key_wrapping import passing
+from keyclave_pkcs11_hsm.places import place_of
 from keyclave_pkcs11_hsm.public_keys import public_attributes, rsa_spki, to_spki
 from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
@@ -87,17 +88,17 @@ class _Unwrapper:
 
 
 def _import(unwrapper: _Unwrapper) -> None:
-    label, exportable = unwrapper.request.label, unwrapper.request.exportable
+    place, exportable = place_of(unwrapper.request.label), unwrapper.request.exportable
     if not unwrapper.algorithm.signs:
         with passing(unwrapper.passing(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT)) as key:
             if not wrapped_is_aes_256(unwrapper.wrapped, key):
                 raise _wrong(unwrapper.request)
-        unwrapper.unwrap(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(label, exportable=exportable))
+        unwrapper.unwrap(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(place, exportable=exportable))
         return
     spki = _public_key(unwrapper)
     # The private half last: until it is there, nobody finds the key.
-    unwrapper.session.create_object(public_template(label) | public_attributes(spki))
-    unwrapper.unwrap(MechanismFlag.SIGN, private_template(label, exportable=exportable))
+    unwrapper.session.create_object(public_template(place) | public_attributes(spki))
+    unwrapper.unwrap(MechanismFlag.SIGN, private_template(place, exportable=exportable))
 
 
 def _public_key(unwrapper: _Unwrapper) -> bytes:
