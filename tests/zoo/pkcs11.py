@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import tempfile
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from keyclave.plugin import (
@@ -86,7 +86,8 @@ def _token() -> Token:
         module, label, pin_file = inherited.split(os.pathsep)
         return Token(Path(module), label, Path(pin_file))
     directory = Path(tempfile.mkdtemp(prefix="keyclave-zoo-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    # Not `atexit`, which the processes of a pool leave out.
+    Finalize(None, shutil.rmtree, (directory, True), exitpriority=0)
     token = make_tokens(directory, _LABEL)[_LABEL]
     os.environ.update(token.environment)
     os.environ[_VARIABLE] = os.pathsep.join((str(token.module), token.label, str(token.pin_file)))
