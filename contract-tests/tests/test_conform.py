@@ -93,6 +93,9 @@ def test_the_settings_may_be_named_after_the_command(conform: Conform, tmp_path:
         (["software", "--set", "colour=red", "--dry-run"], "colour"),
         (["software", "--budget", "lavish"], "lavish"),
         (["software", "--ledger", "none.toml"], "ledger"),
+        (["software", "--only", "["], "no regular expression"),
+        (["software", "--only", "zzzz"], "matches no check"),
+        (["software", "--report", "/dev/null"], "cannot be written"),
         (["software", "--baseline", "none.json"], "none.json"),
     ],
 )
@@ -127,6 +130,36 @@ def test_a_token_with_keys_of_others_is_touched_only_where_that_was_said(
     assert {path.name: path.read_bytes() for path in token_of_others.iterdir()} == before
     conform(*arguments, "--destructive")
     assert (token_of_others / "theirs.pem").read_bytes() == before["theirs.pem"]
+
+
+def test_a_run_that_is_told_to_end_ends_and_blames_nobody(
+    conform: Conform, tmp_path: Path, home: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keyclave", "conform", "software", "--report", "out"],
+        cwd=tmp_path,
+        env=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    runs = tmp_path / "home" / ".local" / "share" / "keyclave" / "contract" / "software"
+    deadline = time.monotonic() + 60
+    while len(list(runs.rglob("*.key"))) < 3:
+        assert process.poll() is None, "the run ended before it could be told to"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    printed, complaint = process.communicate(timeout=60)
+    assert process.returncode == 143, complaint
+    assert "FAIL" not in printed + complaint
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(runs.iterdir())  # it cleaned up after itself
+
+
+def test_the_product_is_named(conform: Conform) -> None:
+    done = conform("software", "--budget", "smoke", "--only", "^1-", "--product", "Acme 5, firmware 7.2", "--json")
+    assert json.loads(done.stdout)["target"]["product"] == "Acme 5, firmware 7.2"
 
 
 def test_a_killed_run_is_swept(conform: Conform, tmp_path: Path, home: dict[str, str]) -> None:

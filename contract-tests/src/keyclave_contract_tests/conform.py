@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from keyclave.backends.manager import BackendInstance
-from keyclave.errors import PolicyViolation
+from keyclave.errors import InvalidArgument, PolicyViolation
 from keyclave.plugin import Record
 
 from keyclave_contract_tests.budgets import BUDGETS
-from keyclave_contract_tests.catalogue import Check
+from keyclave_contract_tests.catalogue import Check, catalogue
 from keyclave_contract_tests.labels import new_run
 from keyclave_contract_tests.ledger import Entry, read_ledger
 from keyclave_contract_tests.miniature.proof import proof
 from keyclave_contract_tests.progress import Progress
 from keyclave_contract_tests.report.comparison import compare, describe
 from keyclave_contract_tests.report.document import encode, read
-from keyclave_contract_tests.report.writing import write
+from keyclave_contract_tests.report.writing import prepare, write
 from keyclave_contract_tests.results import Report, ZooResult
 from keyclave_contract_tests.runs import ContractRun
 from keyclave_contract_tests.scratch import run_directory, sweep
@@ -42,6 +42,7 @@ class Wishes(Record, frozen=True, kw_only=True):
     baseline: Path | None = None
     ledger: Path | None = None
     only: str | None = None
+    product: str | None = None
     seed: int | None = None
     dry_run: bool = False
     sweep: bool = False
@@ -66,6 +67,8 @@ def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapp
     source = Installed(plugin=instance.plugin, settings=instance.settings, accept_simulator=instance.accept_simulator)
     if asked.sweep:
         return _sweep(source, instance.data_directory, echo)
+    if asked.report is not None:
+        prepare(asked.report)
     ledger = () if asked.ledger is None else read_ledger(asked.ledger, datetime.now(UTC).date())
     baseline = None if asked.baseline is None else read(asked.baseline)
     report = _run(source, instance.data_directory, asked, ledger, echo)
@@ -91,6 +94,7 @@ def _run(
             wanted=_filter(asked.only),
             ledger=ledger,
             run=run_id,
+            product=asked.product,
         ) as run,
     ):
         _refuse_foreign_keys(run, destructive=asked.destructive)
@@ -105,7 +109,18 @@ def _run(
 
 
 def _filter(pattern: str | None) -> Callable[[Check], bool]:
-    return lambda check: pattern is None or bool(re.search(pattern, f"{check.id} {check.group} {check.level}"))
+    if pattern is None:
+        return lambda check: True
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise InvalidArgument(f"--only is no regular expression: {error}") from None
+    chosen = {check.id for check in catalogue() if wanted.search(f"{check.id} {check.group} {check.level}")}
+    if not chosen:
+        raise InvalidArgument(
+            "--only matches no check", next_step="`keyclave conform BACKEND --dry-run` counts them all."
+        )
+    return lambda check: check.id in chosen
 
 
 def _refuse_foreign_keys(run: ContractRun, *, destructive: bool) -> None:
@@ -122,16 +137,17 @@ def _refuse_foreign_keys(run: ContractRun, *, destructive: bool) -> None:
 
 
 def _answer(report: Report, baseline: Report | None, asked: Wishes, echo: Callable[[str], None]) -> None:
-    written = () if asked.report is None else write(report, asked.report)
     if asked.as_json:
         echo(encode(report).decode().rstrip())
-        return
-    for line in told(report):
-        echo(line)
-    if baseline is not None:
-        echo(describe(compare(baseline, report)))
-    for path in written:
-        echo(f"wrote {path}")
+    else:
+        for line in told(report):
+            echo(line)
+        if baseline is not None:
+            echo(describe(compare(baseline, report)))
+    if asked.report is not None:  # last: whatever happens to the files, the result was told
+        for path in write(report, asked.report):
+            if not asked.as_json:
+                echo(f"wrote {path}")
 
 
 def _is_clean(report: Report) -> bool:

@@ -42,12 +42,14 @@ def framework() -> Framework:
 
 
 def plugin_of(name: str) -> Plugin:
-    """Return the plugin of an entry point, with a hash over the list of its installed files."""
+    """Return the plugin of an entry point, with a hash over the list of its installed files, unless it is editable."""
     found = [e for e in metadata.entry_points(group=_GROUP, name=name) if e.dist is not None]
     distribution = found[0].dist if len(found) == 1 else None
     if distribution is None:
         return Plugin(name=name, distribution=None, version=None, sha256=None)
-    record = distribution.read_text("RECORD")
+    origin = distribution.read_text("direct_url.json") or ""
+    editable = '"editable": true' in origin  # its files are elsewhere, and may change at any time
+    record = None if editable else distribution.read_text("RECORD")
     return Plugin(
         name=name,
         distribution=distribution.name,

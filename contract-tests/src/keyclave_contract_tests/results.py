@@ -71,7 +71,7 @@ class Plugin(Record, frozen=True, kw_only=True):
         name: its entry point.
         distribution: what it was installed from; ``None`` where it was not installed.
         version: of the distribution.
-        sha256: over the files that it installed, as its RECORD lists them.
+        sha256: over the files that it installed, as its RECORD lists them; ``None`` where it was installed editable.
     """
 
     name: str

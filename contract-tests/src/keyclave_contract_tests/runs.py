@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec import structs
+
 from keyclave_contract_tests.bench import Bench
 from keyclave_contract_tests.budgets import BUDGETS, Budget
 from keyclave_contract_tests.cases import not_run, run_case
@@ -38,6 +40,8 @@ class ContractRun:
         seed: what random choices come from; drawn where it is not given.
         wanted: the checks to run; leaving any out makes the run partial.
         ledger: known failures.
+        run: the id; a new one where it is not given.
+        product: what is tested, as its maker calls it, with its firmware.
 
     Attributes:
         id: eight hexadecimal digits.
@@ -57,10 +61,12 @@ class ContractRun:
         wanted: Callable[[Check], bool] = lambda check: True,
         ledger: Iterable[Entry] = (),
         run: str | None = None,
+        product: str | None = None,
     ) -> None:
         self.id = run or new_run()
         self.seed = secrets.randbits(32) if seed is None else seed
         self.budget = budget
+        self._product = product
         self.ledger = tuple(ledger)
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -113,7 +119,7 @@ class ContractRun:
             suite=suite(),
             framework=framework(),
             plugin=plugin_of(self.bench.source.plugin),
-            target=target_of(self._description),
+            target=structs.replace(target_of(self._description), product=self._product),
             capabilities=capabilities_of(self._description, encrypts=subject.has("encrypt")),
             run=Run(
                 id=self.id,

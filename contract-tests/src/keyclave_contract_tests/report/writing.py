@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from keyclave.errors import ConfigurationError
@@ -14,7 +15,22 @@ from keyclave_contract_tests.report.page import page
 from keyclave_contract_tests.report.text import bounded
 from keyclave_contract_tests.results import Report
 
-__all__ = ["write"]
+__all__ = ["prepare", "write"]
+
+
+def prepare(directory: Path) -> None:
+    """Make the directory of a report, and see that it can be written to, before a run is spent on it.
+
+    Raises:
+        ConfigurationError: it cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return
+    except OSError as error:
+        reason = error.strerror
+    raise _unwritable(directory, reason)
 
 
 def write(report: Report, directory: Path) -> tuple[Path, ...]:
@@ -41,8 +57,14 @@ def write(report: Report, directory: Path) -> tuple[Path, ...]:
         for name, content in contents.items():
             replace_private(directory / name, content)
     except OSError as error:
-        raise ConfigurationError(
-            f"the report cannot be written to {directory}: {error.strerror}",
-            next_step="Name a directory that this process can write to.",
-        ) from None
-    return tuple(directory / name for name in contents)
+        reason = error.strerror
+    else:
+        return tuple(directory / name for name in contents)
+    raise _unwritable(directory, reason)
+
+
+def _unwritable(directory: Path, reason: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"the report cannot be written to {directory}: {reason}",
+        next_step="Name a directory that this process can write to.",
+    )

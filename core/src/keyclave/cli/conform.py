@@ -42,7 +42,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--report", metavar="DIR", type=click.Path(path_type=Path), help="Write JSON, JUnit, HTML and badge.")
 @click.option("--baseline", metavar="FILE", type=_FILE, help="Say what changed since this contract-report.json.")
 @click.option("--ledger", metavar="FILE", type=_FILE, help="Known failures, in TOML.")
-@click.option("--only", metavar="PATTERN", help="Only checks whose id, group or level matches; earns no level.")
+@click.option(
+    "--only",
+    metavar="PATTERN",
+    help="Only checks whose id, group or level matches this regular expression; earns no level.",
+)
+@click.option("--product", metavar="TEXT", help="What is tested and its firmware, for the report.")
 @click.option("--seed", type=int, help="Repeat the random choices of an earlier run.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and stop.")
 @click.option("--sweep", is_flag=True, help="Remove what killed runs left behind, and stop.")

@@ -16,6 +16,10 @@ from keyclave.cli.failures import failure_of
 __all__ = ["die_on_sigterm", "run_guarded"]
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. Like an interrupt it passes whatever a plugin may be blamed for; a SystemExit would not."""
+
+
 def run_guarded(call: Callable[[], object], *, as_json: bool) -> int:
     """Run the program, show its error on standard error, and return its exit code.
 
@@ -40,7 +44,9 @@ def run_guarded(call: Callable[[], object], *, as_json: bool) -> int:
         _discard_output()
         return _show(error, as_json=as_json)
     except (Exception, KeyboardInterrupt) as error:
-        return _show(error, as_json=as_json)
+        # click makes an Abort of a KeyboardInterrupt.
+        terminated = isinstance(error, Terminated) or isinstance(error.__cause__, Terminated)
+        return ExitCode.TERMINATED if terminated else _show(error, as_json=as_json)
     return code if isinstance(code, int) else ExitCode.DONE
 
 
@@ -48,7 +54,7 @@ def die_on_sigterm() -> None:
     """Let SIGTERM end the process as an exception does: files are removed and databases closed."""
 
     def leave(*_: object) -> None:
-        sys.exit(ExitCode.TERMINATED)
+        raise Terminated
 
     signal.signal(signal.SIGTERM, leave)
 
