@@ -42,7 +42,7 @@ def framework() -> Framework:
 
 
 def plugin_of(name: str) -> Plugin:
-    """Return the plugin of an entry point, with a hash over the list of its installed files, unless it is editable."""
+    """Return the plugin of an entry point; with a hash over its installed files, unless it is installed editable."""
     found = [e for e in metadata.entry_points(group=_GROUP, name=name) if e.dist is not None]
     distribution = found[0].dist if len(found) == 1 else None
     if distribution is None:
