@@ -92,7 +92,7 @@ def test_signing_while_the_key_is_destroyed_and_made_again_is_never_a_foreign_er
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda n: (churn if n < 2 else sign)(n), range(6)))
-    # Another key is under the label now, or the key goes in the midst of the call: both are said, and nothing else is.
+    # Another key is under the label now, or the key goes in the midst of the call: both are said, nothing else is.
     assert outcomes <= {"signed", "KeyNotFound", "IntegrityError", "Conflict"}
     token_backend.destroy_key(key=create(token_backend, label, "ECDSA_P256").reference)
     with pytest.raises(KeyNotFound):
