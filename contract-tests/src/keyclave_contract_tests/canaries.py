@@ -7,15 +7,13 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from keyclave.crypto.wrapping import wrap_key
-from keyclave.errors import CapabilityUnsupported
-from keyclave.plugin import ImportTicket, KeyLabel, Record
-from pydantic import SecretBytes
+from keyclave.plugin import ImportTicket, Record
 
 from keyclave_contract_tests.bench import Bench, Key
+from keyclave_contract_tests.importing import ticket_for, wrapped
 from keyclave_contract_tests.violations import Unsupported
 
-__all__ = ["Canary", "bring", "canary", "ticket_for"]
+__all__ = ["Canary", "bring", "canary"]
 
 
 class Canary(Record, frozen=True, kw_only=True):
@@ -53,18 +51,9 @@ def canary(bench: Bench) -> tuple[Canary, ImportTicket]:
     raise refusal
 
 
-def ticket_for(bench: Bench, label: KeyLabel, algorithm: str) -> ImportTicket:
-    """Return a ticket to import a key with; raise `Unsupported` if there is none."""
-    try:
-        return bench.subject.begin_import(label, algorithm)
-    except CapabilityUnsupported as error:
-        raise bench.unsupported("begin_import", error, label) from None
-
-
 def bring(bench: Bench, known: Canary, ticket: ImportTicket) -> Key:
     """Import the key."""
-    blob = wrap_key(SecretBytes(known.encoded), ticket.wrapping_public_key, ticket.method)
-    made = bench.subject.import_key(ticket, blob)
+    made = bench.subject.import_key(ticket, wrapped(known.encoded, ticket))
     return Key(reference=made.reference, spki=known.spki)
 
 

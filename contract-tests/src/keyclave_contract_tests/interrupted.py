@@ -7,12 +7,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from keyclave.crypto.wrapping import wrap_key
-from keyclave.plugin import ImportTicket, KeyLabel, KeyReference
-from pydantic import SecretBytes
+from keyclave.plugin import KeyLabel, KeyReference
 
 from keyclave_contract_tests.bench import Bench
 from keyclave_contract_tests.children import Work
+from keyclave_contract_tests.importing import wrapped
 from keyclave_contract_tests.subject import Subject
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "killed_within",
     "pkcs8_of",
     "spki_of",
-    "wrapped_for",
 ]
 
 _SECONDS = 60.0
@@ -73,7 +71,7 @@ def create_slowly(subject: Subject, label: KeyLabel, algorithm: str, progress: s
 def import_slowly(subject: Subject, label: KeyLabel, algorithm: str, secret: bytes, progress: str) -> None:
     """Import one key."""
     ticket = subject.begin_import(label, algorithm)
-    blob = wrapped_for(ticket, secret)
+    blob = wrapped(secret, ticket)
     _begun(progress)
     subject.import_key(ticket, blob)
 
@@ -89,11 +87,6 @@ def spki_of(private: ec.EllipticCurvePrivateKey) -> bytes:
     """Return its public key, DER SubjectPublicKeyInfo."""
     public = private.public_key()
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def wrapped_for(ticket: ImportTicket, secret: bytes) -> bytes:
-    """Return a key, PKCS#8 or the bytes of an AES key, wrapped as the ticket asks for."""
-    return wrap_key(SecretBytes(secret), ticket.wrapping_public_key, ticket.method)
 
 
 def _begun(progress: str) -> None:

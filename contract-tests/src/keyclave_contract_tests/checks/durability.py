@@ -15,6 +15,7 @@ from keyclave.plugin import CreatedKey, KeyLabel, KeyReference
 
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
+from keyclave_contract_tests.importing import wrapped
 from keyclave_contract_tests.interrupted import (
     create_and_destroy,
     create_slowly,
@@ -22,7 +23,6 @@ from keyclave_contract_tests.interrupted import (
     killed_within,
     pkcs8_of,
     spki_of,
-    wrapped_for,
 )
 from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.uses import any_algorithm, works
@@ -146,7 +146,7 @@ def _interrupted_import(bench: Bench) -> None:
         with bench.another() as again:
             if _whole(bench, label, again, "after a kill") is None:
                 ticket = again.begin_import(label, _IMPORTED)
-                call = partial(again.import_key, ticket, wrapped_for(ticket, pkcs8_of(private)))
+                call = partial(again.import_key, ticket, wrapped(pkcs8_of(private), ticket))
                 _repeated(bench, call, "was interrupted")
             found = again.find_key(label)
             expect(found.algorithm == _IMPORTED, "an import that was interrupted left a key of another algorithm")
@@ -161,7 +161,7 @@ def _seconds_to_make(bench: Bench, algorithm: str) -> float:
 
 def _seconds_to_import(bench: Bench, secret: bytes) -> float:
     ticket = bench.subject.begin_import(bench.label(), _IMPORTED)
-    blob = wrapped_for(ticket, secret)
+    blob = wrapped(secret, ticket)
     started = time.monotonic()
     key = bench.made(bench.subject.import_key(ticket, blob))
     seconds = time.monotonic() - started
