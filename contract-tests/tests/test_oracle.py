@@ -28,3 +28,10 @@ def test_a_digest_stands_for_its_message() -> None:
     digest = oracle.digest(b"message", "RSA_PKCS1_SHA256")
     assert oracle.is_valid(spki_of(KEY), "RSA_PKCS1_SHA256", digest, signature, prehashed=True)
     assert not oracle.is_valid(spki_of(KEY), "RSA_PKCS1_SHA256", digest, signature)
+
+
+def test_a_signature_without_its_leading_zero_is_none() -> None:
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+    signature = next(s for _ in range(100_000) if (s := KEY.sign(b"message", pss, hashes.SHA256()))[0] == 0)
+    assert oracle.is_valid(spki_of(KEY), "RSA_PSS_SHA256", b"message", signature)
+    assert not oracle.is_valid(spki_of(KEY), "RSA_PSS_SHA256", b"message", signature[1:])

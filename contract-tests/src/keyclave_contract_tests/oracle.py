@@ -95,8 +95,11 @@ def is_valid(
     if signature is None:
         return False
     arguments = verification_arguments(scheme, salt_length=salt_length, prehashed=prehashed)
+    key = load(spki)
+    if scheme.startswith("RSA") and len(signature) != key.key_size // 8:  # OpenSSL does without a leading zero byte
+        return False
     try:
-        load(spki).verify(signature, message, *arguments)
+        key.verify(signature, message, *arguments)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -76,6 +76,18 @@ def test_another_scheme_of_the_same_key_does_not_verify_it(made: str, checked: s
         bind_verifier(private.public_key(), checked)(MESSAGE, sign(private, made))
 
 
+@pytest.mark.parametrize("scheme", ["RSA_PSS_SHA256", "RSA_PKCS1_SHA256"])
+def test_an_rsa_signature_is_as_long_as_the_modulus(scheme: str, private_key: Keys) -> None:
+    private = private_key("RSA_2048")
+    messages = (str(number).encode() for number in range(100_000))
+    message, signature = next((m, s) for m in messages if (s := sign(private, scheme, m))[0] == 0)
+    verify = bind_verifier(private.public_key(), scheme)
+    verify(message, signature)
+    for wrong in (signature[1:], b"\x00" + signature):
+        with pytest.raises(InvalidSignature):
+            verify(message, wrong)
+
+
 @pytest.mark.parametrize(("algorithm", "scheme"), CHEAP)
 def test_every_spoiled_signature_is_an_invalid_one(algorithm: str, scheme: str, private_key: Keys) -> None:
     private = private_key(algorithm)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cryptography import exceptions
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keyclave.crypto.algorithms import PublicKey, algorithm_of, verification_arguments
 from keyclave.errors import InvalidArgument, InvalidSignature, KeyclaveError, VerificationError
@@ -28,7 +30,8 @@ def bind_verifier(
 
     Returns:
         A function of data and signature, both bytes-like. ECDSA signatures are strict DER (RFC 3279), all others
-        raw; PSS salts may have any length. It raises ``InvalidSignature`` when the signature is wrong or malformed
+        raw, and those of RSA exactly as long as the modulus (RFC 8017, sections 8.1.2 and 8.2.2); PSS salts may have
+        any length. It raises ``InvalidSignature`` when the signature is wrong or malformed
         in any way, ``InvalidArgument`` when data or signature are not bytes or a digest has the wrong length, and
         ``VerificationError`` when `cryptography` cannot check it.
 
@@ -37,7 +40,9 @@ def bind_verifier(
     """
     scheme = scheme_for(get_algorithm(algorithm_of(public_key)), scheme_name)
     arguments = verification_arguments(scheme.name, prehashed=prehashed)
-    raw_verify = public_key.verify
+    raw_verify: Callable[..., None] = public_key.verify
+    if isinstance(public_key, rsa.RSAPublicKey):
+        raw_verify = _only_of_length(public_key.key_size // 8, raw_verify)
 
     def verify(data: bytes, signature: bytes) -> None:
         try:
@@ -48,6 +53,16 @@ def bind_verifier(
         else:
             return
         raise _explain(refused, data, scheme.digest_size if prehashed else None)
+
+    return verify
+
+
+def _only_of_length(size: int, raw_verify: Callable[..., None]) -> Callable[..., None]:
+    # OpenSSL takes a PSS signature that begins with a zero byte without that byte, too.
+    def verify(signature: bytes, data: bytes, *arguments: Any) -> None:
+        raw_verify(signature, data, *arguments)
+        if len(signature) != size:
+            raise exceptions.InvalidSignature
 
     return verify
 
