@@ -19,7 +19,7 @@ from keyclave_pkcs11_hsm.evidence import key_evidence
 from keyclave_pkcs11_hsm.places import Place
 from keyclave_pkcs11_hsm.public_keys import read_spki
 from keyclave_pkcs11_hsm.searching import search
-from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
+from keyclave_pkcs11_hsm.softhsm_objects import is_half_made, undisturbed
 from keyclave_pkcs11_hsm.templates import Template, require_template
 
 __all__ = ["FoundKey", "find_key", "find_referenced", "objects_of", "several"]
@@ -121,6 +121,8 @@ def _whole(objects: Objects, place: Place) -> FoundKey:
     if not usable or (objects[ObjectClass.PRIVATE_KEY] and not public):
         raise KeyNotFound("the token has no key with this label")
     (key,) = usable
+    if not place.adopted and is_half_made(key):
+        raise KeyNotFound("the token has half a key with this label")
     if objects[ObjectClass.SECRET_KEY]:
         return _secret(key, place)
     spki = read_spki(public[0])

@@ -1,13 +1,17 @@
-"""Run as a program: kill the creation of a key at every call of the module, and in the midst of it.
+"""Run as a program: kill the creation of a key at every call of the module, and at everything that it writes.
 
-``kill_sweep.py ALGORITHM PROXY DIRECTORY`` prints how many kills there were, and which states they left.
+``kill_sweep.py ALGORITHM PROXY DIRECTORY`` prints how many kills of each kind there were, and what they left.
 """
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import os
 import signal
+import subprocess
 import sys
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,27 +32,36 @@ from tests.services.tokens import Token
 
 INSTANCE = uuid.UUID(int=1)
 FUNCTIONS = ("FindObjectsInit", "FindObjectsFinal", "GenerateKey", "GenerateKeyPair", "GetAttributeValue")
-DELAYS = range(0, 8_000, 400)
+PR_SET_PTRACER, ANY_PROCESS = 0x59616D61, -1  # prctl(2): so that strace, a child, may trace its parent
+# An emptied file is the same whatever should be in it: once is enough, and a pair of keys has many writes.
+SYSTEM_CALLS = {"AES_256": ("ftruncate", "write"), "ECDSA_P256": ("ftruncate",)}
 ABSENT, WHOLE = 10, 11
 
-Plan = Callable[[Proxy], object]
+Plan = Callable[[Proxy], None]
 
 
 def at_call(proxy: Proxy, function: str, first: int, *, after: bool) -> None:
     proxy.kill(function, first=first, after=after)
 
 
-def later(proxy: Proxy, microseconds: int) -> None:
-    proxy.kill_later(microseconds)
+def at_system_call(_: Proxy, name: str, number: int) -> None:
+    """SoftHSM empties and writes the file of an object for each attribute, and at last for its value."""
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY_PROCESS)
+    options = ["-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"]
+    subprocess.Popen(["strace", *options, "-p", str(os.getpid())])
+    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+        time.sleep(0.001)
 
 
-def plans() -> Iterator[Plan]:
+def at_calls() -> Iterator[Plan]:
     for function in FUNCTIONS:
         for first in (1, 2, 3):
             for after in (False, True):
                 yield partial(at_call, function=function, first=first, after=after)
-    for delay in DELAYS:
-        yield partial(later, microseconds=delay)
+
+
+def at_system_calls(name: str) -> Iterator[Plan]:
+    return (partial(at_system_call, name=name, number=number) for number in itertools.count(1))
 
 
 def in_child(work: Callable[[], int]) -> int:
@@ -121,14 +134,18 @@ def main() -> None:
     token = softhsm.make_tokens(directory, "kill")["kill"]
     os.environ.update(token.environment)
     os.environ["PROXY_MODULE"] = str(token.module)
-    kills, states = 0, set()
-    for plan in plans():
+    states = set()
+
+    def attempt(plan: Plan) -> bool:
         label = KeyLabel(instance_id=INSTANCE, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
-        kills += killed(replace(token, module=proxy_path), directory, label, algorithm, plan)
-        states.add(
-            {ABSENT: "absent", WHOLE: "whole"}.get(state := look(token, directory, label, algorithm), str(state))
-        )
-    sys.stdout.write(" ".join([str(kills), *sorted(states)]))
+        was_killed = killed(replace(token, module=proxy_path), directory, label, algorithm, plan)
+        state = look(token, directory, label, algorithm)
+        states.add({ABSENT: "absent", WHOLE: "whole"}.get(state, str(state)))
+        return was_killed
+
+    calls = sum(map(attempt, at_calls()))
+    writes = sum(1 for name in SYSTEM_CALLS[algorithm] for _ in itertools.takewhile(attempt, at_system_calls(name)))
+    sys.stdout.write(" ".join([str(calls), str(writes), *sorted(states)]))
 
 
 if __name__ == "__main__":

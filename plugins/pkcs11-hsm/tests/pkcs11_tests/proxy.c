@@ -198,18 +198,6 @@ void proxy_hang(const char *name) {
   proxy_answer(name, CKR_GENERAL_ERROR, 1, 1, 0);
 }
 
-static void *kill_later(void *microseconds) {
-  usleep((useconds_t)(size_t)microseconds);
-  kill(getpid(), SIGKILL);
-  return NULL;
-}
-
-/* Kill the process some microseconds from now. */
-void proxy_kill_later(long microseconds) {
-  pthread_t thread;
-  pthread_create(&thread, NULL, kill_later, (void *)(size_t)microseconds);
-}
-
 /* How often a function was called since proxy_reset. */
 long proxy_calls(const char *name) { return plan_of(name)->calls; }
 

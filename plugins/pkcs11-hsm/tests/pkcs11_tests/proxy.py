@@ -38,10 +38,6 @@ class Proxy:
         """Kill the process at a call of a function."""
         self.answer(function, _KILL, first=first, after=after)
 
-    def kill_later(self, microseconds: int) -> None:
-        """Kill the process some microseconds from now."""
-        self._library.proxy_kill_later(ctypes.c_long(microseconds))
-
     def hang(self, function: str) -> None:
         """Let the next call of a function hang until `reset`."""
         self._library.proxy_hang(function.encode())
