@@ -104,3 +104,8 @@ def lock(session: nox.Session) -> None:
     export = (*uv, "export", "--quiet", "--frozen", "--no-emit-workspace", "--no-header", "--no-annotate")
     for group in ("run", "build", "dev", "peers"):
         session.run(*export, "--only-group", group, "--output-file", f"constraints/{group}.txt")
+    compiled = (*uv, "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", "3.11")
+    session.run(
+        *(*compiled, "--generate-hashes", "--no-header", "--no-annotate", "tests/services/ministack.in"),
+        *("--output-file", "constraints/ministack.txt"),
+    )

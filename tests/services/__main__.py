@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 
+from tests.services import environments
 from tests.services.catalog import SERVICES, problem, required
 from tests.services.started import STARTABLE, start, stop
 
@@ -51,7 +52,7 @@ def _install_all() -> int:
     """Install, report, and return the exit code."""
     missing = [name for name in SERVICES if problem(name)]
     if missing:
-        _install([package for name in missing for package in SERVICES[name].packages])
+        _install(missing)
         problem.cache_clear()
     for name, service in SERVICES.items():
         reason = problem(name)
@@ -62,7 +63,23 @@ def _install_all() -> int:
     return 1 if missing and required() else 0
 
 
-def _install(packages: list[str]) -> None:
+def _install(names: list[str]) -> None:
+    packages = [package for name in names for package in SERVICES[name].packages]
+    if packages:
+        _install_packages(packages)
+    for name in names:
+        if not SERVICES[name].packages:
+            _install_environment(name)
+
+
+def _install_environment(name: str) -> None:
+    try:
+        environments.install(name)
+    except subprocess.CalledProcessError:
+        print(f"pip could not install {name}", file=sys.stderr)
+
+
+def _install_packages(packages: list[str]) -> None:
     """Install packages with apt, as root or with sudo where it asks no password; report what it says."""
     privilege = _privilege()
     if privilege is None:

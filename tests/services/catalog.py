@@ -1,4 +1,7 @@
-"""The programs outside Python that some tests need: what they are for, and where Debian and Ubuntu have them."""
+"""The programs that some tests need: what they are for, and where they come from.
+
+Debian and Ubuntu have them, or they are written in Python and pinned in ``constraints``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.services import environments
+
 __all__ = ["SERVICES", "Service", "library", "problem", "program", "required"]
 
 
@@ -18,7 +23,7 @@ class Service:
 
     Attributes:
         name: what tests call it.
-        packages: the packages of Debian and Ubuntu that have it.
+        packages: the packages of Debian and Ubuntu that have it; none, if it has an environment of its own.
         purpose: what the tests do with it.
         probe: a command that only succeeds where the program can be used.
         elsewhere: the pattern of directories, below the root, that are searched after PATH.
@@ -43,6 +48,12 @@ SERVICES = {
             ("cc", "-fsyntax-only", "-I/usr/include/p11-kit-1", "-include", "p11-kit/pkcs11.h", "-xc", "/dev/null"),
         ),
         Service("git", ("git",), "copies what is committed, as a fresh clone would", ("git", "--version")),
+        Service(
+            "ministack",
+            (),
+            "emulates AWS, on loopback",
+            ("ministack", "--help"),
+        ),
         Service(
             "nss",
             ("libnss3", "libnss3-tools"),
@@ -88,6 +99,8 @@ def problem(name: str) -> str | None:
 
 def program(name: str, command: str) -> str | None:
     """Return the path of a command of a service, or ``None`` if it is not installed."""
+    if not SERVICES[name].packages:
+        return shutil.which(command, path=str(environments.directory(name) / "bin"))
     pattern = SERVICES[name].elsewhere
     beside = sorted(map(str, Path("/").glob(pattern)), reverse=True) if pattern else []
     return shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside]))

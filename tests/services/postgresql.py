@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.services.catalog import program
+from tests.services.processes import stop_process
 
 __all__ = ["Server", "running", "stop_in"]
 
@@ -108,11 +109,5 @@ def running() -> Iterator[Server]:
 
 def stop_in(directory: Path) -> None:
     """Stop the server on the cluster in a directory, whichever process started it."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        process = int((directory / "data/postmaster.pid").read_text().split()[0])
-        os.kill(process, signal.SIGINT)
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            os.kill(process, 0)
-            time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL does not stop: process {process}")
+    with contextlib.suppress(FileNotFoundError):
+        stop_process(int((directory / "data/postmaster.pid").read_text().split()[0]), signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Services that outlive the command that starts them: SoftHSM2, NSS and PostgreSQL, each in a scratch directory.
+"""Services that outlive the command that starts them, each in a scratch directory.
 
 Where each one is, is remembered in a file beside the scratch directories, so that a later command can stop it.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keyclave.plugin.files import private_directory
 
-from tests.services import nss, softhsm
+from tests.services import ministack, nss, softhsm
 from tests.services.tokens import Token
 
 __all__ = ["STARTABLE", "start", "stop"]
@@ -47,6 +47,8 @@ def stop(name: str) -> bool:
         from tests.services import postgresql  # noqa: PLC0415  its client library
 
         postgresql.stop_in(directory)
+    elif name == "ministack":
+        ministack.stop_in(directory)
     shutil.rmtree(directory)
     note.unlink()
     return True
@@ -65,6 +67,11 @@ def _nss(directory: Path) -> Mapping[str, str]:
     return _reach(nss.make_token(directory))
 
 
+def _ministack(directory: Path) -> Mapping[str, str]:
+    server = ministack.Server(directory)
+    return {"endpoint": server.endpoint, "process": str(server.process.pid)}
+
+
 def _postgresql(directory: Path) -> Mapping[str, str]:
     from tests.services.postgresql import Server  # noqa: PLC0415  its client library
 
@@ -81,6 +88,7 @@ def _reach(token: Token) -> Mapping[str, str]:
 
 
 STARTABLE: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
+    "ministack": _ministack,
     "nss": _nss,
     "postgresql": _postgresql,
     "softhsm": _softhsm,

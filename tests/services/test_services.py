@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +76,18 @@ def test_a_server_outlives_its_command_until_it_is_stopped(scratch: Path) -> Non
         os.kill(int(found["process"]), 0)
 
 
+@pytest.mark.needs("ministack")
+def test_an_emulator_outlives_its_command_until_it_is_stopped(scratch: Path) -> None:
+    started = services(scratch, "start", "ministack")
+    assert started.returncode == 0, started.stderr
+    found = reach(started.stdout)
+    with urllib.request.urlopen(f"{found['endpoint']}/_ministack/health", timeout=10) as answer:
+        assert json.load(answer)["services"]["kms"] == "available"
+    assert services(scratch, "stop", "ministack").returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(found["process"]), 0)
+
+
 def test_an_unknown_service_is_refused(scratch: Path) -> None:
     assert services(scratch, "start", "mainframe").returncode == 2
 
@@ -102,4 +116,6 @@ def test_an_nss_token_names_its_database(tmp_path: Path) -> None:
 
 
 def test_every_service_says_where_it_comes_from() -> None:
-    assert all(service.packages and service.purpose for service in SERVICES.values())
+    for name, service in SERVICES.items():
+        assert service.purpose
+        assert service.packages or (ROOT / "constraints" / f"{name}.txt").is_file()
