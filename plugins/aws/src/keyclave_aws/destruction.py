@@ -31,7 +31,8 @@ def schedule(kms: Kms, arn: str, days: int) -> tuple[datetime, str | None]:
     answer = kms.change(lambda client: client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=days))
     require_same_key(answer, arn)
     # A key that has replicas is deleted after them, and AWS does not say when: not before this.
-    return answer.get("DeletionDate") or datetime.now(UTC) + timedelta(days=days), reference_of(answer)
+    date = answer.get("DeletionDate") or datetime.now(UTC) + timedelta(days=days)
+    return date.astimezone(UTC), reference_of(answer)
 
 
 class Destruction:
@@ -60,9 +61,9 @@ class Destruction:
         arn = require_arn(key.uri)
         try:
             self._require_label(arn, key.label)
-            date, reference = self._scheduled(arn)
         except _Gone:
             return DestroyResult(state=DestroyState.DESTROYED)
+        date, reference = self._scheduled(arn)
         self._aliases.remove(key.label)
         return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date, provider_reference=reference)
 
@@ -83,16 +84,19 @@ class Destruction:
         self._aliases.set(key.label, arn)
 
     def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
+        if (date := self._date(arn)) is not None:
+            return date, None
         try:
             return schedule(self._kms, arn, self._days)
         except Conflict as error:
             failure = error
-        except KeyNotFound:
-            raise _Gone from None
-        found = self._lookup.described(arn)
-        if found is None or found.deletion is None:
+        if (date := self._date(arn)) is None:
             raise failure
-        return found.deletion, failure.provider_reference
+        return date, failure.provider_reference
+
+    def _date(self, arn: str) -> datetime | None:
+        found = self._lookup.described(arn)
+        return None if found is None else found.deletion
 
     def _require_label(self, arn: str, label: KeyLabel) -> None:
         try:

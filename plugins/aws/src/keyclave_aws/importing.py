@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ class Importing:
                 request=request,
                 method=method,
                 wrapping_public_key=answer["PublicKey"],
-                expires_at=answer["ParametersValidTo"],
+                expires_at=answer["ParametersValidTo"].astimezone(UTC),
             )
             return self._tickets.issue(ticket, EmptyKey(arn=arn, token=answer["ImportToken"]))
 

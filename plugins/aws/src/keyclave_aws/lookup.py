@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyclave.errors import (
@@ -42,8 +42,8 @@ class FoundKey(Record, frozen=True, kw_only=True):
         state: its KeyState.
         origin: its Origin.
         store: the custom key store that it is in, if any.
-        created: when it was made.
-        deletion: when it will be deleted, if that is scheduled and AWS says when.
+        created: when it was made, UTC.
+        deletion: when it will be deleted, UTC, if that is scheduled and AWS says when.
     """
 
     arn: str
@@ -69,14 +69,15 @@ def to_found(metadata: KeyMetadataTypeDef) -> FoundKey | None:
     algorithm = algorithm_of(metadata)
     if algorithm is None:
         return None
+    deletion = metadata.get("DeletionDate")
     return FoundKey(
         arn=metadata["Arn"],
         algorithm=algorithm,
         state=metadata["KeyState"],
         origin=metadata["Origin"],
         store=metadata.get("CustomKeyStoreId"),
-        created=metadata["CreationDate"],
-        deletion=metadata.get("DeletionDate"),
+        created=metadata["CreationDate"].astimezone(UTC),
+        deletion=None if deletion is None else deletion.astimezone(UTC),
     )
 
 
