@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
-from keyclave.backends.data import DataCalls, unwrap
+from keyclave.backends.data import DataCalls
 from keyclave.backends.key_results import KeyResults
+from keyclave.backends.results import unwrap
 from keyclave.backends.signer import SignerBinder
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import get_algorithm

@@ -182,6 +182,7 @@ def take(
     try:
         _register(manager, target, calls, limits.other)
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
+        calls.place(description.location)
     except BaseException:
         close_object(target, calls.workers, limits.other)
         calls.workers.close()
