@@ -129,7 +129,7 @@ def _pause(state: RetryCallState) -> float:
     jitter = wait_random_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE)(state)
     failure = _last(state)
     asked = failure.retry_after if isinstance(failure, Throttled) else None
-    return jitter if asked is None else max(0.0, asked) + jitter
+    return jitter if asked is None else max(asked, 0.0) + jitter
 
 
 def _tell(state: RetryCallState) -> None:
