@@ -1,7 +1,7 @@
 """What can go wrong between a client and a service over HTTP: each fault does its own to one exchange.
 
-For the client most of them look alike. What the service has done differs: nothing after ``lost_before``, ``cut_short``
-and ``unheard``, its work after all others but ``answered``.
+For the client most of them look alike. What the service has done differs: nothing after ``lost_before``,
+``cut_short``, ``unheard`` and ``answered``, its work after all others.
 """
 
 from __future__ import annotations
