@@ -22,6 +22,7 @@ CONTEXT: dict[str, Any] = {
     "key_name": "signing",
     "next_step": "Ask somebody.",
     "retryable": True,
+    "provider_reference": "7a2f-request",
 }
 every_error = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 _LINE = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+)(?P<text>.*)$")

@@ -77,6 +77,8 @@ class KeyclaveError(Exception):
         key_name: the key concerned; ``None`` if it is not known.
         retryable: whether the same call may succeed later without anybody changing anything.
         next_step: what to do next, in one sentence.
+        provider_reference: the provider's own reference to the call that failed, such as a request id; ``None`` if
+            there is none.
     """
 
     default_retryable: ClassVar[bool] = False
@@ -91,6 +93,7 @@ class KeyclaveError(Exception):
         key_name: str | None = None,
         next_step: str | None = None,
         retryable: bool | None = None,
+        provider_reference: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -99,6 +102,7 @@ class KeyclaveError(Exception):
         self.key_name = key_name
         self.next_step = self.default_next_step if next_step is None else next_step
         self.retryable = self.default_retryable if retryable is None else retryable
+        self.provider_reference = provider_reference
 
     def __str__(self) -> str:
         context = [

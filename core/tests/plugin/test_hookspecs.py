@@ -18,6 +18,7 @@ SPECIFICATIONS = (Provider, Detection, KeyStorage, Signing, Health)
 HOOKS = {
     "settings_model": Provider,
     "open_backend": Provider,
+    "permissions_policy": Provider,
     "detect": Detection,
     "create_key": KeyStorage,
     "find_key": KeyStorage,
@@ -26,6 +27,7 @@ HOOKS = {
     "enable_key": KeyStorage,
     "disable_key": KeyStorage,
     "destroy_key": KeyStorage,
+    "cancel_destruction": KeyStorage,
     "begin_import": KeyStorage,
     "import_key": KeyStorage,
     "wrap_key": KeyStorage,
@@ -39,8 +41,10 @@ HOOKS = {
     "mac": Signing,
     "describe": Health,
     "check_health": Health,
+    "check_permissions": Health,
 }
-NOT_A_RECORD = {"settings_model", "open_backend"}
+NOT_A_RECORD = {"settings_model", "open_backend", "permissions_policy"}
+TAKES_SETTINGS = {"open_backend", "permissions_policy"}
 PLAIN = {bytes, str, NoneType}
 every_hook = pytest.mark.parametrize("name", HOOKS)
 
@@ -111,7 +115,7 @@ def test_a_hook_takes_records_bytes_or_text(name: str) -> None:
     for parameter in parameters:
         assert parameter.name in hints
         assert parameter.default is inspect.Parameter.empty
-        if (name, parameter.name) != ("open_backend", "settings"):
+        if not (name in TAKES_SETTINGS and parameter.name == "settings"):
             assert all(is_record(member) or member in PLAIN for member in members(hints[parameter.name]))
 
 

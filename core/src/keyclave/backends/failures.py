@@ -19,7 +19,7 @@ _LONGEST_NAME = 100
 _SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
 _KINDS = frozenset(getattr(errors, name) for name in errors.__all__)
 _SAID: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("operation", "backend_id", "key_name", "next_step"), (str,)),
+    **dict.fromkeys(("operation", "backend_id", "key_name", "next_step", "provider_reference"), (str,)),
     "retryable": (bool,),
     "retry_after": (int, float),
     "attempts_left": (int,),

@@ -14,13 +14,14 @@ from uuid import UUID
 import msgspec
 
 from keyclave.backends.failures import type_name
+from keyclave.models import levels
 from keyclave.plugin import records
 from keyclave.plugin.records import Record
 
 __all__ = ["WrongResult", "answered", "checked"]
 
 T = TypeVar("T")
-_TYPES = [thing for thing in vars(records).values() if isinstance(thing, type)]
+_TYPES = [thing for module in (records, levels) for thing in vars(module).values() if isinstance(thing, type)]
 _RECORDS = frozenset(thing for thing in _TYPES if issubclass(thing, Record))
 _PLAIN = frozenset({NoneType, bool, int, float, bytes, UUID, *(t for t in _TYPES if issubclass(t, Enum))})
 

@@ -23,6 +23,7 @@ class Failure:
         kind: the class of the error.
         message: what happened, without secrets.
         next_step: what to do next; ``None`` if there is nothing to do.
+        provider_reference: what the provider calls the call that failed; ``None`` if it said nothing.
         context: more for a machine.
     """
 
@@ -30,6 +31,7 @@ class Failure:
     kind: str
     message: str
     next_step: str | None
+    provider_reference: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> str:
@@ -40,10 +42,12 @@ class Failure:
         return json.dumps({"error": error | self.context})
 
     def as_text(self) -> str:
-        """Return one or two lines."""
+        """Return one to three lines."""
         lines = [f"Error: {cell(self.message)}"]
         if self.next_step is not None:
             lines.append(f"Next: {cell(self.next_step)}")
+        if self.provider_reference is not None:
+            lines.append(f"The provider's reference: {cell(self.provider_reference)}")
         return "\n".join(lines)
 
 
@@ -86,11 +90,13 @@ def _of_keyclave(error: KeyclaveError, message: str) -> Failure:
         kind=type(error).__name__,
         message=message,
         next_step=error.next_step,
+        provider_reference=error.provider_reference,
         context={
             "operation": error.operation,
             "backend_id": error.backend_id,
             "key_name": error.key_name,
             "retryable": error.retryable,
+            "provider_reference": error.provider_reference,
         },
     )
 

@@ -6,6 +6,15 @@ an opened backend may be called from several threads at once.
 
 An implementation raises errors of `keyclave.errors` only. What else escapes from one is reported by its type and
 place, never by its text, which could hold a secret.
+
+The core repeats calls, a plugin does not, and it turns the retries of its SDK off. For a backend whose location is
+`Location.REMOTE`:
+
+- ``Throttled`` and ``BackendUnavailable`` say that nothing changed: the call is made again, a few times and within
+  its time limit, unless the error says ``retryable=False``.
+- ``DeadlineExceeded`` says that nothing changed and that the time is used up: the call is not made again.
+- ``OutcomeUnknown`` says that a change was sent: it is never made again blindly; recovery looks for what it made.
+- Every other error is an answer, and final.
 """
 
 from __future__ import annotations
@@ -35,6 +44,7 @@ from keyclave.plugin.records import (
     KeyPage,
     KeyReference,
     Mac,
+    PermissionReport,
     PublicKey,
     Signed,
     WrappedKey,
@@ -93,6 +103,27 @@ class Provider:
             ...         return Backend()
             >>> isinstance(Plugin().open_backend(settings=None, context=None), Backend)
             True
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def permissions_policy(self, settings: Any) -> str:
+        """Return the least-privilege policy for a backend with these settings, as the provider's own text.
+
+        ``settings`` is an instance of the plugin's settings model, or ``None`` for a backend that is not configured
+        yet: then the policy is one that an operator can narrow. It grants what the hooks need and nothing else. No
+        SDK is imported and nothing is asked. A second call returns the same text.
+
+        Raises:
+            ConfigurationError: no policy can be made from these settings.
+
+        Examples:
+            >>> class Plugin:
+            ...     @hookimpl
+            ...     def permissions_policy(self, settings):
+            ...         return '{"allow": ["acme:Sign"]}'
+            >>> Plugin().permissions_policy(settings=None)
+            '{"allow": ["acme:Sign"]}'
         """
         raise NotImplementedError
 
@@ -255,7 +286,8 @@ class KeyStorage:
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         """Destroy the key, or schedule it where the backend delays destruction; say which.
 
-        A second call on a destroyed key returns *destroyed*; on a scheduled one the same date.
+        ``cancel_destruction`` calls a scheduled one off. A second call on a destroyed key returns *destroyed*; on a
+        scheduled one the same date.
 
         Raises:
             OutcomeUnknown: the request was sent and no answer came.
@@ -268,6 +300,29 @@ class KeyStorage:
             ...         return DestroyResult(state=DestroyState.DESTROYED)
             >>> Backend().destroy_key(key=None).state.value
             'destroyed'
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def cancel_destruction(self, key: KeyReference) -> None:
+        """Call off the destruction that ``destroy_key`` scheduled: the key is there again, and disabled.
+
+        It is found and listed again, under the same label and address, and ``enable_key`` lets it be used.
+        A second call changes nothing, and neither does one for a key whose destruction is not scheduled. Backends
+        that delay destruction implement this hook.
+
+        Raises:
+            KeyNotFound: the key is gone, or never was.
+            OutcomeUnknown: the request was sent and no answer came.
+
+        Examples:
+            >>> class Backend:
+            ...     @hookimpl
+            ...     def cancel_destruction(self, key):
+            ...         self.scheduled.discard(key.label)
+            >>> backend = Backend()
+            >>> backend.scheduled = set()
+            >>> backend.cancel_destruction(KeyReference(label=None, uri="acme:9", algorithm="AES_256"))
         """
         raise NotImplementedError
 
@@ -564,5 +619,25 @@ class Health:
             ...         return HealthReport(status=AvailabilityStatus.AVAILABLE)
             >>> Backend().check_health().status.value
             'AVAILABLE'
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def check_permissions(self) -> PermissionReport:
+        """Return which permissions the identity of this process lacks, without making or changing anything.
+
+        Looked at are those that the implemented hooks need under these settings. One that cannot be told without
+        doing what it permits is *unchecked*, never guessed. A second call looks again.
+
+        Raises:
+            BackendUnavailable: the backend cannot be reached.
+
+        Examples:
+            >>> class Backend:
+            ...     @hookimpl
+            ...     def check_permissions(self):
+            ...         return PermissionReport(missing=("acme:Sign",), unchecked=("acme:Destroy",))
+            >>> Backend().check_permissions().missing
+            ('acme:Sign',)
         """
         raise NotImplementedError

@@ -68,7 +68,7 @@ class Adoption:
             label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)
             intent = self._begin(operation, key, chosen, label)
             with self._recovery.guarding(intent):
-                version = _adopt(key, chosen, label, foreign)
+                version = _adopt(operation, key, chosen, label, foreign)
                 with self._instance.store.write() as state:
                     state.keys.add(key)
                     state.keys.add_version(version)
@@ -113,9 +113,12 @@ class Adoption:
         return intent
 
 
-def _adopt(key: StoredKey, backend: Backend, label: KeyLabel, foreign: ForeignKey) -> StoredVersion:
+def _adopt(
+    operation: Operation, key: StoredKey, backend: Backend, label: KeyLabel, foreign: ForeignKey
+) -> StoredVersion:
     """Let the backend keep the key under the label, and prove that it works; return the row that records it."""
     adopted = backend.adopt_key(AdoptKeyRequest(label=label, uri=foreign.uri, algorithm=foreign.algorithm))
+    operation.provider_reference = adopted.provider_reference
     if foreign.public_key not in (None, adopted.public_key):
         raise IntegrityError("the backend adopted another key than the one that it listed", backend_id=backend.id)
     version = to_row(key, backend, adopted, KeyStatus.ACTIVE)

@@ -63,7 +63,7 @@ class Creation:
                 require_free(state, name)
                 state.intents.add(intent)
             with self._recovery.guarding(intent):
-                version = generate(key, chosen, label, exportable=exportable, status=KeyStatus.ACTIVE)
+                version = generate(operation, key, chosen, label, exportable=exportable, status=KeyStatus.ACTIVE)
                 with self._instance.store.write() as state:
                     state.keys.add(key)
                     state.keys.add_version(version)

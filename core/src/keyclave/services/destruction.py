@@ -43,12 +43,13 @@ def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[Store
                 backend.disable_key(to_reference(key, version))
 
 
-def destroy_in_backend(instance: Instance, key: StoredKey, version: StoredVersion) -> datetime:
+def destroy_in_backend(instance: Instance, operation: Operation, key: StoredKey, version: StoredVersion) -> datetime:
     """Destroy a version in its backend; return when it is gone, or will be. A missing one is gone."""
     try:
         result = instance.backends.get(version.backend_id).destroy_key(to_reference(key, version))
     except KeyNotFound:
         return datetime.now(UTC)
+    operation.provider_reference = result.provider_reference
     return result.scheduled_for or datetime.now(UTC)
 
 
@@ -65,6 +66,7 @@ def _followed_up(key: StoredKey, so_far: str) -> Iterator[None]:
         f"{so_far}: {failure.message}",
         backend_id=failure.backend_id,
         key_name=key.name,
+        provider_reference=failure.provider_reference,
         next_step="Run `keyclave recover` when the backend can be reached; every command tries it when it starts.",
     )
 
@@ -144,7 +146,7 @@ class Destruction:
         with self._instance.store.write() as state:
             state.intents.add(intent)
         with _followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
-            destroyed_at = destroy_in_backend(self._instance, key, version)
+            destroyed_at = destroy_in_backend(self._instance, operation, key, version)
         with self._instance.store.write() as state:
             destroyed = state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
             state.intents.close(operation.operation_id, "done")

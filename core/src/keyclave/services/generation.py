@@ -26,10 +26,17 @@ def label_for(instance: Instance, operation: Operation, key_id: UUID, version: i
 
 
 def generate(
-    key: StoredKey, backend: Backend, label: KeyLabel, *, exportable: bool, status: KeyStatus
+    operation: Operation,
+    key: StoredKey,
+    backend: Backend,
+    label: KeyLabel,
+    *,
+    exportable: bool,
+    status: KeyStatus,
 ) -> StoredVersion:
     """Create the version that ``label`` names in the backend, and return the row that records it."""
     created = backend.create_key(CreateKeyRequest(label=label, algorithm=key.algorithm, exportable=exportable))
+    operation.provider_reference = created.provider_reference
     return to_row(key, backend, created, status)
 
 

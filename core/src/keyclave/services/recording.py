@@ -68,7 +68,9 @@ class Operation:
         return self._entry(OperationStatus.SUCCESS, None)
 
     def failure(self, error: Exception) -> AuditEntry:
-        """Return the record of its failure."""
+        """Return the record of its failure. What the error refers to is what failed."""
+        if isinstance(error, KeyclaveError) and error.provider_reference is not None:
+            self.provider_reference = error.provider_reference
         return self._entry(OperationStatus.FAILED, failure_text(error))
 
     def _entry(self, status: OperationStatus, error_message: str | None) -> AuditEntry:

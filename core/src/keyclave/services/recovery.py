@@ -19,7 +19,7 @@ from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER
-from keyclave.services.recording import Recorder
+from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent
 from keyclave.state.store import Transaction
 
@@ -90,7 +90,7 @@ class Recovery:
         with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
             operation.backend_id = intent.backend_id
             undone = intent.kind in _UNDONE
-            gone_at = self._undo(intent, definite=definite) if undone else self._finish(intent)
+            gone_at = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if gone_at is None:
                 _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
                 return False
@@ -102,7 +102,7 @@ class Recovery:
                 self._instance.audit.append_in(state, operation.success())
         return True
 
-    def _undo(self, intent: StoredIntent, *, definite: bool) -> datetime | None:
+    def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> datetime | None:
         """Destroy what was created, or forget what was adopted, and return when it is gone.
 
         ``None`` says that nothing is there, but that the backend could still do late what it was asked.
@@ -116,23 +116,25 @@ class Recovery:
             died_with_owner = backend.description.location is Location.IN_PROCESS and not own
             settled = now - intent.updated_at > _SETTLED_AFTER
             return now if definite or died_with_owner or settled else None
-        return _forget(backend, reference) if intent.kind == "adopt" else _destroy(backend, reference)
+        return _forget(backend, reference) if intent.kind == "adopt" else _destroy(backend, reference, operation)
 
-    def _finish(self, intent: StoredIntent) -> datetime:
+    def _finish(self, intent: StoredIntent, operation: Operation) -> datetime:
         """Repeat the disabling or the destruction, which change nothing the second time; return when it is so."""
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)
         if intent.kind == "destroy":
             return destroy_in_backend(
-                self._instance, key, next(v for v in versions if v.version == intent.to_version)
+                self._instance, operation, key, next(v for v in versions if v.version == intent.to_version)
             )
         disable_in_backend(self._instance, key, versions)
         return datetime.now(UTC)
 
 
-def _destroy(backend: Backend, reference: KeyReference) -> datetime:
-    return backend.destroy_key(reference).scheduled_for or datetime.now(UTC)
+def _destroy(backend: Backend, reference: KeyReference, operation: Operation) -> datetime:
+    result = backend.destroy_key(reference)
+    operation.provider_reference = result.provider_reference
+    return result.scheduled_for or datetime.now(UTC)
 
 
 def _forget(backend: Backend, reference: KeyReference) -> datetime:

@@ -56,7 +56,7 @@ class RotationService:
             intent = self._begin(operation, key, old, number)
             with self._recovery.guarding(intent):
                 label = label_for(self._instance, operation, key.key_id, number)
-                new = generate(key, backend, label, exportable=old.exportable, status=KeyStatus.PENDING)
+                new = generate(operation, key, backend, label, exportable=old.exportable, status=KeyStatus.PENDING)
                 with self._instance.store.write() as state:
                     state.keys.add_version(new)
                     state.intents.advance(intent.operation_id, "validate")

@@ -1,0 +1,1 @@
+"""Keyclave backend `aws`: keys in AWS Key Management Service."""
