@@ -1,0 +1,90 @@
+"""Make a client of AWS KMS from the settings alone: nothing in the environment or in AWS's files changes it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
+from botocore.session import Session
+from keyclave.errors import ConfigurationError
+from keyclave.plugin import BackendContext
+
+from keyclave_aws.connection import Connection
+from keyclave_aws.credentials import Surroundings, load_credentials
+from keyclave_aws.endpoints import is_aws, is_plain
+from keyclave_aws.settings import AwsSettings
+
+__all__ = ["connect"]
+
+_CONNECTIONS = 64
+"""As many as the core has threads for a backend: a call never waits for a connection."""
+
+
+def connect(settings: AwsSettings, context: BackendContext) -> Connection:
+    """Return a new connection, with credentials that were loaded now.
+
+    Raises:
+        ConfigurationError: plain http without ``accept_simulator``, or a source of credentials that is not there.
+        AuthenticationFailed: there are no credentials.
+        BackendUnavailable: their source cannot be reached.
+    """
+    if settings.endpoint is not None and is_plain(settings.endpoint) and not context.accept_simulator:
+        raise ConfigurationError(
+            "the endpoint is plain http, as only emulators are",
+            next_step="Use https, or set accept_simulator outside production.",
+        )
+    around = Surroundings(
+        environment_type=context.environment_type,
+        environment=os.environ,
+        accept_simulator=context.accept_simulator,
+    )
+
+    def sts(*_: Any, **__: Any) -> Any:
+        # A web identity needs no credentials to become some. An emulator has its STS where its KMS is.
+        elsewhere = None if settings.endpoint is None or is_aws(settings.endpoint) else settings.endpoint
+        return _client(_session(), "sts", settings, elsewhere)
+
+    credentials, identity = load_credentials(settings, around, sts)
+    session = _session()
+    session.register_component("credential_provider", CredentialResolver([_Loaded(credentials)]))
+    return Connection(client=_client(session, "kms", settings, settings.endpoint), identity=identity)
+
+
+class _Loaded(CredentialProvider):
+    """A provider of credentials that are there already."""
+
+    METHOD = "keyclave"
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> Credentials:
+        return self._credentials
+
+
+def _session() -> Session:
+    session = Session()
+    session.set_config_variable("config_file", os.devnull)
+    session.set_config_variable("credentials_file", os.devnull)
+    session.set_config_variable("profile", None)
+    return session
+
+
+def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str | None) -> Any:
+    config = Config(
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"mode": "standard", "total_max_attempts": 1},  # the core repeats calls, within its budget
+        max_pool_connections=_CONNECTIONS,
+        use_fips_endpoint=settings.fips,
+        use_dualstack_endpoint=False,
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs do not know it yet
+        tcp_keepalive=True,
+    )
+    return boto3.Session(botocore_session=session).client(
+        service, region_name=settings.effective_region, endpoint_url=endpoint, config=config
+    )

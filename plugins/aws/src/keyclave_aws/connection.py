@@ -1,0 +1,113 @@
+"""The client of AWS KMS: one for each backend, shared by all threads, and made anew when its credentials expire."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from keyclave.errors import KeyclaveError
+from keyclave.plugin import Record
+
+from keyclave_aws.errors import is_expired, translate
+
+if TYPE_CHECKING:
+    from types_boto3_kms import KMSClient
+
+    from keyclave_aws.credentials import Identity
+
+__all__ = ["Connection", "Kms"]
+
+T = TypeVar("T")
+# Beside the SDK's own: what its parsers, and the look at an answer, raise when the answer is not what it should be.
+_MALFORMED = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
+_FAILURES = (BotoCoreError, ClientError, OSError, *_MALFORMED)
+
+
+class Connection(Record, frozen=True, kw_only=True):
+    """A client, and as whom it calls.
+
+    Attributes:
+        client: the client.
+        identity: where its credentials came from.
+    """
+
+    client: KMSClient
+    identity: Identity
+
+
+class Kms:
+    """Calls AWS KMS.
+
+    Args:
+        connect: makes a connection with the credentials as they are now.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._connection = connect()
+
+    @property
+    def identity(self) -> Identity:
+        """Where the credentials came from."""
+        return self._connection.identity
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that is called."""
+        url: str = self._connection.client.meta.endpoint_url
+        return url
+
+    def ask(self, call: Callable[[KMSClient], T]) -> T:
+        """Return what a call that changes nothing returns.
+
+        Args:
+            call: calls the client, and takes what it needs out of the answer.
+
+        Raises:
+            KeyclaveError: see `keyclave_aws.errors`.
+        """
+        return self._run(call, changes=False)
+
+    def change(self, call: Callable[[KMSClient], T]) -> T:
+        """Return what a call that changes something returns.
+
+        Raises:
+            OutcomeUnknown: it was sent, and no answer came that says whether it was carried out.
+            KeyclaveError: see `keyclave_aws.errors`.
+        """
+        return self._run(call, changes=True)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.client.close()
+
+    def _run(self, call: Callable[[KMSClient], T], *, changes: bool) -> T:
+        connection = self._connection
+        try:
+            return call(connection.client)
+        except KeyclaveError:
+            raise
+        except ClientError as error:
+            failure = None if is_expired(error) else translate(error, changes=changes)
+        except _FAILURES as error:
+            failure = translate(error, changes=changes)
+        if failure is not None:
+            raise failure
+        return self._run_renewed(call, connection, changes=changes)
+
+    def _run_renewed(self, call: Callable[[KMSClient], T], expired: Connection, *, changes: bool) -> T:
+        """Make the call once more, with new credentials: AWS refused the old ones, so nothing was done."""
+        with self._lock:
+            if self._connection is expired:
+                self._connection = self._connect()
+        try:
+            return call(self._connection.client)
+        except KeyclaveError:
+            raise
+        except _FAILURES as error:
+            failure = translate(error, changes=changes)
+        raise failure

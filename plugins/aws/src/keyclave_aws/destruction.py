@@ -1,0 +1,110 @@
+"""Schedule the deletion of a key, which AWS KMS never does at once, and call it off."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from keyclave.errors import Conflict, KeyNotFound
+from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
+
+from keyclave_aws.addresses import require_arn
+from keyclave_aws.aliases import Aliases
+from keyclave_aws.connection import Kms
+from keyclave_aws.errors import reference_of
+from keyclave_aws.lookup import Lookup, require_same_key
+
+__all__ = ["SHORTEST", "Destruction", "schedule"]
+
+SHORTEST = 7
+"""The fewest days between a destruction and the end of a key."""
+
+
+def schedule(kms: Kms, arn: str, days: int) -> tuple[datetime, str | None]:
+    """Schedule the deletion of a key; return when it is gone, and the id of the request.
+
+    Raises:
+        KeyNotFound: there is no such key.
+        Conflict: it is scheduled already, or AWS is changing it.
+        OutcomeUnknown: no answer came.
+    """
+    answer = kms.change(lambda client: client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=days))
+    require_same_key(answer, arn)
+    # A key that has replicas is deleted after them, and AWS does not say when: not before this.
+    return answer.get("DeletionDate") or datetime.now(UTC) + timedelta(days=days), reference_of(answer)
+
+
+class Destruction:
+    """Destroys keys, with time to think better of it.
+
+    Args:
+        kms: calls AWS KMS.
+        lookup: finds keys.
+        aliases: removes aliases, and sets them again.
+        days: how long a destruction can be called off.
+    """
+
+    def __init__(self, kms: Kms, lookup: Lookup, aliases: Aliases, days: int) -> None:
+        self._kms = kms
+        self._lookup = lookup
+        self._aliases = aliases
+        self._days = days
+
+    def destroy(self, key: KeyReference) -> DestroyResult:
+        """Schedule the deletion of a key, unless it is scheduled or gone; then remove its alias.
+
+        Raises:
+            KeyNotFound: the key at this address has another label.
+            OutcomeUnknown: no answer came.
+        """
+        arn = require_arn(key.uri)
+        try:
+            self._require_label(arn, key.label)
+            date, reference = self._scheduled(arn)
+        except _Gone:
+            return DestroyResult(state=DestroyState.DESTROYED)
+        self._aliases.remove(key.label)
+        return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date, provider_reference=reference)
+
+    def cancel(self, key: KeyReference) -> None:
+        """Call the deletion of a key off, if it is scheduled: it is there again, and disabled.
+
+        Raises:
+            KeyNotFound: it is gone, or has another label.
+            OutcomeUnknown: no answer came.
+        """
+        arn = require_arn(key.uri)
+        try:
+            self._require_label(arn, key.label)
+            with suppress(Conflict):  # it is not scheduled
+                require_same_key(self._kms.change(lambda kms: kms.cancel_key_deletion(KeyId=arn)), arn)
+        except _Gone:
+            raise KeyNotFound("AWS KMS has deleted the key") from None
+        self._aliases.set(key.label, arn)
+
+    def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
+        try:
+            return schedule(self._kms, arn, self._days)
+        except Conflict as error:
+            failure = error
+        except KeyNotFound:
+            raise _Gone from None
+        found = self._lookup.described(arn)
+        if found is None or found.deletion is None:
+            raise failure
+        return found.deletion, failure.provider_reference
+
+    def _require_label(self, arn: str, label: KeyLabel) -> None:
+        try:
+            found = self._lookup.label_of(arn)
+        except KeyNotFound:
+            raise _Gone from None
+        if found != label:
+            raise KeyNotFound(
+                "the key at this address does not have this label",
+                next_step="Find out who changed its tags; Keyclave destroys only what they say is its own.",
+            )
+
+
+class _Gone(Exception):
+    """AWS has deleted the key."""

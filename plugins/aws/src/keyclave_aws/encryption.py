@@ -1,0 +1,104 @@
+"""Encrypt data keys with symmetric keys in AWS KMS.
+
+KMS encrypts 1 to 4096 bytes. So that nothing can be encrypted as well, one zero byte stands before every plaintext.
+Associated data is bound as its SHA-256, in the encryption context: KMS writes that to CloudTrail in clear, and
+associated data may be private. There is always exactly that one entry, for empty associated data as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from keyclave.errors import CapabilityUnsupported, DecryptionFailed, InvalidArgument
+from keyclave.models import get_algorithm
+from keyclave.plugin import Decrypted, Encrypted, KeyReference
+
+from keyclave_aws.addresses import require_arn
+from keyclave_aws.algorithms import MAX_PLAINTEXT
+from keyclave_aws.errors import reference_of
+from keyclave_aws.lookup import Lookup, require_same_key
+
+__all__ = ["CONTEXT_KEY", "Encryption"]
+
+CONTEXT_KEY = "keyclave-aad-sha256"
+"""The one entry of the encryption context."""
+_BEFORE = b"\x00"
+_LONGEST_CIPHERTEXT = 6144  # CiphertextType in the model of KMS
+
+
+class Encryption:
+    """Encrypts and decrypts.
+
+    Args:
+        lookup: uses keys.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
+        """Encrypt up to 4095 bytes, and bind the associated data.
+
+        Raises:
+            InvalidArgument: the plaintext is longer.
+            CapabilityUnsupported: the key signs.
+            KeyNotFound: there is no such key.
+            KeyDisabled: it is disabled.
+        """
+        arn = _address(key)
+        if len(plaintext) > MAX_PLAINTEXT:
+            raise InvalidArgument(f"the plaintext has more than {MAX_PLAINTEXT} bytes")
+        context = _context(aad)
+        answer = self._lookup.use(
+            arn,
+            lambda kms: kms.encrypt(
+                KeyId=arn,
+                Plaintext=_BEFORE + plaintext,
+                EncryptionContext=context,
+                EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+            ),
+        )
+        require_same_key(answer, arn)
+        return Encrypted(ciphertext=answer["CiphertextBlob"], provider_reference=reference_of(answer))
+
+    def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes) -> Decrypted:
+        """Decrypt what ``encrypt`` returned.
+
+        Raises:
+            DecryptionFailed: ciphertext, key and associated data do not belong together.
+            CapabilityUnsupported: the key signs.
+            KeyNotFound: there is no such key.
+            KeyDisabled: it is disabled.
+        """
+        arn = _address(key)
+        if not 1 <= len(ciphertext) <= _LONGEST_CIPHERTEXT:
+            raise _wrong()
+        context = _context(aad)
+        answer = self._lookup.use(
+            arn,
+            lambda kms: kms.decrypt(
+                KeyId=arn,  # without it KMS would take any key that the ciphertext names
+                CiphertextBlob=ciphertext,
+                EncryptionContext=context,
+                EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+            ),
+        )
+        require_same_key(answer, arn)
+        if not answer["Plaintext"].startswith(_BEFORE):
+            raise _wrong()
+        plaintext = answer["Plaintext"].removeprefix(_BEFORE)
+        return Decrypted(plaintext=plaintext, provider_reference=reference_of(answer))
+
+
+def _address(key: KeyReference) -> str:
+    if get_algorithm(key.algorithm).signs:
+        raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} does not encrypt")
+    return require_arn(key.uri)
+
+
+def _context(aad: bytes) -> dict[str, str]:
+    return {CONTEXT_KEY: hashlib.sha256(aad).hexdigest()}
+
+
+def _wrong() -> DecryptionFailed:
+    return DecryptionFailed("the ciphertext, the key and the associated data do not belong together")

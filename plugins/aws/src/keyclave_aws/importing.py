@@ -1,0 +1,190 @@
+"""Import a key: an empty key with a ticket, then its material, wrapped under a key of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from keyclave.crypto.key_checks import check_public_key
+from keyclave.errors import (
+    CapabilityUnsupported,
+    DecryptionFailed,
+    IntegrityError,
+    InvalidArgument,
+    KeyAlreadyExists,
+    KeyclaveError,
+    KeyNotFound,
+    OutcomeUnknown,
+)
+from keyclave.models import AlgorithmFamily, get_algorithm
+from keyclave.plugin import (
+    RSA_AES_KEY_WRAP_SHA1,
+    RSA_AES_KEY_WRAP_SHA256,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyLabel,
+    WrappedKey,
+)
+
+from keyclave_aws.aliases import Aliases
+from keyclave_aws.connection import Kms
+from keyclave_aws.destruction import SHORTEST, schedule
+from keyclave_aws.errors import reference_of
+from keyclave_aws.lookup import FoundKey, Lookup, require_same_key
+from keyclave_aws.making import Made, Maker
+from keyclave_aws.patience import settled
+from keyclave_aws.public_keys import PublicKeys
+from keyclave_aws.tickets import EmptyKey, Tickets, new_ticket_id, refused_ticket
+
+if TYPE_CHECKING:
+    from types_boto3_kms import KMSClient
+    from types_boto3_kms.literals import AlgorithmSpecType
+
+__all__ = ["Importing"]
+
+# AWS documents these two for RSA and elliptic curve keys, and for nothing else.
+_METHODS: Mapping[str, AlgorithmSpecType] = MappingProxyType(
+    {RSA_AES_KEY_WRAP_SHA256: "RSA_AES_KEY_WRAP_SHA_256", RSA_AES_KEY_WRAP_SHA1: "RSA_AES_KEY_WRAP_SHA_1"}
+)
+_FAMILIES = frozenset({AlgorithmFamily.RSA, AlgorithmFamily.EC})
+_WRAPPED_BYTES = 6144  # CiphertextType in the model of KMS
+
+
+class Importing:
+    """Imports keys.
+
+    Args:
+        kms: calls AWS KMS.
+        lookup: finds keys.
+        aliases: sets aliases.
+        maker: makes empty keys.
+        public_keys: what AWS makes of the material.
+    """
+
+    def __init__(self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, public_keys: PublicKeys) -> None:
+        self._kms = kms
+        self._lookup = lookup
+        self._aliases = aliases
+        self._maker = maker
+        self._public_keys = public_keys
+        self._tickets = Tickets()
+
+    def begin(self, request: ImportKeyRequest) -> ImportTicket:
+        """Return a ticket that is good for one attempt, until AWS says that its token expires.
+
+        Raises:
+            CapabilityUnsupported: the key cannot be imported, not by this method, or not as an exportable one.
+        """
+        method = request.method or RSA_AES_KEY_WRAP_SHA256
+        _require_importable(request, method)
+        found, _ = self._maker.make_empty(request.label, request.algorithm)
+        try:
+            return settled(lambda: self._ticket(request, method, found.arn))
+        except BaseException:
+            self._discard(found.arn)
+            raise
+
+    def finish(self, ticket: ImportTicket, wrapped: WrappedKey) -> Made:
+        """Give the empty key its material, look at it, and set its alias.
+
+        Raises:
+            InvalidArgument: the ticket or the wrapped key is no good.
+            KeyAlreadyExists: there is a key of this label.
+            OutcomeUnknown: no answer came.
+        """
+        key, good = self._tickets.take(ticket)
+        try:
+            _require_good(ticket, wrapped, good=good)
+            self._require_free(ticket.request.label)
+            return self._import(ticket.request, key, wrapped.blob)
+        except OutcomeUnknown:
+            raise  # recovery finds the key by its tags, if it has its material now
+        except BaseException:
+            self._discard(key.arn)
+            raise
+
+    def close(self) -> None:
+        """End all tickets; their empty keys are scheduled to be deleted."""
+        for key in self._tickets.clear():
+            self._discard(key.arn)
+
+    def _ticket(self, request: ImportKeyRequest, method: str, arn: str) -> ImportTicket:
+        def parameters(kms: KMSClient) -> ImportTicket:
+            answer = kms.get_parameters_for_import(
+                KeyId=arn, WrappingAlgorithm=_METHODS[method], WrappingKeySpec="RSA_4096"
+            )
+            require_same_key(answer, arn)
+            ticket = ImportTicket(
+                ticket_id=new_ticket_id(),
+                request=request,
+                method=method,
+                wrapping_public_key=answer["PublicKey"],
+                expires_at=answer["ParametersValidTo"],
+            )
+            return self._tickets.issue(ticket, EmptyKey(arn=arn, token=answer["ImportToken"]))
+
+        return self._kms.ask(parameters)
+
+    def _import(self, request: ImportKeyRequest, key: EmptyKey, blob: bytes) -> Made:
+        def fill(kms: KMSClient) -> str | None:
+            answer = kms.import_key_material(
+                KeyId=key.arn,
+                ImportToken=key.token,
+                EncryptedKeyMaterial=blob,
+                ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE",
+            )
+            require_same_key(answer, key.arn)
+            return reference_of(answer)
+
+        try:
+            reference = self._kms.change(fill)
+        except DecryptionFailed:
+            raise InvalidArgument("the wrapped key cannot be unwrapped") from None
+        found = settled(lambda: self._filled(key.arn))
+        check_public_key(
+            self._public_keys.read(found.reference(request.label)), get_algorithm(request.algorithm).name
+        )
+        if not self._aliases.set(request.label, key.arn):
+            raise KeyAlreadyExists("a key of this label exists")
+        return found, reference
+
+    def _filled(self, arn: str) -> FoundKey:
+        found = self._lookup.described(arn)
+        if found is None:
+            raise IntegrityError("AWS KMS has the imported key as one of another algorithm")
+        if not found.is_usable:
+            raise KeyNotFound("the key has no material yet")
+        return found
+
+    def _require_free(self, label: KeyLabel) -> None:
+        found = self._lookup.by_alias(label)
+        if found is not None and found.is_usable:
+            raise KeyAlreadyExists("a key of this label exists")
+
+    def _discard(self, arn: str) -> None:
+        """Schedule the deletion of a key that nobody has seen; one that stays has no material, and costs nothing."""
+        with suppress(KeyclaveError):
+            schedule(self._kms, arn, SHORTEST)
+
+
+def _require_good(ticket: ImportTicket, wrapped: WrappedKey, *, good: bool) -> None:
+    if not good:
+        raise refused_ticket()
+    if wrapped.method != ticket.method:
+        raise InvalidArgument(f"the ticket asks for a key wrapped by {ticket.method}")
+    if not 1 <= len(wrapped.blob) <= _WRAPPED_BYTES:
+        raise InvalidArgument(f"the wrapped key must have 1 to {_WRAPPED_BYTES} bytes")
+
+
+def _require_importable(request: ImportKeyRequest, method: str) -> None:
+    if request.exportable:
+        raise CapabilityUnsupported("AWS KMS releases no key")
+    if get_algorithm(request.algorithm).family not in _FAMILIES:
+        raise CapabilityUnsupported(
+            f"AWS KMS does not say that it takes keys of algorithm {request.algorithm} from elsewhere",
+            next_step="Rotate to a key that is made in AWS KMS, and keep the old one where it is.",
+        )
+    if method not in _METHODS:
+        raise CapabilityUnsupported(f"AWS KMS takes no keys wrapped by {method}")

@@ -1,0 +1,225 @@
+"""Find keys: by their alias, by their tags, page by page, and what state they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from keyclave.errors import (
+    AccessDenied,
+    BackendUnavailable,
+    Conflict,
+    IntegrityError,
+    KeyclaveError,
+    KeyDisabled,
+    KeyNotFound,
+)
+from keyclave.plugin import KeyLabel, KeyReference, Record
+
+from keyclave_aws.algorithms import algorithm_of
+from keyclave_aws.connection import Kms
+from keyclave_aws.labels import alias_of, label_in
+
+if TYPE_CHECKING:
+    from types_boto3_kms import KMSClient
+    from types_boto3_kms.type_defs import KeyMetadataTypeDef
+
+__all__ = ["FoundKey", "Lookup", "require_same_key", "to_found"]
+
+T = TypeVar("T")
+_PAGE, _WHOLE_PAGE, _TAGS = 500, 1000, 50
+_GONE = frozenset({"PendingDeletion", "PendingReplicaDeletion", "PendingImport"})
+_UNSETTLED = frozenset({"Creating", "Updating", "Enabled"})
+
+
+class FoundKey(Record, frozen=True, kw_only=True):
+    """A key of Keyclave in AWS KMS.
+
+    Attributes:
+        arn: its address.
+        algorithm: its algorithm.
+        state: its KeyState.
+        origin: its Origin.
+        store: the custom key store that it is in, if any.
+        created: when it was made.
+        deletion: when it will be deleted, if that is scheduled and AWS says when.
+    """
+
+    arn: str
+    algorithm: str
+    state: str
+    origin: str
+    store: str | None
+    created: datetime
+    deletion: datetime | None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is neither scheduled to be deleted nor still without its key material."""
+        return self.state not in _GONE
+
+    def reference(self, label: KeyLabel) -> KeyReference:
+        """Return the reference to it."""
+        return KeyReference(label=label, uri=self.arn, algorithm=self.algorithm)
+
+
+def to_found(metadata: KeyMetadataTypeDef) -> FoundKey | None:
+    """Return a key from its KeyMetadata; ``None`` if it is of no algorithm of Keyclave."""
+    algorithm = algorithm_of(metadata)
+    if algorithm is None:
+        return None
+    return FoundKey(
+        arn=metadata["Arn"],
+        algorithm=algorithm,
+        state=metadata["KeyState"],
+        origin=metadata["Origin"],
+        store=metadata.get("CustomKeyStoreId"),
+        created=metadata["CreationDate"],
+        deletion=metadata.get("DeletionDate"),
+    )
+
+
+def require_same_key(answer: Any, arn: str) -> None:
+    """Refuse an answer that is about another key.
+
+    Raises:
+        IntegrityError: its KeyId is not the ARN.
+    """
+    if answer["KeyId"] != arn:
+        raise IntegrityError(
+            "AWS KMS answered for another key", next_step="Do not trust what is between here and AWS."
+        )
+
+
+class Lookup:
+    """Finds keys.
+
+    Args:
+        kms: calls AWS KMS.
+        prefix: the first part of all aliases.
+    """
+
+    def __init__(self, kms: Kms, prefix: str) -> None:
+        self._kms = kms
+        self._prefix = prefix
+
+    def by_label(self, label: KeyLabel) -> FoundKey:
+        """Return the usable key with this label.
+
+        Raises:
+            KeyNotFound: there is none, or it is scheduled to be deleted, or was not imported yet.
+        """
+        found = self.by_alias(label)
+        if found is None or not found.is_usable:
+            found = self.by_tags(label)
+        if found is None or not found.is_usable:
+            raise KeyNotFound("AWS KMS has no usable key with this label")
+        return found
+
+    def by_alias(self, label: KeyLabel) -> FoundKey | None:
+        """Return the key that the alias leads to, if it has the label's tags."""
+        try:
+            found = self.described(alias_of(self._prefix, label))
+            return found if found is not None and self.label_of(found.arn) == label else None
+        except KeyNotFound:
+            return None
+
+    def by_tags(self, label: KeyLabel) -> FoundKey | None:
+        """Look at all keys, and return the one with the label's tags: the oldest usable one, if there are several.
+
+        Raises:
+            AccessDenied: there are keys, and no tags of any of them may be seen.
+        """
+        labelled = (arn for arn in self._all_keys() if self._label_if_allowed(arn) == label)
+        found = [key for arn in labelled if (key := self._described_if_there(arn)) is not None]
+        return min(found, key=lambda key: (not key.is_usable, key.created, key.arn), default=None)
+
+    def page(self, marker: str | None) -> tuple[list[tuple[KeyLabel, FoundKey]], str | None]:
+        """Return the usable keys that have a label on one page of all keys, and the marker of the next page."""
+        arns, following = self._page(marker, _PAGE)
+        labelled = ((label, arn) for arn in arns if (label := self._label_if_allowed(arn)) is not None)
+        found = ((label, self._described_if_there(arn)) for label, arn in labelled)
+        return [(label, key) for label, key in found if key is not None and key.is_usable], following
+
+    def described(self, key_id: str) -> FoundKey | None:
+        """Return the key with this ARN or alias; ``None`` if it is of no algorithm of Keyclave.
+
+        Raises:
+            KeyNotFound: there is none.
+        """
+        return self._kms.ask(lambda kms: to_found(kms.describe_key(KeyId=key_id)["KeyMetadata"]))
+
+    def label_of(self, arn: str) -> KeyLabel | None:
+        """Return the label in the tags of a key; ``None`` if it has none.
+
+        Raises:
+            KeyNotFound: there is no such key.
+        """
+        return self._kms.ask(lambda kms: label_in(_tags(kms, arn)))
+
+    def use(self, arn: str, call: Callable[[KMSClient], T]) -> T:
+        """Return what a call that uses a key returns; where the key's state does not allow it, say which it is.
+
+        Raises:
+            KeyNotFound: there is no such key, or it is scheduled to be deleted, or was not imported yet.
+            KeyDisabled: it is disabled.
+            Conflict: AWS is changing it, or somebody just did.
+            BackendUnavailable: its custom key store is not connected.
+        """
+        try:
+            return self._kms.ask(call)
+        except (KeyDisabled, Conflict) as error:
+            failure = error
+        raise self.explained(arn, failure)
+
+    def explained(self, arn: str, failure: KeyclaveError) -> KeyclaveError:
+        """Return the error for a call that AWS refused for the state of the key: KMS has one code for several."""
+        found = self.described(arn)
+        if found is None or not found.is_usable:
+            return KeyNotFound(
+                "the key is scheduled to be deleted, or has no key material yet",
+                provider_reference=failure.provider_reference,
+            )
+        if found.state == "Disabled":
+            return KeyDisabled("the key is disabled in AWS KMS", provider_reference=failure.provider_reference)
+        if found.state in _UNSETTLED:
+            return Conflict("the key is being changed", provider_reference=failure.provider_reference)
+        return BackendUnavailable("AWS KMS cannot reach the key", provider_reference=failure.provider_reference)
+
+    def _all_keys(self) -> Iterator[str]:
+        arns, marker = self._page(None, _WHOLE_PAGE)
+        yield from arns
+        while marker is not None:
+            arns, marker = self._page(marker, _WHOLE_PAGE)
+            yield from arns
+
+    def _page(self, marker: str | None, limit: int) -> tuple[list[str], str | None]:
+        def read(kms: KMSClient) -> tuple[list[str], str | None]:
+            page = kms.list_keys(Limit=limit) if marker is None else kms.list_keys(Limit=limit, Marker=marker)
+            # Without a marker the rest could not be asked for: LookupError, and never a list that is not complete.
+            return [key["KeyArn"] for key in page["Keys"]], page["NextMarker"] if page.get("Truncated") else None
+
+        return self._kms.ask(read)
+
+    def _label_if_allowed(self, arn: str) -> KeyLabel | None:
+        """Return the label of a key; a key that we may not look at, or that is gone by now, is not ours."""
+        try:
+            return self.label_of(arn)
+        except (AccessDenied, KeyNotFound):
+            return None
+
+    def _described_if_there(self, arn: str) -> FoundKey | None:
+        try:
+            return self.described(arn)
+        except KeyNotFound:
+            return None
+
+
+def _tags(kms: KMSClient, arn: str) -> list[Any]:
+    answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS)
+    tags = list(answer["Tags"])
+    while answer.get("Truncated"):
+        answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS, Marker=answer["NextMarker"])
+        tags += answer["Tags"]
+    return tags

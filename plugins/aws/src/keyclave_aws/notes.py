@@ -1,0 +1,52 @@
+"""Durable notes of the creations that were begun: a creation that was cut off looks for its key before it repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keyclave.errors import BackendUnavailable
+from keyclave.plugin import KeyLabel
+from keyclave.plugin.files import private_directory, remove_private, replace_private
+
+__all__ = ["Notes"]
+
+
+class Notes:
+    """Files named after labels, in a directory of the backend.
+
+    Args:
+        data_directory: the backend's own directory.
+    """
+
+    def __init__(self, data_directory: Path) -> None:
+        self._directory = data_directory / "creating"
+
+    def has(self, label: KeyLabel) -> bool:
+        """Return whether a creation of this label was begun and not finished."""
+        return self._path(label).exists()
+
+    def write(self, label: KeyLabel) -> None:
+        """Note that a creation begins, and return once that is durable.
+
+        Raises:
+            BackendUnavailable: it cannot be noted; nothing was sent.
+            ConfigurationError: the directory lets others in.
+        """
+        try:
+            private_directory(self._directory)
+            replace_private(self._path(label), str(label).encode())
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return
+        raise BackendUnavailable(f"the creation cannot be noted in {self._directory}: {reason}", retryable=False)
+
+    def remove(self, label: KeyLabel) -> None:
+        """Remove a note. One that stays costs a look at all keys, and nothing else."""
+        try:
+            remove_private(self._path(label))
+        except OSError:
+            return
+
+    def _path(self, label: KeyLabel) -> Path:
+        return self._directory / f"{label.key_id.hex}-{label.version}-{label.operation_id.hex}"

@@ -1,0 +1,52 @@
+"""Public keys. That of an ARN never changes, so it is asked for once where only its value matters."""
+
+from __future__ import annotations
+
+from keyclave.errors import CapabilityUnsupported, KeyDisabled
+from keyclave.models import get_algorithm
+from keyclave.plugin import KeyReference
+
+from keyclave_aws.addresses import require_arn
+from keyclave_aws.algorithms import SPECS
+from keyclave_aws.lookup import Lookup, require_same_key
+
+__all__ = ["PublicKeys"]
+
+
+class PublicKeys:
+    """The public keys of asymmetric keys.
+
+    Args:
+        lookup: uses keys.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._known: dict[str, bytes] = {}
+
+    def read(self, key: KeyReference) -> bytes:
+        """Return the public key as AWS has it now, as DER SubjectPublicKeyInfo.
+
+        Raises:
+            CapabilityUnsupported: it is a symmetric key.
+            KeyNotFound: there is no such key.
+            KeyDisabled: it is disabled, and its public key was not read before.
+        """
+        arn = require_arn(key.uri)
+        if not get_algorithm(key.algorithm).signs:
+            raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} has no public key")
+        try:
+            answer = self._lookup.use(arn, lambda kms: kms.get_public_key(KeyId=arn))
+        except KeyDisabled:
+            if arn in self._known:
+                return self._known[arn]
+            raise
+        require_same_key(answer, arn)
+        if answer["KeySpec"] != SPECS[key.algorithm]:
+            raise CapabilityUnsupported(f"the key is not of algorithm {key.algorithm}")
+        self._known[arn] = answer["PublicKey"]
+        return answer["PublicKey"]
+
+    def known(self, key: KeyReference) -> bytes:
+        """Return the public key, without asking for it twice."""
+        return self._known.get(key.uri) or self.read(key)
