@@ -40,6 +40,7 @@ from keyclave_aws.importing import Importing
 from keyclave_aws.lookup import Lookup
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
+from keyclave_aws.pages import marker_in, page_after
 from keyclave_aws.patience import settled
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.settings import AwsSettings
@@ -86,6 +87,7 @@ class AwsBackend:
             authentication_method=self._kms.identity.method,
             location=Location.REMOTE,
             connection_uri=self._kms.endpoint,
+            credential_source=self._kms.identity.source,
             algorithms=supported(custom_key_store=self._settings.custom_key_store_id is not None),
         )
 
@@ -109,9 +111,9 @@ class AwsBackend:
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:
         """Return the keys of this instance on one page of all keys of the region."""
-        found, following = self._lookup.page(page)
+        found, following = self._lookup.page(None if page is None else marker_in(page))
         ours = (key.reference(label) for label, key in found if label.instance_id == self._instance_id)
-        return KeyPage(keys=tuple(ours), next_page=following)
+        return KeyPage(keys=tuple(ours), next_page=None if following is None else page_after(following))
 
     @hookimpl
     def public_key(self, key: KeyReference) -> PublicKey:

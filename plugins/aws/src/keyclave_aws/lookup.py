@@ -151,6 +151,17 @@ class Lookup:
         """
         return self._kms.ask(lambda kms: to_found(kms.describe_key(KeyId=key_id)["KeyMetadata"]))
 
+    def require_usable(self, arn: str, algorithm: str) -> FoundKey:
+        """Return the key with this ARN.
+
+        Raises:
+            KeyNotFound: there is none, it is of another algorithm, scheduled to be deleted, or was not imported yet.
+        """
+        found = self.described(arn)
+        if found is None or not found.is_usable or found.algorithm != algorithm:
+            raise KeyNotFound("AWS KMS has no usable key of this algorithm at this address")
+        return found
+
     def label_of(self, arn: str) -> KeyLabel | None:
         """Return the label in the tags of a key; ``None`` if it has none.
 
