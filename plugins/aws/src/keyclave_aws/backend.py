@@ -21,6 +21,7 @@ from keyclave.plugin import (
     KeyPage,
     KeyReference,
     Location,
+    PermissionReport,
     PublicKey,
     Signed,
     WrappedKey,
@@ -42,6 +43,7 @@ from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
 from keyclave_aws.pages import marker_in, page_after
 from keyclave_aws.patience import settled
+from keyclave_aws.permission_check import PermissionCheck
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.signing import Signing
@@ -72,6 +74,7 @@ class AwsBackend:
         self._destruction = Destruction(kms, lookup, aliases, settings.deletion_days)
         self._enabling = Enabling(kms, lookup)
         self._importing = Importing(kms, lookup, aliases, maker, self._public_keys)
+        self._permissions = PermissionCheck(kms, lookup, settings.alias_prefix)
         self._signing = Signing(lookup, self._public_keys)
         self._encryption = Encryption(lookup)
 
@@ -95,6 +98,11 @@ class AwsBackend:
     def check_health(self) -> HealthReport:
         """Return whether AWS KMS answers a question that uses no quota of cryptography."""
         return report(self._kms, self._settings.alias_prefix)
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        """Return which permissions are missing, as far as AWS tells without doing anything."""
+        return self._permissions.report()
 
     @hookimpl
     def create_key(self, request: CreateKeyRequest) -> CreatedKey:
