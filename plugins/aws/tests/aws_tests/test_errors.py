@@ -49,7 +49,8 @@ EXPECTED: dict[type[KeyclaveError], str] = {
     Throttled: "ThrottlingException Throttling ThrottledException RequestThrottled RequestThrottledException "
     "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete BandwidthLimitExceeded",
     BackendUnavailable: "LimitExceededException DependencyTimeoutException KMSInternalException "
-    "KeyUnavailableException InternalFailure InternalServerError InternalServiceError InternalError ServiceFailure ServiceUnavailable "
+    "KeyUnavailableException InternalFailure InternalServerError InternalServiceError InternalError "
+    "ServiceFailure ServiceUnavailable "
     "ServiceUnavailableException RequestTimeout RequestTimeoutException CustomKeyStoreInvalidStateException "
     "DryRunOperationException",
     KeyDisabled: "DisabledException",

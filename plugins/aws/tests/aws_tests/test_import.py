@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,25 +107,49 @@ def test_from_software_into_aws(
     require_moved(on_ministack, original, move(software, on_ministack, original.reference, new_label, method))
 
 
+def moved_from_token(
+    token: Any, aws: AwsBackend, new_label: NewLabel, algorithm: str
+) -> tuple[CreatedKey, CreatedKey]:
+    """Move a key whose PKCS#8 has a length that is a multiple of 8: SoftHSM 2.6 puts zero bytes after any other."""
+    for _ in range(60):
+        original = source_key(token, new_label, algorithm)
+        try:
+            return original, move(token, aws, original.reference, new_label, RSA_AES_KEY_WRAP_SHA1)
+        except InvalidArgument:
+            assert aws.list_keys(page=None).keys == ()
+    raise AssertionError("no key had that length")
+
+
 @pytest.mark.needs("ministack")
 @pytest.mark.needs("softhsm")
-@pytest.mark.parametrize("algorithm", MOVING)
+@pytest.mark.parametrize("algorithm", ["RSA_2048", "ECDSA_P384"])
 def test_from_softhsm_into_aws(token: Any, on_ministack: AwsBackend, new_label: NewLabel, algorithm: str) -> None:
-    original = source_key(token, new_label, algorithm)
-    moved = move(token, on_ministack, original.reference, new_label, RSA_AES_KEY_WRAP_SHA1)
-    require_moved(on_ministack, original, moved)
+    require_moved(on_ministack, *moved_from_token(token, on_ministack, new_label, algorithm))
 
 
 @pytest.mark.needs("softhsm")
+def test_own_kms_takes_a_key_of_softhsm(token: Any, on_own_kms: AwsBackend, new_label: NewLabel) -> None:
+    require_moved(on_own_kms, *moved_from_token(token, on_own_kms, new_label, "ECDSA_P384"))
+
+
+@pytest.mark.needs("ministack")
+@pytest.mark.needs("softhsm")
+def test_zero_bytes_after_a_key_of_softhsm_are_refused_and_leave_nothing(
+    token: Any, on_ministack: AwsBackend, new_label: NewLabel
+) -> None:
+    original = source_key(token, new_label, "ECDSA_P256")  # 67 bytes, so it has five of them
+    with pytest.raises(InvalidArgument):
+        move(token, on_ministack, original.reference, new_label, RSA_AES_KEY_WRAP_SHA1)
+    assert on_ministack.list_keys(page=None).keys == ()
+
+
+@pytest.mark.parametrize("method", [RSA_AES_KEY_WRAP_SHA256, RSA_AES_KEY_WRAP_SHA1])
 @pytest.mark.parametrize("algorithm", ["RSA_2048", "ECDSA_P256"])
 def test_own_kms_takes_both_methods(
-    software: Any, token: Any, on_own_kms: AwsBackend, new_label: NewLabel, algorithm: str
+    software: Any, on_own_kms: AwsBackend, new_label: NewLabel, algorithm: str, method: str
 ) -> None:
-    one, other = source_key(software, new_label, algorithm), source_key(token, new_label, algorithm)
-    first = move(software, on_own_kms, one.reference, new_label, None)
-    assert first.public_key == one.public_key
-    second = move(token, on_own_kms, other.reference, new_label, RSA_AES_KEY_WRAP_SHA1)
-    assert second.public_key == other.public_key
+    original = source_key(software, new_label, algorithm)
+    require_moved(on_own_kms, original, move(software, on_own_kms, original.reference, new_label, method))
 
 
 def ticket_for(aws: AwsBackend, new_label: NewLabel, algorithm: str = "ECDSA_P256") -> ImportTicket:
@@ -197,7 +221,7 @@ def test_own_kms_a_key_of_another_kind_is_refused_and_nothing_is_left(
 def test_own_kms_a_changed_blob_or_ticket_is_refused(
     own_kms: Running, on_own_kms: AwsBackend, new_label: NewLabel
 ) -> None:
-    for change in (
+    changes: tuple[Callable[[ImportTicket, WrappedKey], tuple[ImportTicket, WrappedKey]], ...] = (
         lambda ticket, blob: (ticket, replace(blob, blob=blob.blob[:-1] + bytes([blob.blob[-1] ^ 1]))),
         lambda ticket, blob: (ticket, replace(blob, blob=b"")),
         lambda ticket, blob: (ticket, replace(blob, blob=bytes(7000))),
@@ -205,7 +229,8 @@ def test_own_kms_a_changed_blob_or_ticket_is_refused(
         lambda ticket, blob: (replace(ticket, expires_at=ticket.expires_at + timedelta(days=1)), blob),
         lambda ticket, blob: (replace(ticket, request=replace(ticket.request, label=new_label())), blob),
         lambda ticket, blob: (replace(ticket, ticket_id="unknown"), blob),
-    ):
+    )
+    for change in changes:
         ticket = ticket_for(on_own_kms, new_label)
         changed, wrapped = change(ticket, wrapped_for(ticket))
         with pytest.raises(InvalidArgument):
