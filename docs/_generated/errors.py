@@ -12,7 +12,8 @@ __all__ = ["page"]
 _HEAD = """# Errors
 
 Every error that Keyclave raises is in `keyclave.errors` and derives from `KeyclaveError`. It carries `operation`,
-`backend_id` and `key_name` where they are known, `retryable`, and `next_step`: what to do next.
+`backend_id` and `key_name` where they are known, `retryable`, `next_step`: what to do next, and `provider_reference`:
+what the provider calls the call that failed, such as a request id.
 
 """
 

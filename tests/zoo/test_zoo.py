@@ -13,6 +13,7 @@ from keyclave_contract_tests.sources import Made
 from keyclave_contract_tests.vocabulary import State
 
 from tests.services.catalog import problem, required
+from tests.zoo.delayed import ZooDelayed
 from tests.zoo.fault import Fault, all_faults
 from tests.zoo.hunt import hunt
 from tests.zoo.pkcs11 import SECRET_PIN, ZooPkcs11
@@ -45,6 +46,15 @@ def test_the_right_token_passes(tmp_path: Path, *, guarded: bool) -> None:
     with ContractRun(source, BUDGETS["standard"], tmp_path, wanted=lambda check: check.number in killers) as run:
         run.run_all()
     assert {(r.state, r.reason) for r in run.results.values()} <= {(State.PASS, ""), (State.UNSUPPORTED, "")}
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["plugin", "object"])
+@pytest.mark.parametrize("number", [17, 20, 133, 134])
+def test_the_right_delaying_backend_passes(number: int, tmp_path: Path, *, guarded: bool) -> None:
+    source = Made(make=partial(opened, ZooDelayed), plugin="software", guarded=guarded)
+    with ContractRun(source, BUDGETS["standard"], tmp_path, wanted=lambda check: check.number == number) as run:
+        run.run_all()
+    assert [(r.state, r.reason) for r in run.results.values()] == [(State.PASS, "")]
 
 
 @pytest.mark.parametrize("number", [112, 113, 114])

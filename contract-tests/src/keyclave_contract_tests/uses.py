@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from keyclave.errors import KeyclaveError, KeyDisabled, KeyNotFound
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyLabel, KeyReference
 
 from keyclave_contract_tests import oracle
 from keyclave_contract_tests.bench import Bench, Key
@@ -16,7 +16,7 @@ from keyclave_contract_tests.violations import Unsupported, expect, refused
 from keyclave_contract_tests.waiting import SECONDS, eventually
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
-__all__ = ["any_algorithm", "attempt", "refused_soon", "works"]
+__all__ = ["any_algorithm", "attempt", "elsewhere", "refused_soon", "works"]
 
 _MESSAGE = b"to see that the key works"
 
@@ -65,6 +65,13 @@ def attempt(
         yield "decrypting", lambda: subject.decrypt(reference, bytes(60))
     if subject.has("wrap_key") and not uses_only:
         yield "wrapping", lambda: subject.wrap_key(reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
+
+
+def elsewhere(reference: KeyReference, label: KeyLabel) -> KeyReference:
+    """Return the address that a key of another label could have: the last part of it is another one."""
+    tail = "0123456789abcdef"
+    uri = "".join(tail[(tail.index(c) + 1) % 16] if c in tail else c for c in reference.uri[-8:])
+    return KeyReference(label=label, uri=reference.uri[:-8] + uri, algorithm=reference.algorithm)
 
 
 def refused_soon(bench: Bench, key: Key, which: str) -> None:

@@ -234,3 +234,22 @@ def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> Non
 def test_an_exportable_key_says_so(run: Run) -> None:
     run("keys", "create", "e", "--algorithm", "ED25519", "--exportable")
     assert "Exportable: yes." in run("keys", "show", "e").stdout
+
+
+def test_a_scheduled_destruction_is_called_off(
+    run: Run, config: Path, tmp_path: Path, installed: Callable[..., None]
+) -> None:
+    installed("foreign")
+    config.write_text(config.read_text() + foreign_settings(tmp_path / "shared", deletion_days="7"))
+    run("keys", "create", "k", "--algorithm", "ED25519", "--backend", "shared")
+    run("keys", "revoke", "k", "--reason", "lost", "--yes")
+    said = run("keys", "destroy", "k", "--version", "1", "--yes").stdout
+    assert said.endswith("Until then `keyclave keys cancel-destruction` calls it off.\n")
+    said = run("keys", "cancel-destruction", "k", "--version", "1").stdout
+    assert said == "The destruction of version 1 of 'k' is called off. It is REVOKED.\n"
+    assert json.loads(run("keys", "show", "k", "--json").stdout)[0]["destroyed_at"] is None
+    assert "is scheduled" in run("keys", "cancel-destruction", "k", "--version", "1", code=3).stderr
+    run("keys", "destroy", "k", "--version", "1", "--yes")
+    answer = json.loads(run("keys", "cancel-destruction", "k", "--version", "1", "--json").stdout)
+    assert (answer["version"], answer["destroyed_at"]) == (1, None)
+    assert run("audit", "list", "--operation", "CANCEL_DESTRUCTION").stdout.count("SUCCESS") == 2

@@ -18,6 +18,8 @@ from keyclave.plugin import CONTRACTS
 from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
+from core.tests.services.foreign_keys import foreign_settings
+
 Run = Callable[..., Result]
 
 
@@ -338,3 +340,56 @@ def test_a_config_file_that_is_not_there_is_a_configuration_error() -> None:
     result = CliRunner().invoke(app, ["--config", "missing.toml", "keys", "list"])
     assert result.exit_code == 2
     assert "missing.toml cannot be read" in result.stderr
+
+
+@pytest.fixture
+def narrow(config: Path, tmp_path: Path, installed: Callable[..., None]) -> None:
+    """A backend whose identity lacks two permissions."""
+    installed("foreign")
+    settings = foreign_settings(
+        tmp_path / "shared",
+        deletion_days="7",
+        missing="acme:Sign acme:List",
+        credential_source="the file of the test",
+    )
+    config.write_text(config.read_text() + settings)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_doctor_says_which_permission_is_missing(run: Run) -> None:
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    of_backend = [f for f in findings if f["area"] == "backend shared"]
+    problems = [f for f in of_backend if f["status"] == "problem"]
+    assert [f["text"] for f in problems] == [
+        "the permission acme:Sign is missing",
+        "the permission acme:List is missing",
+    ]
+    assert all("`keyclave doctor --policy shared`" in f["next_step"] for f in problems)
+    (note,) = [f["text"] for f in of_backend if f["status"] == "note"]
+    assert note == "not tried, since trying would do it: acme:Destroy"
+    assert "2 problems." in run("doctor", code=1).stdout
+
+
+def test_the_doctor_says_that_no_permission_is_missing(
+    run: Run, config: Path, tmp_path: Path, installed: Callable[..., None]
+) -> None:
+    installed("foreign")
+    config.write_text(config.read_text() + foreign_settings(tmp_path / "shared", deletion_days="7"))
+    assert "backend shared: no permission is missing" in run("doctor").stdout
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_doctor_prints_the_policy_of_a_backend_or_of_a_plugin(run: Run, tmp_path: Path) -> None:
+    assert run("doctor", "--policy", "shared").stdout == '{"allow": ["acme:Use:shared"]}\n'
+    assert run("doctor", "--policy", "acme-foreign").stdout == '{"allow": ["acme:*"]}\n'
+    answer = json.loads(run("doctor", "--policy", "shared", "--json").stdout)
+    assert answer == {"name": "shared", "policy": '{"allow": ["acme:Use:shared"]}'}
+    assert "'software' has no policy of permissions" in run("doctor", "--policy", "software", code=1).stderr
+    assert "no installed distribution offers it" in run("doctor", "--policy", "nothing", code=4).stderr
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_backend_shows_where_its_credential_came_from(run: Run) -> None:
+    assert "credential source: the file of the test" in run("backends", "show", "shared").stdout
+    assert "credential source" not in run("backends", "show", "software").stdout

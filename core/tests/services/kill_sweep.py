@@ -31,6 +31,7 @@ from keyclave.models import KeyStatus
 from keyclave.services import rotation
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
+from core.tests.services.long_ago import long_ago
 
 MESSAGE = b"signed before the kill"
 TRACED = (
@@ -44,6 +45,7 @@ OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "rotate": lambda clave: clave.rotation.rotate("k"),
     "revoke": lambda clave: clave.keys.revoke("k", "test"),
     "destroy": lambda clave: clave.keys.destroy("gone", 1),
+    "cancel": lambda clave: clave.keys.cancel_destruction("later", 1),
     "sign": lambda clave: clave.keys.sign("k", MESSAGE),
     "recover": lambda clave: clave,
 }
@@ -119,9 +121,21 @@ def prepare(directory: Path, operation: str) -> Path:
         shared = directory / "state" / "shared"
         (directory / "theirs").write_bytes(make_foreign_key(shared))
         config.write_text(config.read_text() + foreign_settings(shared))
+    if operation == "cancel":
+        config.write_text(config.read_text() + foreign_settings(directory / "state" / "shared", deletion_days="7"))
+        assert in_child(lambda: schedule_destruction(config)) == 0
     if operation == "recover":
         assert os.WTERMSIG(in_child(lambda: die_while_rotating(config))) == signal.SIGKILL
     return config
+
+
+def schedule_destruction(config: Path) -> None:
+    """Let a deprecated version be destroyed some days later."""
+    with keyclave.open(config) as clave:
+        with long_ago():
+            clave.keys.create("later", "ED25519", backend="shared")
+            clave.rotation.rotate("later")
+        clave.keys.destroy("later", 1)
 
 
 def die_while_rotating(config: Path) -> None:
@@ -182,6 +196,7 @@ def check(config: Path, operation: str) -> list[str]:
         if operation == "destroy" and acknowledged and versions["gone"][0].destroyed_at is None:
             broken.append("an acknowledged destruction is lost")
         broken += theirs_or_ours(clave, config.parent, acknowledged=acknowledged) if operation == "adopt" else []
+        broken += there_or_scheduled(clave, acknowledged=acknowledged) if operation == "cancel" else []
         every = [v for handles in versions.values() for v in handles]
         living = sum(v.destroyed_at is None for v in every if v.backend_id == "software")
         files = [path.name for path in (config.parent / "state" / "backends").rglob("*")]
@@ -222,6 +237,16 @@ def theirs_or_ours(clave: keyclave.Keyclave, directory: Path, *, acknowledged: b
     return broken
 
 
+def there_or_scheduled(clave: keyclave.Keyclave, *, acknowledged: bool) -> list[str]:
+    """Look whether state and backend agree on whether a version is still to be destroyed."""
+    version = clave.keys.versions("later")[0]
+    found = {path.suffix for path in Path(clave.settings.state.directory, "shared").glob("*.*")}
+    scheduled = version.destroyed_at is not None
+    if scheduled is not (".date" in found) or ".disabled" in found or (scheduled and acknowledged):
+        return [f"destroyed at {version.destroyed_at}, and in the backend: {sorted(found)}"]
+    return []
+
+
 def works(clave: keyclave.Keyclave, signature: bytes) -> list[str]:
     """Sign with the key, and verify the new and the remembered signature."""
     try:
@@ -251,7 +276,7 @@ def trial(scratch: Path, template: Path, operation: str, n: int) -> tuple[bool, 
 
 def main() -> None:
     scratch, operation = Path(sys.argv[1]), sys.argv[2]
-    if operation == "adopt":
+    if operation in {"adopt", "cancel"}:
         importlib.import_module("keyclave_acme_foreign.plugin")  # the same as above: forks find it imported
     template = scratch / "template"
     prepare(template, operation)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from keyclave.errors import BackendUnavailable
+from keyclave.errors import AccessDenied, BackendUnavailable
 from keyclave.models import AvailabilityStatus
-from keyclave.plugin import CreateKeyRequest, HealthReport, KeyLabel, hookimpl
+from keyclave.plugin import CreateKeyRequest, HealthReport, KeyLabel, PermissionReport, hookimpl
 from keyclave_software.health import report
 from msgspec import structs
 
+from tests.zoo.delayed import ZooDelayed
 from tests.zoo.fault import fault, plugin_fault
 from tests.zoo.software import ZooSoftware
 
@@ -74,6 +75,46 @@ class HealthMakesTheDirectory(ZooSoftware):
     def check_health(self) -> HealthReport:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         return super().check_health()
+
+
+@fault({134: "check_permissions changed the keys of the backend"})
+class PermissionsAreTriedForReal(ZooDelayed):
+    """Makes a key to see that it may, and leaves it there."""
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        base = super().list_keys(None).keys[0].label
+        label = structs.replace(base, version=base.version + 1)
+        super().create_key(CreateKeyRequest(label=label, algorithm="AES_256", exportable=False))
+        return super().check_permissions()
+
+
+@fault({134: "check_permissions changed which files the backend keeps"})
+class PermissionsAreWrittenDown(ZooDelayed):
+    """Keeps what it found in a file."""
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        (self._directory / "permissions").write_bytes(b"zoo:*")
+        return super().check_permissions()
+
+
+@fault({134: "the backend works, and check_permissions misses zoo:Sign"})
+class PermissionsAreGuessed(ZooDelayed):
+    """Takes what it did not look at for missing."""
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        return PermissionReport(missing=("zoo:Sign",))
+
+
+@fault({134: "check_permissions raised AccessDenied"})
+class PermissionsMayNotBeAskedFor(ZooDelayed):
+    """Lets the refusal of what it tried escape."""
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        raise AccessDenied("zoo:SimulatePrincipalPolicy is missing")
 
 
 @fault({110: r"the health repeats the content of master\.key, (as it is|escaped)"})

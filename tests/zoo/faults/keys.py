@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keyclave.errors import CapabilityUnsupported, KeyAlreadyExists, KeyNotFound
@@ -255,26 +254,6 @@ class EnableMakesANewKey(ZooSoftware):
         super().create_key(CreateKeyRequest(label=key.label, algorithm=key.algorithm, exportable=False))
 
 
-@fault({17: "has a date"})
-class DestroyedInAWeek(ZooSoftware):
-    """Says that the key is destroyed, and when it will be."""
-
-    @hookimpl
-    def destroy_key(self, key: KeyReference) -> DestroyResult:
-        return structs.replace(super().destroy_key(key), scheduled_for=datetime.now(UTC) + timedelta(days=7))
-
-
-@fault({17: "in the past"})
-class ScheduledForThePast(ZooSoftware):
-    """Says that the key was to be destroyed yesterday."""
-
-    @hookimpl
-    def destroy_key(self, key: KeyReference) -> DestroyResult:
-        super().destroy_key(key)
-        yesterday = datetime.now(UTC) - timedelta(days=1)
-        return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=yesterday)
-
-
 @fault({18: "bytes around|no SubjectPublicKeyInfo"})
 class PrivateKeyBehindThePublic(ZooSoftware):
     """Returns the whole pair where the public key is asked for."""
@@ -298,41 +277,6 @@ class DisabledKeysSign(ZooSoftware):
         if not enabled:
             super().disable_key(key)
         return signed
-
-
-class _Scheduling(ZooSoftware):
-    """A right backend that destroys keys after a week, as clouds do."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.dates: dict[KeyLabel, datetime] = {}
-
-    @hookimpl
-    def destroy_key(self, key: KeyReference) -> DestroyResult:
-        super().disable_key(key)
-        date = self.dates.setdefault(key.label, datetime.now(UTC) + timedelta(days=7))
-        return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date)
-
-
-@fault({20: "scheduled to be destroyed succeeded"})
-class ScheduledKeysWork(_Scheduling):
-    """Lets a key be used until its last day."""
-
-    @hookimpl
-    def destroy_key(self, key: KeyReference) -> DestroyResult:
-        result = super().destroy_key(key)
-        super().enable_key(key)
-        return result
-
-
-@fault({20: "moved the date"})
-class EachDestructionMovesTheDate(_Scheduling):
-    """Begins the week anew."""
-
-    @hookimpl
-    def destroy_key(self, key: KeyReference) -> DestroyResult:
-        self.dates.pop(key.label, None)
-        return super().destroy_key(key)
 
 
 def _uri(label: KeyLabel) -> str:

@@ -7,7 +7,7 @@ import time
 from keyclave.backends.limits import TimeLimits
 from keyclave.errors import KeyclaveError
 from keyclave.models import AvailabilityStatus
-from keyclave.plugin import HealthReport, KeyReference
+from keyclave.plugin import HealthReport, KeyReference, PermissionReport
 
 from keyclave_contract_tests.away import taken_away
 from keyclave_contract_tests.bench import Bench, Key
@@ -20,6 +20,7 @@ from keyclave_contract_tests.violations import Violation, expect, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
 
 _TIMES = 8
+_ASKED = 2
 _MISSING = "while the directory of the backend is missing"
 
 
@@ -82,6 +83,25 @@ def health_recovers(bench: Bench, target: Target) -> None:
     _reached(bench, key, again)
 
 
+@check(134, group=Group.HEALTH, level=Level.CORE, calls=10, needs=("check_permissions",))
+def permissions_are_told_without_side_effect(bench: Bench, target: Target) -> None:
+    """Asking for missing permissions changes no key and no file, and on a backend that works none is missing."""
+    key = bench.key(any_algorithm(bench))
+    works(bench, key)
+    keys, files = _keys(bench), _files(bench)
+    limit = TimeLimits().at(bench.subject.description.location).of("check_permissions")
+    for _ in range(_ASKED):
+        started = time.perf_counter()
+        report = _permissions(bench)
+        seconds = time.perf_counter() - started
+        expect(seconds <= limit, f"check_permissions took {seconds:.1f} s, where Keyclave waits {limit:g} s")
+        expect(not report.missing, f"the backend works, and check_permissions misses {', '.join(report.missing)}")
+        expect(all(name.strip() for name in report.unchecked), "check_permissions names a permission without words")
+    expect(_keys(bench) == keys, "check_permissions changed the keys of the backend")
+    expect(_files(bench) == files, "check_permissions changed which files the backend keeps")
+    works(bench, key)
+
+
 @check(112, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend", "detect"))
 def detection_is_quiet(bench: Bench, target: Target) -> None:
     """Detection raises nothing, ends in time, imports no SDK, writes nothing and asks only fixed addresses nearby."""
@@ -111,6 +131,13 @@ def _health(bench: Bench, when: str = "while the backend works") -> HealthReport
         return bench.subject.check_health()
     except Exception as error:
         raise Violation(f"check_health raised {type_name(error)} {when}") from error
+
+
+def _permissions(bench: Bench) -> PermissionReport:
+    try:
+        return bench.subject.check_permissions()
+    except Exception as error:
+        raise Violation(f"check_permissions raised {type_name(error)} while the backend works") from error
 
 
 def _well(bench: Bench, when: str) -> None:

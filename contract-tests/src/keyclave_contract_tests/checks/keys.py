@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -16,11 +15,11 @@ from keyclave.errors import (
     KeyStateError,
 )
 from keyclave.models import ALGORITHMS
-from keyclave.plugin import DestroyState, KeyLabel, KeyReference
+from keyclave.plugin import KeyLabel
 
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
-from keyclave_contract_tests.uses import any_algorithm, attempt, works
+from keyclave_contract_tests.uses import any_algorithm, attempt, elsewhere, works
 from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused
 from keyclave_contract_tests.vocabulary import Group, Level
 
@@ -82,7 +81,7 @@ def missing_key_is_not_found(bench: Bench, target: Target) -> None:
     label = bench.labels.new()
     refused(_ABSENT, "finding a key that was never made", lambda: bench.subject.find_key(label))
     here = bench.key(target.name)
-    ghost = _elsewhere(here.reference, label)
+    ghost = elsewhere(here.reference, label)
     for what, call in attempt(bench, Key(reference=ghost, spki=here.spki), target):
         refused((*_ABSENT, InvalidArgument), f"{what} with a key that was never made", call)
 
@@ -249,19 +248,6 @@ def disabling_keeps_the_key(bench: Bench, target: Target) -> None:
     bench.destroy(key)
 
 
-@check(17, group=Group.KEYS, level=Level.CORE, calls=2, keys=1, needs=("destroy_key",))
-def destruction_says_when(bench: Bench, target: Target) -> None:
-    """The result of destroying a key names a date in the future exactly if it is scheduled."""
-    key = bench.make(any_algorithm(bench))
-    result = bench.subject.destroy_key(key.reference)
-    when = result.scheduled_for
-    if result.state is DestroyState.DESTROYED:
-        expect(when is None, "a destroyed key has a date on which it will be destroyed")
-        return
-    expect(when is not None and when.tzinfo is not None, "a scheduled destruction has no date with a time zone")
-    expect(when is None or when > datetime.now(UTC), "a key is to be destroyed in the past")
-
-
 @check(18, group=Group.KEYS, level=Level.CORE, per=Per.SIGNING, calls=3, keys=1, needs=("public_key",), security=True)
 def public_key_is_only_public(bench: Bench, target: Target) -> None:
     """What is returned as a public key is a SubjectPublicKeyInfo alone: no private key, nothing around it."""
@@ -295,24 +281,3 @@ def disabled_key_is_refused(bench: Bench, target: Target) -> None:
         bench.subject.enable_key(key.reference)
     works(bench, key)
     bench.destroy(key)
-
-
-@check(20, group=Group.KEYS, level=Level.CORE, calls=5, keys=1, needs=("destroy_key",), optional=("destroy_key",))
-def scheduled_key_is_refused(bench: Bench, target: Target) -> None:
-    """A key that is scheduled to be destroyed is refused for every use, and keeps its date."""
-    algorithm = any_algorithm(bench)
-    key = bench.make(algorithm)
-    first = bench.subject.destroy_key(key.reference)
-    if first.state is DestroyState.DESTROYED:
-        raise Unsupported("destroy_key", "the backend destroys keys at once")
-    support = next(s for s in bench.subject.description.algorithms if s.algorithm == algorithm)
-    for what, call in attempt(bench, key, Target(algorithm=support), uses_only=True):
-        refused((KeyNotFound, KeyDisabled), f"{what} with a key that is scheduled to be destroyed", call)
-    expect(bench.subject.destroy_key(key.reference) == first, "destroying it again moved the date")
-
-
-def _elsewhere(reference: KeyReference, label: KeyLabel) -> KeyReference:
-    """Return the address that a key of another label could have: the last part of it is another one."""
-    tail = "0123456789abcdef"
-    uri = "".join(tail[(tail.index(c) + 1) % 16] if c in tail else c for c in reference.uri[-8:])
-    return KeyReference(label=label, uri=reference.uri[:-8] + uri, algorithm=reference.algorithm)

@@ -70,8 +70,8 @@ def revoke(session: Session, *, name: str, reason: str, yes: bool) -> None:
 def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
     """Destroy one version of a key in its backend.
 
-    Whether it was created or adopted: what it encrypted cannot be decrypted any more. Only a deprecated or revoked version is destroyed, and not before
-    its retention ends. A confirmation is asked for.
+    Whether it was created or adopted: what it encrypted cannot be decrypted any more. Only a deprecated or revoked
+    version is destroyed, and not before its retention ends. A confirmation is asked for.
     """
     question = f"Destroy version {version} of {name!r} in its backend, even if it was adopted? This cannot be undone."
     session.confirm(question, confirmed=yes)
@@ -89,8 +89,8 @@ def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
 def cancel_destruction(session: Session, *, name: str, version: int) -> None:
     """Call the destruction of one version off.
 
-    Backends that delay destruction can do that until the date that `keyclave keys show` tells. The version is what it was
-    before: a deprecated one decrypts again, a revoked one stays out of use.
+    Backends that delay destruction can do that until the date that `keyclave keys show` tells. The version is what
+    it was before: a deprecated one decrypts again, a revoked one stays out of use.
     """
     with session.open() as clave:
         handle = clave.keys.cancel_destruction(name, version)

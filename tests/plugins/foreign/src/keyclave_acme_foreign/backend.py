@@ -52,6 +52,7 @@ class DirectoryBackend:
             security_level=self._settings.level,
             evidence=("keys are in plain files",),
             authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
+            credential_source=self._settings.credential_source,
             location=self._settings.location,
             algorithms=(AlgorithmSupport(algorithm="ED25519", schemes=(scheme,)),),
         )

@@ -1,7 +1,7 @@
 """The same directory, where keys are destroyed some days later, and can be disabled.
 
-``NAME.date`` is the day on which a key goes, ``NAME.disabled`` says that it is not to be used. Each change is one file
-that appears or goes, in an order that lets it be made again.
+``NAME.date`` is the day on which a key goes, ``NAME.disabled`` says that it is not to be used. Each change is one
+file that appears or goes, in an order that lets it be made again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DelayingBackend(DirectoryBackend):
     def __init__(self, settings: ForeignSettings, instance_id: UUID) -> None:
         super().__init__(settings, instance_id)
         self._path = settings.keys
-        self._missing = settings.missing
+        self._missing = tuple(settings.missing.split())
         self._delay = timedelta(days=settings.deletion_days)
 
     @hookimpl

@@ -17,4 +17,5 @@ class ForeignSettings(BaseModel, extra="forbid", frozen=True):
     level: SecurityLevel = SecurityLevel.SOFTWARE
     page_size: int = 2
     deletion_days: int = 0
-    missing: tuple[str, ...] = ()
+    missing: str = ""
+    credential_source: str | None = None

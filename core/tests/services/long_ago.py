@@ -1,0 +1,31 @@
+"""Let keys be created and rotated so long ago that the retention of their deprecated versions has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
+
+from keyclave.services import generation, new_keys, rotation
+
+__all__ = ["long_ago"]
+
+_MODULES = (generation, new_keys, rotation)
+
+
+class _LongAgo(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
+        return datetime.now(tz) - timedelta(days=100)
+
+
+@contextmanager
+def long_ago() -> Iterator[None]:
+    """Let the body happen 100 days ago."""
+    for module in _MODULES:
+        vars(module)["datetime"] = _LongAgo
+    try:
+        yield
+    finally:
+        for module in _MODULES:
+            vars(module)["datetime"] = datetime
