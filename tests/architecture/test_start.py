@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = frozenset({"alembic", "cryptography", "msgspec", "opentelemetry", "sqlalchemy", "sqlite3", "stevedore"})
+HEAVY = frozenset(
+    {"alembic", "cryptography", "msgspec", "opentelemetry", "sqlalchemy", "sqlite3", "stevedore", "tenacity"}
+)
 SDKS = frozenset(
     {"azure", "boto3", "botocore", "google", "keyring", "kubernetes", "lightkube", "pkcs11", "tpm2_pytss"}
 )

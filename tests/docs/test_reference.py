@@ -10,7 +10,7 @@ from keyclave import errors as error_classes
 from keyclave import plugin
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.report import PluginStage
-from keyclave.plugin import Detection, Health, KeyStorage, Provider, Signing
+from keyclave.plugin import Detection, Health, KeyStorage, Location, Provider, Signing
 
 from docs._generated import build, commands, errors, settings
 from tests.docs.markdown import ROOT
@@ -42,12 +42,18 @@ def test_the_guide_says_what_to_do_about_every_hook_error_and_stage() -> None:
 
 
 def test_the_guide_names_the_time_limits() -> None:
-    guide, limits = (ROOT / "docs/how-to/write-a-backend.md").read_text(), TimeLimits()
+    guide, limits = " ".join((ROOT / "docs/how-to/write-a-backend.md").read_text().split()), TimeLimits()
     assert limits.opening == limits.create_key
     assert (
         f"{limits.opening:g} s for `open_backend` and `create_key`, {limits.import_key:g} s for `import_key`, "
         f"{limits.other:g} s for every other" in guide
     )
+    remote = limits.at(Location.REMOTE)
+    assert remote.survey == remote.create_key
+    assert (
+        f"{remote.create_key:g} s for `create_key` and for what may have to look at everything (`find_key`" in guide
+    )
+    assert f"and {remote.other:g} s for every other; repetitions" in guide
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -36,7 +36,7 @@ CRYPTO = CryptoFunctions(
 )
 """Keyclave's own guards: what verifies signatures and converts them for users of the backend."""
 
-_LIMITS = TimeLimits(create_key=120.0, import_key=120.0, other=30.0)
+_LIMITS = TimeLimits(create_key=120.0, import_key=120.0, survey=60.0, other=30.0)
 
 
 class Handle(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,7 @@ from keyclave.plugin.files import private_directory
 from keyclave.services.adoption import Adoption
 from keyclave.services.backends import BackendService
 from keyclave.services.bindings import EpochWatch
+from keyclave.services.cancellation import Cancellation
 from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
@@ -47,7 +48,7 @@ from keyclave.services.verification import Verifier
 from keyclave.settings import Settings, load
 from keyclave.state.store import Store
 
-__all__ = ["Keyclave", "open"]
+__all__ = ["Keyclave", "open", "permissions_policy"]
 
 _log = logging.getLogger("keyclave")
 
@@ -117,6 +118,7 @@ class Keyclave:
             verifier=Verifier(instance, recorder),
             encryption=Encryption(instance, recorder),
             destruction=Destruction(instance, recorder),
+            cancellation=Cancellation(instance, recorder),
         )
         self.recovered = self.recovery.run()
 
@@ -167,6 +169,24 @@ def open(  # noqa: A001  the name applications use: keyclave.open
             settings.state.directory,
         )
     return Keyclave(settings, _current_user() if principal is None else principal)
+
+
+def permissions_policy(settings: Settings, name: str) -> str:
+    """Return the least-privilege policy for a configured backend, or for any backend of a plugin.
+
+    Neither the state nor a backend is opened.
+
+    Args:
+        settings: which backends are configured.
+        name: a backend, or else a plugin.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        CapabilityUnsupported: it has no such policy.
+        ConfigurationError: the settings do not fit the plugin, or none can be made from them.
+    """
+    with closing(_backends(settings, UUID(int=0))) as backends:
+        return backends.permissions_policy(name)
 
 
 def _current_user() -> str:

@@ -143,7 +143,7 @@ def stuck(
 
     def make(hook: str) -> tuple[Backend, threading.Event]:
         installed("acme")
-        limits = TimeLimits(create_key=1.0, other=1.0)
+        limits = TimeLimits(create_key=1.0, survey=1.0, other=1.0)
         backend = manage("acme", limits=limits, location="device").get("acme")
         implementation = getattr(backend.calls._relay, hook).get_hookimpls()[0]
         function, gate = implementation.function, threading.Event()

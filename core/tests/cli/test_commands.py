@@ -19,7 +19,7 @@ EXPECTED = {
         f"keys {name}"
         for name in (
             *("create", "adopt", "adoptable", "list", "show", "public-key", "sign", "verify"),
-            *("encrypt", "decrypt", "rotate", "revoke", "destroy"),
+            *("encrypt", "decrypt", "rotate", "revoke", "destroy", "cancel-destruction"),
         )
     ),
     *("backends list", "backends show", "backends select"),

@@ -75,6 +75,7 @@ def test_a_failure_for_a_machine_has_everything() -> None:
         "backend_id": "hsm",
         "key_name": "k",
         "retryable": True,
+        "provider_reference": None,
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from keyclave.errors import Conflict
+from keyclave.models import KeyStatus
 from keyclave.state import upgrade as upgrade_module
 from keyclave.state.schema import METADATA, REVISIONS
 from keyclave.state.upgrade import upgrade
@@ -49,7 +51,15 @@ def rules(place: Place) -> set[str]:
 def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     rows, in_force = content(old), rules(old)
     upgrade(old.url)
-    assert (content(old), rules(old)) == (rows, in_force)
+    assert content(old) == rows
+    assert {_named(rule) for rule in rules(old)} == {_named(rule) for rule in in_force}
+    changed = rules(old) ^ in_force
+    assert {_named(rule) for rule in changed} <= {"trigger key_versions_destroyed"}
+
+
+def _named(rule: str) -> str:
+    """A rule without its text, where its name is known."""
+    return rule.partition(" CREATE TRIGGER")[0].strip()
 
 
 def test_an_adoption_can_be_intended_after_the_upgrade_only(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +78,43 @@ def test_an_adoption_can_be_intended_after_the_upgrade_only(old: Place, monkeypa
             state.intents.add(intent)
         with store.read() as state:
             assert intent in state.intents.open()
+
+
+def test_a_destruction_can_be_called_off_after_the_upgrade_only(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = samples.new_key("kept")
+    version = samples.new_version(key, destroyed_at=None)
+    intent = samples.new_intent(key, kind="cancel", from_version=None, to_version=1)
+    with monkeypatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[:2])
+        upgrade(old.url)
+        with (
+            contextlib.closing(old.open()) as store,
+            pytest.raises(Conflict, match="kind_is_known"),
+            store.write() as state,
+        ):
+            state.intents.add(intent)
+    upgrade(old.url)
+    with contextlib.closing(old.open()) as store:
+        with store.write() as state:
+            state.keys.add(key)
+            state.keys.add_version(version)
+        with store.write() as state:
+            state.keys.update_version(key.key_id, 1, status=KeyStatus.REVOKED, next_rotation_at=None)
+            state.keys.update_version(key.key_id, 1, destroyed_at=datetime.now(UTC))
+        for others in (
+            samples.new_intent(key, kind="destroy", from_version=None, to_version=1),
+            samples.new_intent(key, kind="cancel", from_version=None, to_version=2),
+            samples.new_intent(samples.new_key("another"), kind="cancel", from_version=None, to_version=1),
+        ):
+            with store.write() as state:
+                state.intents.add(others)
+            with pytest.raises(Conflict, match="unless its destruction is called off"), store.write() as state:
+                state.keys.update_version(key.key_id, 1, destroyed_at=None)
+        with store.write() as state:
+            state.intents.add(intent)
+        with store.write() as state:
+            assert state.keys.update_version(key.key_id, 1, destroyed_at=None).destroyed_at is None
+            state.keys.update_version(key.key_id, 1, destroyed_at=datetime.now(UTC))
+            state.intents.close(intent.operation_id, "done")
+        with pytest.raises(Conflict, match="unless its destruction is called off"), store.write() as state:
+            state.keys.update_version(key.key_id, 1, destroyed_at=None)

@@ -25,7 +25,6 @@ from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
 _PRIVATE = b"<what a caller keeps to itself>!"
-_LIMITS = TimeLimits()
 _LONG = 1 << 20
 
 _Mistake = tuple[str, tuple[type[KeyclaveError], ...], Callable[[], object]]
@@ -92,7 +91,7 @@ def mistakes_are_refused_in_time(bench: Bench, target: Target) -> None:
     for what, _, call in (*_mistakes(bench), *_long_mistakes(bench)):
         started = time.perf_counter()
         refused(KeyclaveError, what, call)
-        seconds, limit = time.perf_counter() - started, _LIMITS.of(_hook_of(call))
+        seconds, limit = time.perf_counter() - started, _limits(bench).of(_hook_of(call))
         expect(seconds <= limit, f"{what} was refused after {seconds:.1f} s, where Keyclave waits {limit:g} s")
 
 
@@ -111,6 +110,10 @@ def closing_one_handle_spares_another(bench: Bench, target: Target) -> None:
         bench.destroy(fresh)
     except KeyclaveError as error:
         raise Violation(f"after another handle was closed, this one raised {type(error).__name__}") from error
+
+
+def _limits(bench: Bench) -> TimeLimits:
+    return TimeLimits().at(bench.subject.description.location)
 
 
 def _mistakes(bench: Bench) -> Iterator[_Mistake]:

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
-from keyclave.backends.data import DataCalls, unwrap
+from keyclave.backends.data import DataCalls
 from keyclave.backends.key_results import KeyResults
+from keyclave.backends.results import unwrap
 from keyclave.backends.signer import SignerBinder
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import get_algorithm
@@ -38,6 +39,7 @@ from keyclave.plugin.records import (
     KeyPage,
     KeyReference,
     Mac,
+    PermissionReport,
     PublicKey,
     Signed,
     WrappedKey,
@@ -146,6 +148,10 @@ class Backend:
             raise self._results.wrong("destroy_key", "it does not say when the key will be gone, or that it is gone")
         return result
 
+    def cancel_destruction(self, key: KeyReference) -> None:
+        """Call a scheduled destruction off; the key is there again, disabled."""
+        self.calls.call("cancel_destruction", NoneType, key=key)
+
     def begin_import(self, request: ImportKeyRequest) -> ImportTicket:
         """Return a ticket to import one key with."""
         self._require_algorithm("begin_import", request.algorithm)
@@ -208,6 +214,10 @@ class Backend:
     def check_health(self) -> HealthReport:
         """Return how the backend is."""
         return self.calls.call("check_health", HealthReport)
+
+    def check_permissions(self) -> PermissionReport:
+        """Return which permissions the identity of this process lacks."""
+        return self.calls.call("check_permissions", PermissionReport)
 
     def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes = b"") -> Encrypted:
         """Encrypt ``plaintext`` and bind ``aad``, which is refused where the backend cannot bind it."""

@@ -1,10 +1,14 @@
-"""Call the hooks of one opened backend: in time, with errors of Keyclave's own, and never again after a fault."""
+"""Call the hooks of one opened backend: in time, with errors of Keyclave's own, and never again after a fault.
+
+A call to a service on a network that did not carry it out is repeated; see `keyclave.backends.retrying`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 from pluggy import PluginManager
@@ -13,7 +17,8 @@ from keyclave.backends.deadlines import Overdue, Workers
 from keyclave.backends.failures import bare, describe
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.report import Fault, PluginStage
-from keyclave.backends.results import WrongResult, checked
+from keyclave.backends.results import WrongResult, checked, unwrap
+from keyclave.backends.retrying import Retries
 from keyclave.errors import (
     BackendUnavailable,
     CapabilityUnsupported,
@@ -21,12 +26,22 @@ from keyclave.errors import (
     KeyclaveError,
     OutcomeUnknown,
 )
+from keyclave.plugin.records import Location
 
 __all__ = ["HookCalls"]
 
 T = TypeVar("T")
 _CHANGES = frozenset(
-    {"create_key", "import_key", "adopt_key", "forget_key", "destroy_key", "enable_key", "disable_key"}
+    {
+        "create_key",
+        "import_key",
+        "adopt_key",
+        "forget_key",
+        "destroy_key",
+        "cancel_destruction",
+        "enable_key",
+        "disable_key",
+    }
 )
 """Hooks that change something in the backend, so that a call without an answer may have changed it."""
 
@@ -38,6 +53,8 @@ class HookCalls:
         backend_id: the configured instance.
         faults: empty while the backend may be called; then why it may not. It never becomes empty again.
         workers: the threads that its calls run in.
+        limits: how long they may take.
+        retries: repeats them; ``None`` where the backend is not on a network.
     """
 
     def __init__(
@@ -50,9 +67,15 @@ class HookCalls:
         self.backend_id = backend_id
         self.faults: list[str] = []
         self.workers = Workers(f"keyclave-{backend_id}")
+        self.limits = limits
+        self.retries: Retries | None = None
         self._relay = manager.hook
-        self._limits = limits
         self._on_fault = on_fault
+
+    def place(self, location: Location) -> None:
+        """Take note of where the backend computes, which decides how long calls may take and whether they repeat."""
+        self.limits = self.limits.at(location)
+        self.retries = Retries() if location is Location.REMOTE else None
 
     def implements(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""
@@ -79,14 +102,14 @@ class HookCalls:
         implementation: Callable[..., Any] = getattr(self._relay, hook).get_hookimpls()[0].function
         return implementation
 
-    def in_worker(self, hook: str, function: Callable[..., T], *arguments: object) -> T:
-        """Return what a function returns, called in a worker within the time limit of the hook.
+    def in_worker(self, hook: str, function: Callable[..., T], *arguments: object, seconds: float | None = None) -> T:
+        """Return what a function returns, called in a worker within the time limit of the hook, or ``seconds``.
 
         Raises:
             Overdue: it did not return in time.
             BaseException: what it raised.
         """
-        return self.workers.run(lambda: function(*arguments), self._limits.of(hook))
+        return self.workers.run(lambda: function(*arguments), self.limits.of(hook) if seconds is None else seconds)
 
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
         """Call a hook in a worker, and return its checked result.
@@ -104,10 +127,7 @@ class HookCalls:
         self.require(hook)
         caller = getattr(self._relay, hook)
         copies = deepcopy(arguments)
-        outcome = self.attempt(hook, partial(checked, due=due), lambda: caller(**copies), in_worker=True)
-        if isinstance(outcome, KeyclaveError):
-            raise outcome
-        return outcome
+        return unwrap(self.attempt(hook, partial(checked, due=due), lambda: caller(**copies), in_worker=True))
 
     def attempt(
         self, hook: str, accept: Callable[[object], T], work: Callable[[], object], *, in_worker: bool
@@ -116,8 +136,30 @@ class HookCalls:
 
         An error is returned, so that its caller can forget what must not stay in a traceback before it is raised.
         """
+        if self.retries is None:
+            return self._attempt(hook, accept, work, in_worker=in_worker)
+        seconds = self.limits.of(hook)
+        deadline = monotonic() + seconds
+
+        def again(seconds: float) -> T | KeyclaveError:
+            return self._attempt(hook, accept, work, in_worker=in_worker, seconds=seconds)
+
+        outcome = again(seconds)
+        return self.retries.settle(outcome, again, deadline) if isinstance(outcome, KeyclaveError) else outcome
+
+    def _attempt(
+        self,
+        hook: str,
+        accept: Callable[[object], T],
+        work: Callable[[], object],
+        *,
+        in_worker: bool,
+        seconds: float | None = None,
+    ) -> T | KeyclaveError:
         try:
-            return self.in_worker(hook, lambda: accept(work())) if in_worker else accept(work())
+            if in_worker:
+                return self.in_worker(hook, lambda: accept(work()), seconds=seconds)
+            return accept(work())
         except WrongResult as error:
             return self.fault(hook, str(error))
         except KeyboardInterrupt:
@@ -131,7 +173,7 @@ class HookCalls:
             return bare(error).at(operation=hook, backend_id=self.backend_id)
         if isinstance(error, Overdue):
             unknown = error.started and hook in _CHANGES
-            message = f"no answer within {self._limits.of(hook):g} s"
+            message = f"no answer within {self.limits.of(hook):g} s"
         else:
             unknown = hook in _CHANGES
             message = f"the plugin raised {describe(error)}"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.inputs import to_bytes
-from keyclave.backends.results import answered
+from keyclave.backends.results import answered, unwrap
 from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyclaveError
 from keyclave.plugin.records import (
     BackendDescription,
@@ -19,7 +19,7 @@ from keyclave.plugin.records import (
     Mac,
 )
 
-__all__ = ["DataCalls", "unwrap"]
+__all__ = ["DataCalls"]
 
 T = TypeVar("T")
 
@@ -69,10 +69,3 @@ class DataCalls:
             raise CapabilityUnsupported("the backend cannot bind associated data")
         if support.max_plaintext is not None and size > support.max_plaintext:
             raise InvalidArgument(f"the backend encrypts at most {support.max_plaintext} bytes")
-
-
-def unwrap(outcome: T | KeyclaveError) -> T:
-    """Return the result, or raise the error."""
-    if isinstance(outcome, KeyclaveError):
-        raise outcome
-    return outcome

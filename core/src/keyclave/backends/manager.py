@@ -19,7 +19,7 @@ from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
 from keyclave.backends.policy import PluginPolicy
-from keyclave.backends.report import Fault, PluginReport, PluginState
+from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
 from keyclave.errors import AuthenticationFailed, BackendUnavailable
 from keyclave.models import EnvironmentType
 from keyclave.plugin.records import BackendContext, DetectionEvidence, Host
@@ -88,6 +88,28 @@ class BackendManager:
         if opened.calls.faults:
             raise opened.calls.unavailable("open")
         return opened.backend
+
+    def permissions_policy(self, name: str) -> str:
+        """Return the least-privilege policy for a configured backend, or for any backend of a plugin.
+
+        Args:
+            name: the backend, or else the plugin.
+
+        Raises:
+            PluginError: the plugin cannot be used.
+            CapabilityUnsupported: it has no such policy.
+            ConfigurationError: the settings do not fit the plugin, or none can be made from them.
+        """
+        slot = self._slots.get(name)
+        instance = None if slot is None else slot.instance
+        report = self._modules.load(name if instance is None else instance.plugin)
+        if report.state is not PluginState.LOADED:
+            raise report.to_error()
+        try:
+            return self._opener.permissions_policy(report.name, instance)
+        except Broken as error:
+            broken = _failed(report, error.fault.stage, error.fault.reason)
+        raise broken.to_error()
 
     def reports(self) -> tuple[PluginReport, ...]:
         """Return what became of every installed plugin, and of each one that the settings name. Loads none."""
@@ -178,9 +200,8 @@ class BackendManager:
 def _with_fault(report: PluginReport, slot: _Slot) -> PluginReport:
     if slot.fault is None or report.state is not PluginState.LOADED:
         return report
-    return structs.replace(
-        report,
-        state=PluginState.FAILED,
-        stage=slot.fault.stage,
-        reason=f"backend {slot.instance.id!r}: {slot.fault.reason}",
-    )
+    return _failed(report, slot.fault.stage, f"backend {slot.instance.id!r}: {slot.fault.reason}")
+
+
+def _failed(report: PluginReport, stage: PluginStage, reason: str) -> PluginReport:
+    return structs.replace(report, state=PluginState.FAILED, stage=stage, reason=reason)

@@ -20,12 +20,18 @@ from keyclave.backends.contract import contract_problem
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.deadlines import Overdue, Workers
 from keyclave.backends.description import description_problem
-from keyclave.backends.failures import bare, describe
+from keyclave.backends.failures import bare, describe, type_name
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import Fault, PluginStage
-from keyclave.errors import BackendUnavailable, ConfigurationError, KeyclaveError, PluginLoadError
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    ConfigurationError,
+    KeyclaveError,
+    PluginLoadError,
+)
 from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
 from keyclave.plugin.records import BackendContext, BackendDescription, Record
 
@@ -103,8 +109,30 @@ class Opener:
         target = self._target(instance, deepcopy(context), settings)
         return take(target, instance.plugin, context, limits=self._limits, crypto=self._crypto, on_fault=on_fault)
 
+    def permissions_policy(self, plugin: str, instance: BackendInstance | None) -> str:
+        """Return the least-privilege policy for a backend, or for any of a plugin; the plugin is loaded.
+
+        Raises:
+            Broken: the plugin broke its contract.
+            CapabilityUnsupported: it does not implement the hook.
+            KeyclaveError: what the plugin raised.
+        """
+        hook = "permissions_policy"
+        backend_id = None if instance is None else instance.id
+        if not self._modules.implements(plugin, hook):
+            raise CapabilityUnsupported(
+                f"plugin {plugin!r} has no policy of permissions",
+                backend_id=backend_id,
+                next_step="Its documentation says which permissions it needs, if any.",
+            )
+        settings = None if instance is None else self._settings(instance, self._settings_model(instance))
+        policy = self._call(plugin, backend_id, PluginStage.CALL, hook, self._limits.other, settings)
+        if type(policy) is not str:
+            raise Broken(PluginStage.CALL, f"{hook} returned {type_name(policy)}, not text")
+        return policy
+
     def _settings_model(self, instance: BackendInstance) -> type[BaseModel]:
-        model = self._call(instance, PluginStage.SETTINGS, "settings_model", self._limits.other)
+        model = self._call(instance.plugin, instance.id, PluginStage.SETTINGS, "settings_model", self._limits.other)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise Broken(
                 PluginStage.SETTINGS, f"settings_model returned {type(model).__name__}, not a pydantic model"
@@ -131,24 +159,32 @@ class Opener:
         raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
 
     def _target(self, instance: BackendInstance, context: BackendContext, settings: BaseModel) -> object:
-        target = self._call(instance, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context)
+        target = self._call(
+            instance.plugin, instance.id, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context
+        )
         if target is None:
             raise Broken(PluginStage.OPEN, "open_backend returned None")
         return target
 
     def _call(
-        self, instance: BackendInstance, stage: PluginStage, hook: str, seconds: float, *arguments: object
+        self,
+        plugin: str,
+        backend_id: str | None,
+        stage: PluginStage,
+        hook: str,
+        seconds: float,
+        *arguments: object,
     ) -> object:
         failure: KeyclaveError | Broken
         try:
-            return self._modules.call(instance.plugin, hook, seconds, *arguments, discard=_close_late)
+            return self._modules.call(plugin, hook, seconds, *arguments, discard=_close_late)
         except KeyboardInterrupt:
             raise
         except Overdue:
             message = f"{hook} did not return within {seconds:g} s"
-            failure = BackendUnavailable(message, backend_id=instance.id)
+            failure = BackendUnavailable(message, backend_id=backend_id)
         except KeyclaveError as error:
-            failure = bare(error).at(backend_id=instance.id)
+            failure = bare(error).at(backend_id=backend_id)
         except BaseException as error:  # whatever a plugin lets escape
             failure = Broken(stage, f"{hook} raised {describe(error)}", final=False)
         raise failure
@@ -182,6 +218,7 @@ def take(
     try:
         _register(manager, target, calls, limits.other)
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
+        calls.place(description.location)
     except BaseException:
         close_object(target, calls.workers, limits.other)
         calls.workers.close()

@@ -14,11 +14,12 @@ from uuid import UUID
 import msgspec
 
 from keyclave.backends.failures import type_name
+from keyclave.errors import KeyclaveError
 from keyclave.models import levels
 from keyclave.plugin import records
 from keyclave.plugin.records import Record
 
-__all__ = ["WrongResult", "answered", "checked"]
+__all__ = ["WrongResult", "answered", "checked", "unwrap"]
 
 T = TypeVar("T")
 _TYPES = [thing for module in (records, levels) for thing in vars(module).values() if isinstance(thing, type)]
@@ -87,3 +88,10 @@ def answered(result: object, due: type[T], field: str) -> T:
     if type(getattr(result, field)) is not bytes or not (reference is None or type(reference) is str):
         raise WrongResult(f"it returned a {due.__name__} with a field of the wrong type")
     return result
+
+
+def unwrap(outcome: T | KeyclaveError) -> T:
+    """Return the result, or raise the error."""
+    if isinstance(outcome, KeyclaveError):
+        raise outcome
+    return outcome

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from time import monotonic
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.inputs import to_bytes
 from keyclave.backends.release import Finish, Release, is_trusted
+from keyclave.backends.results import unwrap
+from keyclave.backends.retrying import Retries
 from keyclave.errors import CapabilityUnsupported, IntegrityError, InvalidArgument, KeyclaveError
 from keyclave.models import SignatureScheme, get_signature_scheme
 from keyclave.plugin.records import BackendDescription, KeyReference, Location, SchemeSupport, Signed, SigningInput
@@ -41,10 +44,24 @@ class SignerBinder:
         support = self._support(key.algorithm, scheme.name)
         prepare = self._prepare(scheme, support, prehashed=prehashed)
         finish = self._finish(key, support, spki)
-        if self._description.location is not Location.IN_PROCESS:
-            function = partial(self._calls.in_worker, "sign", function)
-        call = _guarded(self._calls, function, deepcopy(key), scheme.name)
+        call = self._call(function, deepcopy(key), scheme.name)
         return call if prepare is None and finish is None else _wrapped(call, prepare, finish)
+
+    def _call(self, function: Callable[..., object], key: KeyReference, scheme: str) -> Callable[[bytes], Signed]:
+        """Return the call of the hook, from where the backend computes."""
+        if self._description.location is Location.IN_PROCESS:
+            return _guarded(self._calls, function, key, scheme)
+        within = partial(self._calls.in_worker, "sign", function)
+        call = _guarded(self._calls, within, key, scheme)
+        retries = self._calls.retries
+        if retries is None:
+            return call
+        return _repeated(
+            self._calls,
+            retries,
+            call,
+            lambda seconds: _guarded(self._calls, partial(within, seconds=seconds), key, scheme),
+        )
 
     def _support(self, algorithm: str, scheme: str) -> SchemeSupport:
         for offered in self._description.algorithms:
@@ -105,6 +122,38 @@ def _guarded(
         raise failure
 
     return sign
+
+
+def _repeated(
+    calls: HookCalls,
+    retries: Retries,
+    call: Callable[[bytes], Signed],
+    within: Callable[[float], Callable[[bytes], Signed]],
+) -> Callable[[bytes], Signed]:
+    """Return the call, repeated where the service did not carry it out.
+
+    Args:
+        calls: the hooks of the backend.
+        retries: repeats it.
+        call: the call.
+        within: takes seconds; returns the call with no more time than that.
+    """
+
+    def repeated(data: bytes) -> Signed:
+        deadline = monotonic() + calls.limits.of("sign")
+        outcome = _outcome(call, data)
+        if isinstance(outcome, KeyclaveError):
+            outcome = retries.settle(outcome, lambda seconds: _outcome(within(seconds), data), deadline)
+        return unwrap(outcome)
+
+    return repeated
+
+
+def _outcome(call: Callable[[bytes], Signed], data: bytes) -> Signed | KeyclaveError:
+    try:
+        return call(data)
+    except KeyclaveError as error:
+        return error
 
 
 def _wrapped(

@@ -46,7 +46,7 @@ def _record(key: ForeignKey) -> dict[str, Any]:
 @_backend
 @click.option("--algorithm", help="What the key must be. Without it: what the backend says that it is.")
 def adopt(session: Session, *, name: str, uri: str, backend: str, algorithm: str | None) -> None:
-    """Take a key that is in a backend already into Keyclave's care.
+    """Take over a key that is in a backend already.
 
     URI is its address, as `keys adoptable` prints it. It becomes version 1 of a new key, and stays where it is. From
     then on revoking disables it and destroying destroys it, for whoever else uses it too.

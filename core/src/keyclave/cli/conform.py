@@ -30,7 +30,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="A setting of the plugin, where BACKEND is the name of a plugin and no settings file configures it.",
+    help="A setting of the plugin, or accept_simulator, where BACKEND is the name of a plugin and no settings file "
+    "configures it.",
 )
 @click.option(
     "--budget",
@@ -84,12 +85,16 @@ def _instance(session: Session, backend: str, settings: tuple[str, ...]) -> Back
     configured = None if loaded.is_default else loaded.effective_backends.get(backend)
     if configured is not None and settings:
         raise ConfigurationError(f"[backends.{backend}] is configured, so --set has no place")
+    given = dict(map(_setting, settings))
+    accept_simulator = given.pop("accept_simulator", False)
+    if not isinstance(accept_simulator, bool):
+        raise click.UsageError("accept_simulator is true or false")
     return BackendInstance(
         id=backend,
         plugin=backend if configured is None else configured.plugin,
-        settings=dict(map(_setting, settings)) if configured is None else configured.plugin_settings,
+        settings=given if configured is None else configured.plugin_settings,
         data_directory=loaded.state.directory / "contract" / backend,
-        accept_simulator=configured is not None and configured.accept_simulator,
+        accept_simulator=accept_simulator if configured is None else configured.accept_simulator,
     )
 
 

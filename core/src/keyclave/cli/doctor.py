@@ -18,12 +18,21 @@ _MARKS = {"ok": click.style("ok      ", fg="green"), "note": "note    ", "proble
 
 
 @command("doctor", example="keyclave doctor")
-def doctor(session: Session) -> int:
+@click.option(
+    "--policy",
+    metavar="ID",
+    help="Print the permissions that a backend needs, or any backend of a plugin, and no more.",
+)
+def doctor(session: Session, *, policy: str | None) -> int:
     """Look at everything, and say what is wrong.
 
-    Everything is settings, plugins, backends, state, open changes and the audit log. Exit code 1 says that
-    something is wrong.
+    Everything is settings, plugins, backends, permissions, state, open changes and the audit log. Exit code 1 says
+    that something is wrong.
+
+    With --policy nothing is looked at: the least-privilege policy is printed, as the provider takes it.
     """
+    if policy is not None:
+        return _print_policy(session, policy)
     findings = []
     for finding in examine(session):
         findings.append(finding)
@@ -37,3 +46,11 @@ def doctor(session: Session) -> int:
     else:
         click.echo(f"{counted(problems, 'problem')}." if problems else "Nothing is wrong.")
     return ExitCode.FAILED if problems else ExitCode.DONE
+
+
+def _print_policy(session: Session, name: str) -> int:
+    from keyclave.app import permissions_policy  # noqa: PLC0415  not needed for --help
+
+    text = permissions_policy(session.settings(), name)
+    session.answer({"name": name, "policy": text}, text)
+    return ExitCode.DONE

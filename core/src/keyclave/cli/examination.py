@@ -101,6 +101,28 @@ def _backends(clave: Keyclave) -> Iterator[Finding]:
             yield Finding(
                 area, "ok", f"opened, plugin {shown.provider_type}, {shown.security_level.value}: {evidence}"
             )
+            yield from _permissions(clave, backend_id, area)
+
+
+def _permissions(clave: Keyclave, backend_id: str, area: str) -> Iterator[Finding]:
+    try:
+        report = clave.backends.permissions(backend_id)
+    except KeyclaveError as error:
+        yield _problem(area, error)
+        return
+    if report is None:
+        return
+    for permission in report.missing:
+        yield Finding(
+            area,
+            "problem",
+            f"the permission {permission} is missing",
+            f"Grant it to the identity of this process; `keyclave doctor --policy {backend_id}` prints all of them.",
+        )
+    if not report.missing:
+        yield Finding(area, "ok", "no permission is missing")
+    if report.unchecked:
+        yield Finding(area, "note", f"not tried, since trying would do it: {', '.join(report.unchecked)}")
 
 
 def _selection(clave: Keyclave) -> Finding:

@@ -1,13 +1,15 @@
-"""``keyclave keys create``, ``rotate``, ``revoke`` and ``destroy``: from the first version to the last."""
+"""``keyclave keys create``, ``rotate``, ``revoke``, ``destroy`` and ``cancel-destruction``: from first to last."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import click
 
 from keyclave.cli.command import command
 from keyclave.cli.session import Session
 
-__all__ = ["create", "destroy", "revoke", "rotate"]
+__all__ = ["cancel_destruction", "create", "destroy", "revoke", "rotate"]
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal, and with --json.")
 
@@ -66,16 +68,33 @@ def revoke(session: Session, *, name: str, reason: str, yes: bool) -> None:
 @click.option("--version", type=click.IntRange(min=1), required=True, help="The version, deprecated or revoked.")
 @_yes
 def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
-    """Destroy one version of a key in its backend, adopted or not.
+    """Destroy one version of a key in its backend.
 
-    What it encrypted cannot be decrypted any more. Only a deprecated or revoked version is destroyed, and not before
+    Whether it was created or adopted: what it encrypted cannot be decrypted any more. Only a deprecated or revoked version is destroyed, and not before
     its retention ends. A confirmation is asked for.
     """
     question = f"Destroy version {version} of {name!r} in its backend, even if it was adopted? This cannot be undone."
     session.confirm(question, confirmed=yes)
     with session.open() as clave:
         handle = clave.keys.destroy(name, version)
+    text = f"Version {version} of {name!r} is destroyed as of {handle.destroyed_at:%Y-%m-%d %H:%M:%S} UTC."
+    if handle.destroyed_at is not None and handle.destroyed_at > datetime.now(UTC):
+        text += " Until then `keyclave keys cancel-destruction` calls it off."
+    session.answer(handle.model_dump(mode="json"), text)
+
+
+@command("cancel-destruction", example="keyclave keys cancel-destruction release --version 1")
+@click.argument("name")
+@click.option("--version", type=click.IntRange(min=1), required=True, help="The version that is to be destroyed.")
+def cancel_destruction(session: Session, *, name: str, version: int) -> None:
+    """Call the destruction of one version off.
+
+    Backends that delay destruction can do that until the date that `keyclave keys show` tells. The version is what it was
+    before: a deprecated one decrypts again, a revoked one stays out of use.
+    """
+    with session.open() as clave:
+        handle = clave.keys.cancel_destruction(name, version)
     session.answer(
         handle.model_dump(mode="json"),
-        f"Version {version} of {name!r} is destroyed as of {handle.destroyed_at:%Y-%m-%d %H:%M:%S} UTC.",
+        f"The destruction of version {version} of {name!r} is called off. It is {handle.status.value}.",
     )

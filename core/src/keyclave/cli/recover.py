@@ -19,9 +19,9 @@ __all__ = ["recover"]
 def recover(session: Session) -> int:
     """Finish or undo what an interrupted change left open.
 
-    Creations, adoptions and rotations are undone, revocations and destructions are finished. Every command does this
-    when it starts; a change stays open while its process is alive or its backend cannot be reached. Exit code 1 says
-    that something remains open.
+    Creations, adoptions and rotations are undone; revocations and destructions are finished, and so is calling a
+    destruction off. Every command does this when it starts; a change stays open while its process is alive or its
+    backend cannot be reached. Exit code 1 says that something remains open.
     """
     with session.open() as clave:
         resolved = clave.recovered

@@ -62,6 +62,7 @@ class CryptographicBackend(Model):
         last_health_check, health_check_status: when it was checked last, and the result.
         connection_uri: for a cloud a valid absolute URI, without credentials.
         authentication_method: how Keyclave proves itself to it (FR-023).
+        credential_source: where the credential came from, in a sentence without secrets; ``None`` if it did not say.
     """
 
     backend_id: BackendId
@@ -76,6 +77,7 @@ class CryptographicBackend(Model):
     health_check_status: HealthCheckResult | None = None
     connection_uri: NonEmptyStr | None = None
     authentication_method: AuthenticationMethod
+    credential_source: NonEmptyStr | None = None
 
     @model_validator(mode="after")
     def _check_level(self) -> Self:

@@ -11,6 +11,7 @@ from keyclave.backends.backend import Backend
 from keyclave.backends.report import PluginReport
 from keyclave.errors import ConfigurationError, KeyclaveError, PolicyViolation
 from keyclave.models import AvailabilityStatus, CryptographicBackend, HealthCheckResult, OperationType
+from keyclave.plugin import PermissionReport
 from keyclave.services.instance import Instance
 from keyclave.services.recording import Recorder
 from keyclave.services.results import Selection
@@ -51,6 +52,15 @@ class BackendService:
         if backend_id not in self._instance.backends.ids():
             raise ConfigurationError(f"no backend {backend_id!r} is configured")
         return self._record(self._instance.backends.get(backend_id), None)
+
+    def permissions(self, backend_id: str) -> PermissionReport | None:
+        """Return which permissions the identity of this process lacks on a backend; ``None`` if it does not say.
+
+        Raises:
+            BackendUnavailable: no such backend is configured, or it cannot be reached.
+        """
+        backend = self._instance.backends.get(backend_id)
+        return backend.check_permissions() if backend.has("check_permissions") else None
 
     def select(self, algorithm: str | None = None) -> Selection:
         """Return which backend a new key would be created in, and why each candidate was taken or refused."""
@@ -105,6 +115,7 @@ class BackendService:
                 health_check_status=health,
                 connection_uri=description.connection_uri,
                 authentication_method=description.authentication_method,
+                credential_source=description.credential_source,
             )
         except ValidationError as error:
             problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))

@@ -27,7 +27,7 @@ from keyclave.services.names import name_reference, require_name, require_versio
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend"]
+__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up"]
 
 _REASON_LIMIT = 1024
 
@@ -54,7 +54,7 @@ def destroy_in_backend(instance: Instance, operation: Operation, key: StoredKey,
 
 
 @contextmanager
-def _followed_up(key: StoredKey, so_far: str) -> Iterator[None]:
+def followed_up(key: StoredKey, so_far: str) -> Iterator[None]:
     """Let no failure of a backend say that nothing changed: recovery repeats the call until it succeeds."""
     try:
         yield
@@ -87,7 +87,7 @@ class Destruction:
             key = self._mark_revoked(name, reason, operation)
             with self._instance.store.read() as state:
                 versions = state.keys.versions(key.key_id)
-            with _followed_up(key, "the key is revoked, but it is not known to be disabled in its backend"):
+            with followed_up(key, "the key is revoked, but it is not known to be disabled in its backend"):
                 disable_in_backend(self._instance, key, versions)
             with self._instance.store.write() as state:
                 state.intents.close(operation.operation_id, "done")
@@ -145,7 +145,7 @@ class Destruction:
         )
         with self._instance.store.write() as state:
             state.intents.add(intent)
-        with _followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
+        with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, operation, key, version)
         with self._instance.store.write() as state:
             destroyed = state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)

@@ -14,7 +14,7 @@ from keyclave.state.records import StoredIntent
 
 __all__ = ["IntentKind", "new_intent"]
 
-IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy"]
+IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
 
 
 def new_intent(

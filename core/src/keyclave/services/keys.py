@@ -11,6 +11,7 @@ from keyclave.integrations.private_keys import private_key
 from keyclave.models import KeyHandle, RotationPolicy
 from keyclave.plugin import ForeignKey
 from keyclave.services.adoption import Adoption
+from keyclave.services.cancellation import Cancellation
 from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
@@ -43,6 +44,7 @@ class KeyService:
         verifier: Verifier,
         encryption: Encryption,
         destruction: Destruction,
+        cancellation: Cancellation,
     ) -> None:
         self._instance = instance
         self._creation = creation
@@ -51,6 +53,7 @@ class KeyService:
         self._verifier = verifier
         self._encryption = encryption
         self._destruction = destruction
+        self._cancellation = cancellation
 
     def create(
         self,
@@ -296,8 +299,9 @@ class KeyService:
     def destroy(self, name: str, version: int) -> KeyHandle:
         """Destroy one deprecated or revoked version in its backend, adopted or not, and return it.
 
-        ``destroyed_at`` says when it is gone: a backend that delays destruction names a date to come. The public
-        key stays, so that old signatures still verify unless the version is revoked.
+        ``destroyed_at`` says when it is gone: a backend that delays destruction names a date to come, and until then
+        ``cancel_destruction`` calls it off. The public key stays, so that old signatures still verify unless the
+        version is revoked.
 
         Raises:
             Conflict: the version is active or pending.
@@ -306,6 +310,22 @@ class KeyService:
         """
         try:
             return self._destruction.destroy(name, version)
+        finally:
+            self._instance.epoch.invalidate()
+
+    def cancel_destruction(self, name: str, version: int) -> KeyHandle:
+        """Call the destruction of one version off that its backend has scheduled, and return the version.
+
+        It is what it was before: a deprecated version decrypts again, a revoked one stays out of use.
+
+        Raises:
+            Conflict: no destruction of it is scheduled, or another change of the key is under way.
+            KeyNotFound: it is gone already.
+            CapabilityUnsupported: its backend does not call destructions off.
+            OutcomeUnknown: the backend did not do it, or did not say so; recovery repeats that.
+        """
+        try:
+            return self._cancellation.cancel(name, version)
         finally:
             self._instance.epoch.invalidate()
 

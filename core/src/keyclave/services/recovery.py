@@ -2,20 +2,23 @@
 
 Every change that touches a backend writes its intent first. An intent that nobody works on any more is resolved
 here: creation, adoption and rotation are undone, so that the old state stands; revocation and destruction are
-finished, so that nothing stays usable that somebody wanted gone. Each step may run again, and so may all of it.
+finished, so that nothing stays usable that somebody wanted gone, and so is the cancellation of a destruction. Each
+step may run again, and so may all of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from keyclave.backends.backend import Backend
 from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import KeyLabel, KeyReference, Location
+from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER
@@ -25,6 +28,8 @@ from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
 
+Note = Callable[[Transaction], None]
+"""Writes to the state what became of a change."""
 _UNDONE = frozenset({"create", "adopt", "rotate"})
 _SETTLED_AFTER = timedelta(seconds=60)
 """A backend that was asked to create or adopt a key and did not answer may still do it until then."""
@@ -90,20 +95,20 @@ class Recovery:
         with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
             operation.backend_id = intent.backend_id
             undone = intent.kind in _UNDONE
-            gone_at = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
-            if gone_at is None:
+            note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
+            if note is None:
                 _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
                 return False
             with self._instance.store.write() as state:
                 if not _is_open(state, intent):
                     return False
-                _note_gone(state, intent, gone_at)
+                note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
         return True
 
-    def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> datetime | None:
-        """Destroy what was created, or forget what was adopted, and return when it is gone.
+    def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> Note | None:
+        """Destroy what was created, or forget what was adopted, and return what to note of it.
 
         ``None`` says that nothing is there, but that the backend could still do late what it was asked.
         """
@@ -115,20 +120,24 @@ class Recovery:
             own = intent.parameters.get(OWNER) == self._instance.owner.name
             died_with_owner = backend.description.location is Location.IN_PROCESS and not own
             settled = now - intent.updated_at > _SETTLED_AFTER
-            return now if definite or died_with_owner or settled else None
-        return _forget(backend, reference) if intent.kind == "adopt" else _destroy(backend, reference, operation)
+            return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
+        adopted = intent.kind == "adopt"
+        gone_at = _forget(backend, reference) if adopted else _destroy(backend, reference, operation)
+        return partial(_note_gone, intent, gone_at)
 
-    def _finish(self, intent: StoredIntent, operation: Operation) -> datetime:
-        """Repeat the disabling or the destruction, which change nothing the second time; return when it is so."""
+    def _finish(self, intent: StoredIntent, operation: Operation) -> Note:
+        """Repeat the call of the backend, which changes nothing the second time; return what to note of it."""
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)
+        if intent.kind == "revoke":
+            disable_in_backend(self._instance, key, versions)
+            return _note_nothing
+        version = next(v for v in versions if v.version == intent.to_version)
         if intent.kind == "destroy":
-            return destroy_in_backend(
-                self._instance, operation, key, next(v for v in versions if v.version == intent.to_version)
-            )
-        disable_in_backend(self._instance, key, versions)
-        return datetime.now(UTC)
+            return partial(_note_gone, intent, destroy_in_backend(self._instance, operation, key, version))
+        there = restore_in_backend(self._instance, key, version)
+        return partial(_note_there, intent) if there else _note_nothing
 
 
 def _destroy(backend: Backend, reference: KeyReference, operation: Operation) -> datetime:
@@ -147,7 +156,17 @@ def _is_open(state: Transaction, intent: StoredIntent) -> bool:
     return any(other.operation_id == intent.operation_id for other in state.intents.open())
 
 
-def _note_gone(state: Transaction, intent: StoredIntent, gone_at: datetime) -> None:
+def _note_nothing(state: Transaction) -> None:
+    """Record nothing but the end of the intent."""
+
+
+def _note_there(intent: StoredIntent, state: Transaction) -> None:
+    """Record that the version an intent names is not destroyed after all."""
+    version = next(v for v in state.keys.versions(intent.key_id) if v.version == intent.to_version)
+    state.keys.update_version(intent.key_id, version.version, destroyed_at=None)
+
+
+def _note_gone(intent: StoredIntent, gone_at: datetime, state: Transaction) -> None:
     """Record that the version an intent names is gone. One that never became active is revoked."""
     for version in state.keys.versions(intent.key_id):
         if version.version == intent.to_version and version.destroyed_at is None:

@@ -14,7 +14,7 @@ from keyclave.models.rotation import RotationPolicy
 
 __all__ = ["AuditHead", "AuditRow", "IntentKind", "IntentOutcome", "StoredIntent", "StoredKey", "StoredVersion"]
 
-IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy"]
+IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
 IntentOutcome = Literal["done", "undone"]
 
 

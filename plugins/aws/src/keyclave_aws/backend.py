@@ -21,6 +21,7 @@ from keyclave.plugin import (
     KeyPage,
     KeyReference,
     Location,
+    PermissionReport,
     PublicKey,
     Signed,
     WrappedKey,
@@ -40,7 +41,9 @@ from keyclave_aws.importing import Importing
 from keyclave_aws.lookup import Lookup
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
+from keyclave_aws.pages import marker_in, page_after
 from keyclave_aws.patience import settled
+from keyclave_aws.permission_check import PermissionCheck
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.signing import Signing
@@ -71,6 +74,7 @@ class AwsBackend:
         self._destruction = Destruction(kms, lookup, aliases, settings.deletion_days)
         self._enabling = Enabling(kms, lookup)
         self._importing = Importing(kms, lookup, aliases, maker, self._public_keys)
+        self._permissions = PermissionCheck(kms, lookup, settings.alias_prefix)
         self._signing = Signing(lookup, self._public_keys)
         self._encryption = Encryption(lookup)
 
@@ -86,6 +90,7 @@ class AwsBackend:
             authentication_method=self._kms.identity.method,
             location=Location.REMOTE,
             connection_uri=self._kms.endpoint,
+            credential_source=self._kms.identity.source,
             algorithms=supported(custom_key_store=self._settings.custom_key_store_id is not None),
         )
 
@@ -93,6 +98,11 @@ class AwsBackend:
     def check_health(self) -> HealthReport:
         """Return whether AWS KMS answers a question that uses no quota of cryptography."""
         return report(self._kms, self._settings.alias_prefix)
+
+    @hookimpl
+    def check_permissions(self) -> PermissionReport:
+        """Return which permissions are missing, as far as AWS tells without doing anything."""
+        return self._permissions.report()
 
     @hookimpl
     def create_key(self, request: CreateKeyRequest) -> CreatedKey:
@@ -109,9 +119,9 @@ class AwsBackend:
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:
         """Return the keys of this instance on one page of all keys of the region."""
-        found, following = self._lookup.page(page)
+        found, following = self._lookup.page(None if page is None else marker_in(page))
         ours = (key.reference(label) for label, key in found if label.instance_id == self._instance_id)
-        return KeyPage(keys=tuple(ours), next_page=following)
+        return KeyPage(keys=tuple(ours), next_page=None if following is None else page_after(following))
 
     @hookimpl
     def public_key(self, key: KeyReference) -> PublicKey:

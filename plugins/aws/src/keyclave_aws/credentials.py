@@ -1,4 +1,4 @@
-"""Where the credentials come from: one source, chosen by what is configured, and never another one after it failed."""
+"""Where the credentials come from: one source, chosen by what is configured, and no other one if it fails."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Surroundings(Record, frozen=True, kw_only=True):
 def choose_source(settings: AwsSettings, around: Surroundings) -> CredentialSource:
     """Return the source that the settings name; for ``auto`` the first one that is configured here.
 
-    That is a web identity, then a container role. Outside production come environment variables and shared files next,
-    which anybody can leave lying about; last the role of the instance, for which the network must be asked.
+    That is a web identity, then a container role. Outside production come environment variables and shared files
+    next, which anybody can leave lying about; last the role of the instance, for which the network must be asked.
     """
     if settings.credentials is not CredentialSource.AUTO:
         return settings.credentials

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from keyclave.errors import Conflict, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
@@ -13,6 +14,9 @@ from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
+
+if TYPE_CHECKING:
+    from types_boto3_kms import KMSClient
 
 __all__ = ["SHORTEST", "Destruction", "schedule"]
 
@@ -28,10 +32,15 @@ def schedule(kms: Kms, arn: str, days: int) -> tuple[datetime, str | None]:
         Conflict: it is scheduled already, or AWS is changing it.
         OutcomeUnknown: no answer came.
     """
-    answer = kms.change(lambda client: client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=days))
-    require_same_key(answer, arn)
-    # A key that has replicas is deleted after them, and AWS does not say when: not before this.
-    return answer.get("DeletionDate") or datetime.now(UTC) + timedelta(days=days), reference_of(answer)
+
+    def call(client: KMSClient) -> tuple[datetime, str | None]:
+        answer = client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=days)
+        require_same_key(answer, arn)
+        # A key that has replicas is deleted after them, and AWS does not say when: not before this.
+        date = answer.get("DeletionDate") or datetime.now(UTC) + timedelta(days=days)
+        return date.astimezone(UTC), reference_of(answer)
+
+    return kms.change(call)
 
 
 class Destruction:
@@ -60,9 +69,9 @@ class Destruction:
         arn = require_arn(key.uri)
         try:
             self._require_label(arn, key.label)
-            date, reference = self._scheduled(arn)
         except _Gone:
             return DestroyResult(state=DestroyState.DESTROYED)
+        date, reference = self._scheduled(arn)
         self._aliases.remove(key.label)
         return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date, provider_reference=reference)
 
@@ -77,22 +86,25 @@ class Destruction:
         try:
             self._require_label(arn, key.label)
             with suppress(Conflict):  # it is not scheduled
-                require_same_key(self._kms.change(lambda kms: kms.cancel_key_deletion(KeyId=arn)), arn)
+                self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
         except _Gone:
             raise KeyNotFound("AWS KMS has deleted the key") from None
         self._aliases.set(key.label, arn)
 
     def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
+        if (date := self._date(arn)) is not None:
+            return date, None
         try:
             return schedule(self._kms, arn, self._days)
         except Conflict as error:
             failure = error
-        except KeyNotFound:
-            raise _Gone from None
-        found = self._lookup.described(arn)
-        if found is None or found.deletion is None:
+        if (date := self._date(arn)) is None:
             raise failure
-        return found.deletion, failure.provider_reference
+        return date, failure.provider_reference
+
+    def _date(self, arn: str) -> datetime | None:
+        found = self._lookup.described(arn)
+        return None if found is None else found.deletion
 
     def _require_label(self, arn: str, label: KeyLabel) -> None:
         try:

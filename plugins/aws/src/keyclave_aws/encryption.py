@@ -8,6 +8,7 @@ associated data may be private. There is always exactly that one entry, for empt
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from keyclave.errors import CapabilityUnsupported, DecryptionFailed, InvalidArgument
 from keyclave.models import get_algorithm
@@ -17,6 +18,9 @@ from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import MAX_PLAINTEXT
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
+
+if TYPE_CHECKING:
+    from types_boto3_kms.type_defs import DecryptResponseTypeDef, EncryptResponseTypeDef
 
 __all__ = ["CONTEXT_KEY", "Encryption"]
 
@@ -49,17 +53,18 @@ class Encryption:
         if len(plaintext) > MAX_PLAINTEXT:
             raise InvalidArgument(f"the plaintext has more than {MAX_PLAINTEXT} bytes")
         context = _context(aad)
-        answer = self._lookup.use(
+        return self._lookup.use(
             arn,
-            lambda kms: kms.encrypt(
-                KeyId=arn,
-                Plaintext=_BEFORE + plaintext,
-                EncryptionContext=context,
-                EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+            lambda kms: _encrypted(
+                kms.encrypt(
+                    KeyId=arn,
+                    Plaintext=_BEFORE + plaintext,
+                    EncryptionContext=context,
+                    EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+                ),
+                arn,
             ),
         )
-        require_same_key(answer, arn)
-        return Encrypted(ciphertext=answer["CiphertextBlob"], provider_reference=reference_of(answer))
 
     def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes) -> Decrypted:
         """Decrypt what ``encrypt`` returned.
@@ -74,20 +79,18 @@ class Encryption:
         if not 1 <= len(ciphertext) <= _LONGEST_CIPHERTEXT:
             raise _wrong()
         context = _context(aad)
-        answer = self._lookup.use(
+        return self._lookup.use(
             arn,
-            lambda kms: kms.decrypt(
-                KeyId=arn,  # without it KMS would take any key that the ciphertext names
-                CiphertextBlob=ciphertext,
-                EncryptionContext=context,
-                EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+            lambda kms: _decrypted(
+                kms.decrypt(
+                    KeyId=arn,  # without it KMS would take any key that the ciphertext names
+                    CiphertextBlob=ciphertext,
+                    EncryptionContext=context,
+                    EncryptionAlgorithm="SYMMETRIC_DEFAULT",
+                ),
+                arn,
             ),
         )
-        require_same_key(answer, arn)
-        if not answer["Plaintext"].startswith(_BEFORE):
-            raise _wrong()
-        plaintext = answer["Plaintext"].removeprefix(_BEFORE)
-        return Decrypted(plaintext=plaintext, provider_reference=reference_of(answer))
 
 
 def _address(key: KeyReference) -> str:
@@ -98,6 +101,19 @@ def _address(key: KeyReference) -> str:
 
 def _context(aad: bytes) -> dict[str, str]:
     return {CONTEXT_KEY: hashlib.sha256(aad).hexdigest()}
+
+
+def _encrypted(answer: EncryptResponseTypeDef, arn: str) -> Encrypted:
+    require_same_key(answer, arn)
+    return Encrypted(ciphertext=answer["CiphertextBlob"], provider_reference=reference_of(answer))
+
+
+def _decrypted(answer: DecryptResponseTypeDef, arn: str) -> Decrypted:
+    require_same_key(answer, arn)
+    plaintext = answer["Plaintext"].removeprefix(_BEFORE)
+    if plaintext == answer["Plaintext"]:
+        raise _wrong()
+    return Decrypted(plaintext=plaintext, provider_reference=reference_of(answer))
 
 
 def _wrong() -> DecryptionFailed:

@@ -125,9 +125,11 @@ _ANSWERS: dict[str, _Answer] = {
     "DryRunOperationException": _Answer(BackendUnavailable, "AWS KMS only tried", retryable=False),
 }
 _UNEXPECTED = _Answer(BackendUnavailable, "AWS answered what it never should", retryable=False, next_step=_AGAIN)
-_UNREACHED = "AWS cannot be reached: {problem}"
 _CHECK_NETWORK = "Check the network, the proxy and the endpoint; `keyclave health` shows when it is back."
+_NO_CREDENTIALS = (sdk.NoCredentialsError, sdk.PartialCredentialsError)
 _NEVER_SENT = (
+    *_NO_CREDENTIALS,
+    sdk.ParamValidationError,
     sdk.EndpointConnectionError,
     sdk.ConnectTimeoutError,
     sdk.ProxyConnectionError,
@@ -148,19 +150,22 @@ def translate(error: Exception, *, changes: bool) -> KeyclaveError:
     """
     if isinstance(error, sdk.ClientError):
         return _from_answer(error, changes=changes and not error.operation_name.startswith(_SOURCE_PREFIX))
-    if isinstance(error, sdk.NoCredentialsError | sdk.PartialCredentialsError):
-        return AuthenticationFailed("there are no credentials", next_step=_CREDENTIALS)
-    if isinstance(error, sdk.ParamValidationError):
-        return InvalidArgument("the SDK of AWS refuses the arguments")
     if _was_never_sent(error):
-        message = _UNREACHED.format(problem=type(error).__name__)
-        return BackendUnavailable(message, next_step=_CHECK_NETWORK)
+        return _unsent(error)
     problem = f"AWS did not answer, or not as it should ({type(error).__name__})"
     if changes:
         return OutcomeUnknown(problem)
     if isinstance(error, sdk.ReadTimeoutError):
         return DeadlineExceeded(problem)
-    return BackendUnavailable(problem, retryable=isinstance(error, sdk.HTTPClientError), next_step=_CHECK_NETWORK)
+    return BackendUnavailable(problem, next_step=_CHECK_NETWORK)
+
+
+def _unsent(error: Exception) -> KeyclaveError:
+    if isinstance(error, _NO_CREDENTIALS):
+        return AuthenticationFailed("there are no credentials", next_step=_CREDENTIALS)
+    if isinstance(error, sdk.ParamValidationError):
+        return InvalidArgument("the SDK of AWS refuses the arguments")
+    return BackendUnavailable(f"AWS cannot be reached ({type(error).__name__})", next_step=_CHECK_NETWORK)
 
 
 def code_of(error: sdk.ClientError) -> str:

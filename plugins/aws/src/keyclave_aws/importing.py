@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,9 @@ from keyclave.crypto.key_checks import check_public_key
 from keyclave.errors import (
     CapabilityUnsupported,
     DecryptionFailed,
-    IntegrityError,
     InvalidArgument,
     KeyAlreadyExists,
     KeyclaveError,
-    KeyNotFound,
     OutcomeUnknown,
 )
 from keyclave.models import AlgorithmFamily, get_algorithm
@@ -32,7 +31,7 @@ from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
 from keyclave_aws.errors import reference_of
-from keyclave_aws.lookup import FoundKey, Lookup, require_same_key
+from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.patience import settled
 from keyclave_aws.public_keys import PublicKeys
@@ -121,7 +120,7 @@ class Importing:
                 request=request,
                 method=method,
                 wrapping_public_key=answer["PublicKey"],
-                expires_at=answer["ParametersValidTo"],
+                expires_at=answer["ParametersValidTo"].astimezone(UTC),
             )
             return self._tickets.issue(ticket, EmptyKey(arn=arn, token=answer["ImportToken"]))
 
@@ -142,21 +141,13 @@ class Importing:
             reference = self._kms.change(fill)
         except DecryptionFailed:
             raise InvalidArgument("the wrapped key cannot be unwrapped") from None
-        found = settled(lambda: self._filled(key.arn))
+        found = settled(lambda: self._lookup.require_usable(key.arn, request.algorithm))
         check_public_key(
             self._public_keys.read(found.reference(request.label)), get_algorithm(request.algorithm).name
         )
         if not self._aliases.set(request.label, key.arn):
             raise KeyAlreadyExists("a key of this label exists")
         return found, reference
-
-    def _filled(self, arn: str) -> FoundKey:
-        found = self._lookup.described(arn)
-        if found is None:
-            raise IntegrityError("AWS KMS has the imported key as one of another algorithm")
-        if not found.is_usable:
-            raise KeyNotFound("the key has no material yet")
-        return found
 
     def _require_free(self, label: KeyLabel) -> None:
         found = self._lookup.by_alias(label)

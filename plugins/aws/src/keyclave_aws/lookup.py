@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyclave.errors import (
@@ -42,8 +42,8 @@ class FoundKey(Record, frozen=True, kw_only=True):
         state: its KeyState.
         origin: its Origin.
         store: the custom key store that it is in, if any.
-        created: when it was made.
-        deletion: when it will be deleted, if that is scheduled and AWS says when.
+        created: when it was made, UTC.
+        deletion: when it will be deleted, UTC, if that is scheduled and AWS says when.
     """
 
     arn: str
@@ -69,14 +69,15 @@ def to_found(metadata: KeyMetadataTypeDef) -> FoundKey | None:
     algorithm = algorithm_of(metadata)
     if algorithm is None:
         return None
+    deletion = metadata.get("DeletionDate")
     return FoundKey(
         arn=metadata["Arn"],
         algorithm=algorithm,
         state=metadata["KeyState"],
         origin=metadata["Origin"],
         store=metadata.get("CustomKeyStoreId"),
-        created=metadata["CreationDate"],
-        deletion=metadata.get("DeletionDate"),
+        created=metadata["CreationDate"].astimezone(UTC),
+        deletion=None if deletion is None else deletion.astimezone(UTC),
     )
 
 
@@ -149,6 +150,17 @@ class Lookup:
             KeyNotFound: there is none.
         """
         return self._kms.ask(lambda kms: to_found(kms.describe_key(KeyId=key_id)["KeyMetadata"]))
+
+    def require_usable(self, arn: str, algorithm: str) -> FoundKey:
+        """Return the key with this ARN.
+
+        Raises:
+            KeyNotFound: there is none, it is of another algorithm, scheduled to be deleted, or was not imported yet.
+        """
+        found = self.described(arn)
+        if found is None or not found.is_usable or found.algorithm != algorithm:
+            raise KeyNotFound("AWS KMS has no usable key of this algorithm at this address")
+        return found
 
     def label_of(self, arn: str) -> KeyLabel | None:
         """Return the label in the tags of a key; ``None`` if it has none.

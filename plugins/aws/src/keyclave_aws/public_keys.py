@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from keyclave.errors import CapabilityUnsupported, KeyDisabled
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyReference
 
 from keyclave_aws.addresses import require_arn
-from keyclave_aws.algorithms import SPECS
 from keyclave_aws.lookup import Lookup, require_same_key
+
+if TYPE_CHECKING:
+    from types_boto3_kms.type_defs import GetPublicKeyResponseTypeDef
 
 __all__ = ["PublicKeys"]
 
@@ -35,18 +39,21 @@ class PublicKeys:
         arn = require_arn(key.uri)
         if not get_algorithm(key.algorithm).signs:
             raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} has no public key")
+        self._lookup.require_usable(arn, key.algorithm)  # AWS may give the public key of one that is to be deleted
         try:
-            answer = self._lookup.use(arn, lambda kms: kms.get_public_key(KeyId=arn))
+            spki = self._lookup.use(arn, lambda kms: _spki(kms.get_public_key(KeyId=arn), arn))
         except KeyDisabled:
             if arn in self._known:
                 return self._known[arn]
             raise
-        require_same_key(answer, arn)
-        if answer["KeySpec"] != SPECS[key.algorithm]:
-            raise CapabilityUnsupported(f"the key is not of algorithm {key.algorithm}")
-        self._known[arn] = answer["PublicKey"]
-        return answer["PublicKey"]
+        self._known[arn] = spki
+        return spki
 
     def known(self, key: KeyReference) -> bytes:
         """Return the public key, without asking for it twice."""
         return self._known.get(key.uri) or self.read(key)
+
+
+def _spki(answer: GetPublicKeyResponseTypeDef, arn: str) -> bytes:
+    require_same_key(answer, arn)
+    return answer["PublicKey"]

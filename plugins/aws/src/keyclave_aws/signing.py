@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey, MLDSAMuHasher
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -18,6 +18,7 @@ from keyclave_aws.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from types_boto3_kms.literals import MessageTypeType
+    from types_boto3_kms.type_defs import SignResponseTypeDef
 
 __all__ = ["Signing"]
 
@@ -48,16 +49,14 @@ class Signing:
             raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} cannot sign with {scheme}")
         way = WAYS[scheme]
         message_type, message = self._message(key, data, scheme, way)
-        answer: Any = self._lookup.use(
+        return self._lookup.use(
             arn,
-            lambda kms: kms.sign(
-                KeyId=arn, Message=message, MessageType=message_type, SigningAlgorithm=way.algorithm
+            lambda kms: _signed(
+                kms.sign(KeyId=arn, Message=message, MessageType=message_type, SigningAlgorithm=way.algorithm),
+                arn,
+                way,
             ),
         )
-        require_same_key(answer, arn)
-        if answer["SigningAlgorithm"] != way.algorithm:
-            raise IntegrityError("AWS KMS signed by another algorithm than it was asked for")
-        return Signed(signature=answer["Signature"], provider_reference=reference_of(answer))
 
     def _message(self, key: KeyReference, data: bytes, scheme: str, way: Way) -> tuple[MessageTypeType, bytes]:
         if way.size is not None and len(data) != way.size:
@@ -67,6 +66,13 @@ class Signing:
         if scheme != "ML_DSA_65":
             raise InvalidArgument(f"AWS KMS signs messages of 1 to {MAX_MESSAGE} bytes with {scheme}")
         return "EXTERNAL_MU", _mu(self._public_keys.known(key), data)
+
+
+def _signed(answer: SignResponseTypeDef, arn: str, way: Way) -> Signed:
+    require_same_key(answer, arn)
+    if answer["SigningAlgorithm"] != way.algorithm:
+        raise IntegrityError("AWS KMS signed by another algorithm than it was asked for")
+    return Signed(signature=answer["Signature"], provider_reference=reference_of(answer))
 
 
 def _mu(spki: bytes, message: bytes) -> bytes:

@@ -16,3 +16,5 @@ class ForeignSettings(BaseModel, extra="forbid", frozen=True):
     location: Location = Location.IN_PROCESS
     level: SecurityLevel = SecurityLevel.SOFTWARE
     page_size: int = 2
+    deletion_days: int = 0
+    missing: tuple[str, ...] = ()
