@@ -86,7 +86,10 @@ def _key(account: Account, request: Request, key: Key) -> tuple[Key, str]:
 
 def _decrypting_key(account: Account, request: Request) -> Key:
     named = account.keyring.find(request["KeyId"]) if "KeyId" in request else None
-    if request.get("EncryptionAlgorithm", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+    algorithm = request.get("EncryptionAlgorithm", "SYMMETRIC_DEFAULT")
+    if named is not None:
+        named.check_algorithm("ENCRYPT_DECRYPT", algorithm)
+    if algorithm != "SYMMETRIC_DEFAULT":
         if named is None:
             raise KmsFailure("ValidationException", "KeyId is required with an asymmetric key")
         return named

@@ -195,7 +195,8 @@ def _from_answer(error: sdk.ClientError, *, changes: bool) -> KeyclaveError:
     if changes and (answer is _FAILED or answer is _UNEXPECTED):
         return OutcomeUnknown(f"{answer.message} in the midst of a change ({code})", provider_reference=reference)
     action = f"{'sts' if error.operation_name.startswith(_SOURCE_PREFIX) else 'kms'}:{error.operation_name}"
-    message = f"{answer.message.format(action=action)} ({code})"
+    # The codes for a ciphertext tell its causes apart, which nobody should learn from a refusal.
+    message = answer.message if answer is _UNDECRYPTABLE else f"{answer.message.format(action=action)} ({code})"
     if answer.kind is Throttled:
         after = _seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
         return Throttled(message, retry_after=after, provider_reference=reference)
