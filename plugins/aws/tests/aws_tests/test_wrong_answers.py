@@ -84,15 +84,17 @@ def test_two_calls_that_get_each_others_answers_both_fail(place: Place, backend:
     assert place.proxy.disarm() == 0
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_answer_to_another_operation_is_an_error_or_does_no_harm(place: Place, name: str) -> None:
+SAY_NOTHING = {"CreateAlias", "DeleteAlias", "EnableKey", "DisableKey"}
+"""Operations whose answer is empty: a 200 says all."""
+
+
+@pytest.mark.parametrize("name", [name for name, each in OPERATIONS.items() if each.target not in SAY_NOTHING])
+def test_an_answer_without_what_was_asked_for_is_none(place: Place, name: str) -> None:
     operation, backend = OPERATIONS[name], place.open()
     prepared = operation.prepare(place, backend)
     place.proxy.arm(faults.answered(200, b'{"Unheard": "of"}'), asks_for(operation.target))
-    try:
+    with pytest.raises(OutcomeUnknown if operation.changes else BackendUnavailable):
         operation.act(place, backend, prepared)
-    except (BackendUnavailable, OutcomeUnknown) as error:
-        assert isinstance(error, OutcomeUnknown) is operation.changes
     assert place.proxy.disarm() == 0
     operation.act(place, backend, prepared)
 
