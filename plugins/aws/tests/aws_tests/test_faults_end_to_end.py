@@ -102,12 +102,13 @@ def test_the_next_process_undoes_what_the_last_one_left(place: Place, reopen: Op
 
 
 def test_a_throttled_creation_is_repeated_and_makes_one_key(place: Place, clave: Keyclave) -> None:
+    create(clave, "before")
     throttled = faults.answered(400, b'{"__type":"ThrottlingException"}')
     for target in ("DescribeKey", "CreateKey", "CreateAlias"):
         place.proxy.arm(throttled, asks_for(target))
         create(clave, target.lower())
         assert place.proxy.disarm() == 0
-    assert states(place) == ["Enabled"] * 3
+    assert states(place) == ["Enabled"] * 4
     assert clave.recovery.open_intents() == ()
 
 
