@@ -16,10 +16,17 @@ from keyclave_aws.connection import Connection
 from keyclave_aws.credentials import Surroundings, load_credentials
 from keyclave_aws.endpoints import is_aws, is_plain
 from keyclave_aws.settings import AwsSettings
+from keyclave_aws.silence import SILENCE
 from keyclave_aws.whole_answers import require_whole
 
 __all__ = ["connect"]
 
+# For each the key in a file of AWS, the environment variable, the default, and how it is read.
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 _CONNECTIONS = 64
 """As many as the core has threads for a backend: a call never waits for a connection."""
 
@@ -37,6 +44,14 @@ def connect(settings: AwsSettings, context: BackendContext) -> Connection:
             "the endpoint is plain http, as only emulators are",
             next_step="Use https, or set accept_simulator outside production.",
         )
+    with SILENCE:
+        SILENCE.watch()
+        connection = _connect(settings, context)
+        SILENCE.watch()  # and the loggers that the SDK made meanwhile
+    return connection
+
+
+def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
     around = Surroundings(
         environment_type=context.environment_type,
         environment=os.environ,
@@ -68,11 +83,7 @@ class _Loaded(CredentialProvider):
 
 
 def _session() -> Session:
-    session = Session()
-    session.set_config_variable("config_file", os.devnull)
-    session.set_config_variable("credentials_file", os.devnull)
-    session.set_config_variable("profile", None)
-    return session
+    return Session(session_vars=_NO_FILES)
 
 
 def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str | None) -> Any:

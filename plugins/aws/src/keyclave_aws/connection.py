@@ -12,6 +12,7 @@ from keyclave.errors import KeyclaveError
 from keyclave.plugin import Record
 
 from keyclave_aws.errors import is_expired, translate
+from keyclave_aws.silence import SILENCE
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -88,7 +89,8 @@ class Kms:
     def _run(self, call: Callable[[KMSClient], T], *, changes: bool) -> T:
         connection = self._connection
         try:
-            return call(connection.client)
+            with SILENCE:
+                return call(connection.client)
         except KeyclaveError:
             raise
         except ClientError as error:
@@ -105,7 +107,8 @@ class Kms:
             if self._connection is expired:
                 self._connection = self._connect()
         try:
-            return call(self._connection.client)
+            with SILENCE:
+                return call(self._connection.client)
         except KeyclaveError:
             raise
         except _FAILURES as error:

@@ -43,13 +43,13 @@ EXPECTED: dict[type[KeyclaveError], str] = {
     KeyNotFound: "NotFoundException InvalidArnException",
     AccessDenied: "AccessDeniedException AccessDenied UnauthorizedOperation NotAuthorized",
     AuthenticationFailed: "UnrecognizedClientException InvalidClientTokenId OptInRequired InvalidAccessKeyId "
-    "InvalidIdentityToken IDPRejectedClaim InvalidSignatureException SignatureDoesNotMatch IncompleteSignature "
-    "IncompleteSignatureException MissingAuthenticationToken MissingAuthenticationTokenException ExpiredTokenException "
-    "ExpiredToken RequestExpired RequestTimeTooSkewed RequestInTheFuture",
+    "InvalidIdentityToken IDPRejectedClaim InvalidSignatureException SignatureDoesNotMatch "
+    "IncompleteSignature IncompleteSignatureException MissingAuthenticationToken MissingAuthenticationTokenException "
+    "ExpiredTokenException ExpiredToken RequestExpired RequestTimeTooSkewed RequestInTheFuture",
     Throttled: "ThrottlingException Throttling ThrottledException RequestThrottled RequestThrottledException "
     "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete BandwidthLimitExceeded",
-    BackendUnavailable: "LimitExceededException DependencyTimeoutException KMSInternalException KeyUnavailableException "
-    "InternalFailure InternalServerError InternalServiceError InternalError ServiceFailure ServiceUnavailable "
+    BackendUnavailable: "LimitExceededException DependencyTimeoutException KMSInternalException "
+    "KeyUnavailableException InternalFailure InternalServerError InternalServiceError InternalError ServiceFailure ServiceUnavailable "
     "ServiceUnavailableException RequestTimeout RequestTimeoutException CustomKeyStoreInvalidStateException "
     "DryRunOperationException",
     KeyDisabled: "DisabledException",
@@ -58,7 +58,8 @@ EXPECTED: dict[type[KeyclaveError], str] = {
     CapabilityUnsupported: "UnsupportedOperationException InvalidKeyUsageException InvalidAction "
     "UnknownOperationException",
     InvalidArgument: "ValidationException ValidationError SerializationException TagException InvalidMarkerException "
-    "InvalidGrantTokenException IncorrectKeyMaterialException ExpiredImportTokenException InvalidImportTokenException",
+    "InvalidGrantTokenException IncorrectKeyMaterialException ExpiredImportTokenException "
+    "InvalidImportTokenException",
     DecryptionFailed: "InvalidCiphertextException IncorrectKeyException",
     InvalidSignature: "KMSInvalidSignatureException KMSInvalidMacException",
     ConfigurationError: "MalformedPolicyDocumentException InvalidAliasNameException CustomKeyStoreNotFoundException "
@@ -235,7 +236,7 @@ def test_stubbed_an_answer_that_lacks_what_it_must_have_is_no_answer(
 ) -> None:
     key = create(on_own_kms, new_label()).reference
     sdk_client: Any = on_own_kms._kms._connection.client
-    stubbed = botocore.session.Session().create_client("kms", region_name="us-east-1")
+    stubbed: Any = botocore.session.Session().create_client("kms", region_name="us-east-1")
     with Stubber(stubbed) as stubber:
         stubber.add_response("sign", {})
         stubber.add_response("sign", {"KeyId": key.uri, "Signature": b"s", "SigningAlgorithm": "ECDSA_SHA_384"})

@@ -1,4 +1,4 @@
-"""What no emulator shows, on the KMS that the tests bring along: pages, states, ML-DSA, permissions, expiry, throttling."""
+"""What no emulator shows, on the KMS of the tests: pages, states, ML-DSA, permissions, expiry, throttling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from tests.services.kms.server import Running
 
 
 def listed(backend: AwsBackend) -> list[KeyReference]:
-    keys, page = [], None
+    keys: list[KeyReference] = []
+    page: str | None = None
     while True:
         found = backend.list_keys(page=page)
         keys += found.keys
