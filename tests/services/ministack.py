@@ -52,6 +52,10 @@ class Server:
             )
         self._await()
 
+    def reset(self) -> None:
+        """Forget all keys."""
+        assert _status(self.port, "POST", "reset") == http.client.OK
+
     def stop(self) -> None:
         """Stop it, and forget all keys."""
         self.process.terminate()
@@ -111,11 +115,13 @@ def _free_port() -> int:
 
 
 def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/_ministack/ready")
-        return connection.getresponse().status == http.client.OK
+        return _status(port, "GET", "ready") == http.client.OK
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()
+
+
+def _status(port: int, method: str, name: str) -> int:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request(method, f"/_ministack/{name}")
+        return connection.getresponse().status

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.services.catalog import program
-from tests.services.ministack import Server
+from tests.services.ministack import Server, running
 
 LISTENING = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+@pytest.fixture(scope="module")
+def ministack() -> Iterator[Server]:
+    with running() as server:
+        yield server
 
 
 def listening(process: int) -> list[tuple[str, int]]:

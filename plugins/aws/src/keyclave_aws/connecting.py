@@ -17,6 +17,7 @@ from keyclave_aws.credentials import Surroundings, load_credentials
 from keyclave_aws.endpoints import is_aws, is_plain
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.silence import SILENCE
+from keyclave_aws.whole_answers import require_whole
 
 __all__ = ["connect"]
 
@@ -96,6 +97,8 @@ def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs do not know it yet
         tcp_keepalive=True,
     )
-    return boto3.Session(botocore_session=session).client(
+    client = boto3.Session(botocore_session=session).client(
         service, region_name=settings.effective_region, endpoint_url=endpoint, config=config
     )
+    client.meta.events.register("before-parse", require_whole)
+    return client

@@ -65,7 +65,7 @@ class Maker:
             "KeySpec": SPECS[algorithm],
             "KeyUsage": usage_of(get_algorithm(algorithm)),
             "MultiRegion": self._multi_region,
-            "Description": "Made by Keyclave: see its tags.",
+            "Description": f"Made by Keyclave in operation {label.operation_id.hex}.",
             "Tags": tags_of(label),
         }
         return request if self._policy is None else request | {"Policy": self._policy}
@@ -74,7 +74,9 @@ class Maker:
         def create(kms: KMSClient) -> Made:
             answer = kms.create_key(**request)
             found = to_found(answer["KeyMetadata"])
-            if found is None or found.algorithm != algorithm:
+            # The description comes back, and is no other key's: the answer to another request is not taken for ours.
+            mine = answer["KeyMetadata"]["Description"] == request["Description"]
+            if found is None or found.algorithm != algorithm or not mine:
                 raise ValueError(algorithm)
             return found, reference_of(answer)
 
