@@ -117,13 +117,16 @@ def test_a_scheme_that_the_backend_does_not_have_is_refused_when_bound(acme: Ope
         backend.bind_signer(made.reference, made.public_key, "ROT13", prehashed=False)
 
 
-def test_a_message_longer_than_the_backend_takes_is_not_sent(acme: Open, created: Created) -> None:
+def test_a_message_longer_or_shorter_than_the_backend_takes_is_not_sent(acme: Open, created: Created) -> None:
     backend = acme()
     made = created(backend, "ED25519")
     sign = backend.bind_signer(made.reference, made.public_key, "ED25519", prehashed=False)
     assert sign(bytes(4096)).signature
     with pytest.raises(InvalidArgument, match="at most 4096 bytes, not 4097"):
         sign(bytes(4097))
+    assert sign(bytes(1)).signature
+    with pytest.raises(InvalidArgument, match="at least 1 bytes, not 0"):
+        sign(b"")
 
 
 @pytest.mark.parametrize(

@@ -31,25 +31,25 @@ _MESSAGE = b"a message to be signed"
 @check(21, group=Group.SIGN, level=Level.SIGN, per=Per.SCHEME, calls=8, needs=("sign",))
 def signature_is_right(bench: Bench, target: Target) -> None:
     """Whatever the message, `cryptography` verifies the signature under the key's public key."""
-    key = bench.key(target.name)
+    key, scheme = bench.key(target.name), target.signs_with
     bench.each(
-        lambda message: bench.signs(key, message, target.signs_with),
-        messages,
-        explicit=[(b"",), (_MESSAGE,), (bytes(64),)],
+        lambda message: bench.signs(key, message, scheme),
+        messages.filter(lambda message: len(message) >= scheme.min_input),
+        explicit=[(message,) for message in (b"", _MESSAGE, bytes(64)) if len(message) >= scheme.min_input],
     )
 
 
 @check(23, group=Group.SIGN, level=Level.SIGN, per=Per.SIGNING, calls=18, needs=("sign",))
 def length_of_the_message_does_not_matter(bench: Bench, target: Target) -> None:
-    """Messages of every length are signed, from none at all up to the longest that the backend names."""
+    """Messages of every length are signed, from the shortest that the backend names up to the longest."""
     key = bench.key(target.name)
     for scheme in _one_for_each_input(target):
         longest = None if scheme.input is SigningInput.DIGEST else scheme.max_input
-        lengths = [n for n in LENGTHS if longest is None or n <= longest]
+        lengths = [n for n in LENGTHS if n >= scheme.min_input and (longest is None or n <= longest)]
         if longest is not None:
             lengths.append(longest)
         if scheme.input is SigningInput.MESSAGE:
-            lengths += _swept(bench, target.name, longest)
+            lengths += _swept(bench, target.name, scheme)
         for length in lengths:
             bench.example = f"{length} bytes"
             bench.signs(key, (b"0123456789abcdef" * (length // 16 + 1))[:length], scheme)
@@ -203,9 +203,9 @@ def _one_for_each_input(target: Target) -> tuple[SchemeSupport, ...]:
     return tuple({scheme.input: scheme for scheme in reversed(_schemes(target))}.values())
 
 
-def _swept(bench: Bench, algorithm: str, longest: int | None) -> range:
+def _swept(bench: Bench, algorithm: str, scheme: SchemeSupport) -> range:
     """Return every length up to a limit where the budget is deep; state where it ends, or that none was swept."""
-    end = _SWEPT if longest is None else min(_SWEPT, longest)
+    end = _SWEPT if scheme.max_input is None else min(_SWEPT, scheme.max_input)
     if bench.budget.name != "deep":
         bench.bound(
             f"{algorithm} signed messages of {len(LENGTHS)} lengths up to {LENGTHS[-1]:,} bytes; that it signs every"
@@ -214,7 +214,7 @@ def _swept(bench: Bench, algorithm: str, longest: int | None) -> range:
         )
         return range(0)
     bench.bound(f"{algorithm} signed messages of every length up to {end:,} bytes, and of few that are longer.")
-    return range(end + 1)
+    return range(scheme.min_input, end + 1)
 
 
 def _as_data(text: bytes, scheme: SchemeSupport) -> Iterator[bytes]:

@@ -76,7 +76,9 @@ class SignerBinder:
             return partial(_require_length, scheme) if prehashed else self._crypto.bind_digest(scheme.name)
         if prehashed:
             raise self._unsupported(f"the backend hashes the message itself for {scheme.name}")
-        return None if support.max_input is None else partial(_require_at_most, support.max_input)
+        if support.max_input is None and support.min_input == 0:
+            return None
+        return partial(_require_size, support)
 
     def _finish(self, key: KeyReference, support: SchemeSupport, spki: bytes | None) -> Finish | None:
         """Return what happens to a signature before it is released; ``None`` for nothing."""
@@ -179,7 +181,9 @@ def _require_length(scheme: SignatureScheme, digest: bytes) -> bytes:
     return digest
 
 
-def _require_at_most(limit: int, data: bytes) -> bytes:
-    if len(data) > limit:
-        raise InvalidArgument(f"the backend signs at most {limit} bytes, not {len(data)}")
+def _require_size(support: SchemeSupport, data: bytes) -> bytes:
+    if support.max_input is not None and len(data) > support.max_input:
+        raise InvalidArgument(f"the backend signs at most {support.max_input} bytes, not {len(data)}")
+    if len(data) < support.min_input:
+        raise InvalidArgument(f"the backend signs at least {support.min_input} bytes, not {len(data)}")
     return data

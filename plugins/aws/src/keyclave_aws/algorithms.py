@@ -15,12 +15,10 @@ from keyclave.plugin import AlgorithmSupport, Record, SchemeSupport, SignatureEn
 if TYPE_CHECKING:
     from types_boto3_kms.literals import KeySpecType, KeyUsageTypeType, MessageTypeType, SigningAlgorithmSpecType
 
-__all__ = ["MAX_MESSAGE", "MAX_PLAINTEXT", "SPECS", "WAYS", "Way", "algorithm_of", "supported", "usage_of"]
+__all__ = ["MAX_MESSAGE", "SPECS", "WAYS", "Way", "algorithm_of", "supported", "usage_of"]
 
 MAX_MESSAGE = 4096
 """The longest message that KMS signs as it is, and the longest plaintext that it encrypts, in bytes."""
-MAX_PLAINTEXT = MAX_MESSAGE - 1
-"""The longest plaintext here: one byte stands before it, see `keyclave_aws.encryption`."""
 
 SPECS: Mapping[str, KeySpecType] = MappingProxyType(
     {
@@ -93,7 +91,7 @@ def supported(*, custom_key_store: bool) -> tuple[AlgorithmSupport, ...]:
 
 def _support(algorithm: KeyAlgorithm) -> AlgorithmSupport:
     if not algorithm.signs:
-        return AlgorithmSupport(algorithm=algorithm.name, max_plaintext=MAX_PLAINTEXT, binds_aad=True)
+        return AlgorithmSupport(algorithm=algorithm.name, max_plaintext=MAX_MESSAGE, binds_aad=True)
     encoding = SignatureEncoding.DER if algorithm.family is AlgorithmFamily.EC else SignatureEncoding.RAW
     return AlgorithmSupport(
         algorithm=algorithm.name,
@@ -102,6 +100,7 @@ def _support(algorithm: KeyAlgorithm) -> AlgorithmSupport:
                 scheme=scheme,
                 input=SigningInput.MESSAGE if WAYS[scheme].size is None else SigningInput.DIGEST,
                 encoding=encoding,
+                min_input=1 if algorithm.family is AlgorithmFamily.ED25519 else 0,
                 max_input=MAX_MESSAGE if algorithm.family is AlgorithmFamily.ED25519 else None,
             )
             for scheme in algorithm.schemes

@@ -165,7 +165,7 @@ class AwsBackend:
 
     @hookimpl
     def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
-        """Encrypt up to 4095 bytes."""
+        """Encrypt up to 4096 bytes."""
         return self._encryption.encrypt(key, plaintext, aad)
 
     @hookimpl

@@ -1,6 +1,5 @@
 """Encrypt data keys with symmetric keys in AWS KMS.
 
-KMS encrypts 1 to 4096 bytes. So that nothing can be encrypted as well, one zero byte stands before every plaintext.
 Associated data is bound as its SHA-256, in the encryption context: KMS writes that to CloudTrail in clear, and
 associated data may be private. There is always exactly that one entry, for empty associated data as well.
 """
@@ -15,7 +14,7 @@ from keyclave.models import get_algorithm
 from keyclave.plugin import Decrypted, Encrypted, KeyReference
 
 from keyclave_aws.addresses import require_arn
-from keyclave_aws.algorithms import MAX_PLAINTEXT
+from keyclave_aws.algorithms import MAX_MESSAGE
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
 
@@ -26,7 +25,6 @@ __all__ = ["CONTEXT_KEY", "Encryption"]
 
 CONTEXT_KEY = "keyclave-aad-sha256"
 """The one entry of the encryption context."""
-_BEFORE = b"\x00"
 _LONGEST_CIPHERTEXT = 6144  # CiphertextType in the model of KMS
 
 
@@ -41,24 +39,24 @@ class Encryption:
         self._lookup = lookup
 
     def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
-        """Encrypt up to 4095 bytes, and bind the associated data.
+        """Encrypt up to 4096 bytes, and bind the associated data.
 
         Raises:
-            InvalidArgument: the plaintext is longer.
+            InvalidArgument: the plaintext is longer, or empty.
             CapabilityUnsupported: the key signs.
             KeyNotFound: there is no such key.
             KeyDisabled: it is disabled.
         """
         arn = _address(key)
-        if len(plaintext) > MAX_PLAINTEXT:
-            raise InvalidArgument(f"the plaintext has more than {MAX_PLAINTEXT} bytes")
+        if not 1 <= len(plaintext) <= MAX_MESSAGE:
+            raise InvalidArgument(f"AWS KMS encrypts 1 to {MAX_MESSAGE} bytes")
         context = _context(aad)
         return self._lookup.use(
             arn,
             lambda kms: _encrypted(
                 kms.encrypt(
                     KeyId=arn,
-                    Plaintext=_BEFORE + plaintext,
+                    Plaintext=plaintext,
                     EncryptionContext=context,
                     EncryptionAlgorithm="SYMMETRIC_DEFAULT",
                 ),
@@ -77,7 +75,7 @@ class Encryption:
         """
         arn = _address(key)
         if not 1 <= len(ciphertext) <= _LONGEST_CIPHERTEXT:
-            raise _wrong()
+            raise DecryptionFailed("the ciphertext, the key and the associated data do not belong together")
         context = _context(aad)
         return self._lookup.use(
             arn,
@@ -110,11 +108,4 @@ def _encrypted(answer: EncryptResponseTypeDef, arn: str) -> Encrypted:
 
 def _decrypted(answer: DecryptResponseTypeDef, arn: str) -> Decrypted:
     require_same_key(answer, arn)
-    plaintext = answer["Plaintext"].removeprefix(_BEFORE)
-    if plaintext == answer["Plaintext"]:
-        raise _wrong()
-    return Decrypted(plaintext=plaintext, provider_reference=reference_of(answer))
-
-
-def _wrong() -> DecryptionFailed:
-    return DecryptionFailed("the ciphertext, the key and the associated data do not belong together")
+    return Decrypted(plaintext=answer["Plaintext"], provider_reference=reference_of(answer))

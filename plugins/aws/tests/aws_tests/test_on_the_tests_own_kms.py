@@ -109,11 +109,12 @@ def test_own_kms_what_is_too_long_or_too_short_is_not_sent(
     for data in (b"", bytes(4097)):
         with pytest.raises(InvalidArgument):
             on_own_kms.sign(key=ed25519, data=data, scheme="ED25519")
-    with pytest.raises(InvalidArgument):
-        on_own_kms.encrypt(key=aes, plaintext=bytes(4096), aad=b"")
+    for plaintext in (b"", bytes(4097)):
+        with pytest.raises(InvalidArgument):
+            on_own_kms.encrypt(key=aes, plaintext=plaintext, aad=b"")
     assert len(own_kms.kms.calls) == before
     on_own_kms.sign(key=ed25519, data=bytes(4096), scheme="ED25519")
-    on_own_kms.encrypt(key=aes, plaintext=bytes(4095), aad=b"")
+    on_own_kms.encrypt(key=aes, plaintext=bytes(4096), aad=b"")
 
 
 def test_own_kms_the_public_key_of_a_disabled_key_is_the_one_seen_before(
@@ -165,8 +166,8 @@ def test_own_kms_associated_data_is_not_sent_in_clear(
 ) -> None:
     key = create(on_own_kms, new_label(), "AES_256").reference
     for aad in (b"", b"patient 7"):
-        ciphertext = on_own_kms.encrypt(key=key, plaintext=b"", aad=aad).ciphertext
-        assert on_own_kms.decrypt(key=key, ciphertext=ciphertext, aad=aad).plaintext == b""
+        ciphertext = on_own_kms.encrypt(key=key, plaintext=b"data key", aad=aad).ciphertext
+        assert on_own_kms.decrypt(key=key, ciphertext=ciphertext, aad=aad).plaintext == b"data key"
     contexts = [call.request["EncryptionContext"] for call in own_kms.kms.calls if call.operation == "Encrypt"]
     assert [list(context) for context in contexts] == [["keyclave-aad-sha256"]] * 2
     assert "patient" not in json.dumps(contexts)

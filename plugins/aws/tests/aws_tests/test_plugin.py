@@ -1,4 +1,4 @@
-"""The plugin as the core sees it: an entry point, light to import, with hooks that fit, and a README that is right."""
+"""The plugin as the core sees it: an entry point, light to import, hooks that fit, and a README that is right."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_the_readme_names_every_setting_with_its_default() -> None:
     assert set(rows) == set(AwsSettings.model_fields)
     for name, field in AwsSettings.model_fields.items():
         default = field.default
-        shown = "–" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        shown = "unset" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
         assert rows[name].strip("`") == shown, name
 
 

@@ -72,12 +72,14 @@ class SchemeSupport(Record, frozen=True, kw_only=True):
         scheme: a signature scheme of `keyclave.models.algorithms`.
         input: what ``sign`` wants as data.
         encoding: what ``sign`` returns.
+        min_input: the shortest data that ``sign`` takes, in bytes; a service may refuse an empty message.
         max_input: the longest data that ``sign`` takes, in bytes; ``None`` is without limit.
     """
 
     scheme: str
     input: SigningInput
     encoding: SignatureEncoding
+    min_input: int = 0
     max_input: int | None = None
 
 

@@ -67,7 +67,7 @@ class MemoryBackend:
     def describe(self) -> BackendDescription:
         ecdsa = SchemeSupport(scheme="ECDSA_SHA256", input=self._settings.input, encoding=self._settings.encoding)
         eddsa = SchemeSupport(
-            scheme="ED25519", input=SigningInput.MESSAGE, encoding=SignatureEncoding.RAW, max_input=4096
+            scheme="ED25519", input=SigningInput.MESSAGE, encoding=SignatureEncoding.RAW, min_input=1, max_input=4096
         )
         return BackendDescription(
             contract=self._settings.contract,
