@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keyclave.settings import BackendSettings, Settings
+from keyclave_aws.settings import AwsSettings
 from keyclave_pkcs11_hsm.settings import Pkcs11Settings
 from keyclave_software.settings import SoftwareSettings
 from pydantic import BaseModel, SecretStr
@@ -18,7 +19,11 @@ from pydantic.fields import FieldInfo
 
 __all__ = ["PLUGINS", "page", "tables"]
 
-PLUGINS: dict[str, type[BaseModel]] = {"pkcs11-hsm": Pkcs11Settings, "software": SoftwareSettings}
+PLUGINS: dict[str, type[BaseModel]] = {
+    "aws": AwsSettings,
+    "pkcs11-hsm": Pkcs11Settings,
+    "software": SoftwareSettings,
+}
 
 _HEAD = """# Settings
 

@@ -52,5 +52,5 @@ def _print_policy(session: Session, name: str) -> int:
     from keyclave.app import permissions_policy  # noqa: PLC0415  not needed for --help
 
     text = permissions_policy(session.settings(), name)
-    session.answer({"name": name, "policy": text}, text)
+    session.answer({"name": name, "policy": text}, *text.splitlines())
     return ExitCode.DONE

@@ -127,7 +127,7 @@ def test_the_policy_is_the_readmes_and_has_every_action_and_no_wildcard() -> Non
     allowed = {action for statement in policy["Statement"] for action in statement["Action"]}
     assert allowed == set(actions())
     assert not any("*" in action for action in allowed)
-    (shown,) = re.findall(r"```json\n(.*?)```", section("Permissions"), re.DOTALL)
+    (shown,) = re.findall(r"```output\n(.*?)```", section("Permissions"), re.DOTALL)
     assert json.loads(shown) == policy
 
 
