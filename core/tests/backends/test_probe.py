@@ -93,6 +93,11 @@ class Secretive(Throttled):
             Throttled("busy", retry_after=2.5, backend_id="a"),
             {"message": "busy", "retry_after": 2.5, "backend_id": "a"},
         ),
+        (Throttled("no", provider_reference="r-1"), {"message": "no", "provider_reference": "r-1"}),
+        (
+            Throttled("no", provider_reference=cast("str", b"canary")),
+            {"message": "no", "provider_reference": None},
+        ),
         (AuthenticationFailed("no", attempts_left=2), {"message": "no", "attempts_left": 2}),
         (AuthenticationFailed("no", attempts_left=cast("int", "canary")), {"message": "no", "attempts_left": None}),
         (Throttled(cast("str", b"canary")), {"message": "the plugin does not say why", "retry_after": None}),

@@ -220,6 +220,18 @@ def test_an_attempt_has_only_the_time_that_is_left(
     assert limit - 7.1 <= given[1] <= limit - 7
 
 
+@pytest.mark.parametrize("hook", ["mac", "sign", "create_key"])
+def test_a_backend_that_is_closed_during_the_pause_is_not_called(
+    remote: Backend, clock: Clock, use: Use, hook: str
+) -> None:
+    call = use(remote, hook)
+    remote.calls.retries = Retries(sleep=lambda _: remote.calls.faults.append("it is closed"), clock=clock)
+    flaky = Flaky(remote, hook, [DOWN])
+    with pytest.raises(BackendUnavailable, match="out of use: it is closed"):
+        call()
+    assert flaky.calls == 1
+
+
 def test_a_negative_pause_is_none(remote: Backend, clock: Clock, use: Use) -> None:
     call = use(remote, "sign")
     Flaky(remote, "sign", [Throttled("slow down", retry_after=-60)])

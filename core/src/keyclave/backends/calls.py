@@ -142,6 +142,8 @@ class HookCalls:
         deadline = monotonic() + seconds
 
         def again(seconds: float) -> T | KeyclaveError:
+            if self.faults:  # it was closed, or broke its contract, during the pause
+                return self.unavailable(hook)
             return self._attempt(hook, accept, work, in_worker=in_worker, seconds=seconds)
 
         outcome = again(seconds)

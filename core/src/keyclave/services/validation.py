@@ -40,6 +40,7 @@ def validate(key: StoredKey, version: StoredVersion, backend: Backend, *, next_s
         f"version {version.version} failed its validation: {problem}",
         backend_id=backend.id,
         key_name=key.name,
+        provider_reference=problem.provider_reference,
         next_step=next_step,
     )
 

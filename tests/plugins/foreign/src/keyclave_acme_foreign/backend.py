@@ -103,7 +103,11 @@ class DirectoryBackend:
 
     def _kept(self, label: KeyLabel, name: str) -> CreatedKey:
         return CreatedKey(
-            reference=_reference(label, name), public_key=self._spki(name), exportable=False, hsm_backed=False
+            reference=_reference(label, name),
+            public_key=self._spki(name),
+            exportable=False,
+            hsm_backed=False,
+            provider_reference="request to keep",
         )
 
     def _foreign(self, name: str) -> ForeignKey:
