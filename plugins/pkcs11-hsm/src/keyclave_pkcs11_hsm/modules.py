@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from keyclave.errors import BackendUnavailable, ConfigurationError
@@ -67,8 +68,9 @@ class Module:
             raise BackendUnavailable(f"module {self.path} cannot be initialised again: {result:#x}")
 
     def finalize(self) -> None:
-        """Finalise the module, in both views of it."""
-        self.library.finalize()
+        """Finalise the module in both views of it, whatever it says to that."""
+        with suppress(PKCS11Error):
+            self.library.finalize()
         self.functions.finalize()
 
     def _initialize(self) -> None:
