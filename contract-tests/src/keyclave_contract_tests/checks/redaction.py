@@ -14,6 +14,7 @@ from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.canaries import Canary, bring, canary
 from keyclave_contract_tests.catalogue import Target, check
+from keyclave_contract_tests.kept import files
 from keyclave_contract_tests.leaks import SHORTEST, leaked
 from keyclave_contract_tests.overhearing import Watch, watching
 from keyclave_contract_tests.subject import Subject
@@ -87,18 +88,17 @@ def secrets_of_settings_stay_inside(bench: Bench, target: Target) -> None:
 @check(117, group=Group.REDACTION, level=Level.CORE, calls=14, keys=4, needs=("destroy_key",), security=True)
 def files_hold_no_key_in_the_clear(bench: Bench, target: Target) -> None:
     """The backend's files hold no key in the clear, and nothing is left of a key when it is destroyed."""
-    directory = bench.context().data_directory
     bench.destroy(bench.make(any_algorithm(bench)))
-    before = _files(directory)
+    before = files(bench)
     keys = [bench.make(any_algorithm(bench)) for _ in range(2)]
     known = _imported(bench, Watch())
     if known is not None:
-        held = [file for file in _files(directory) if leaked(known[0].secret, _content(file))]
+        held = [file for file in files(bench) if leaked(known[0].secret, _content(file))]
         expect(not held, f"{len(held)} files of the backend hold a key in the clear")
         keys.append(known[1])
     for key in keys:
         bench.destroy(key)
-    left = _files(directory) - before
+    left = files(bench) - before
     expect(not left, f"destroying {len(keys)} keys left {len(left)} files of them")
 
 
@@ -159,10 +159,6 @@ def _expect_none(watch: Watch, what: str, hidden: Iterable[bytes]) -> None:
         for place, texts in watch.seen.items():
             form = next(filter(None, (leaked(secret, text) for text in texts)), None)
             expect(form is None, f"{what} is in {place}, {form}")
-
-
-def _files(directory: Path) -> set[Path]:
-    return {path for path in directory.rglob("*") if path.is_file()}
 
 
 def _content(file: Path) -> bytes:
