@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.canaries import Canary, bring, canary
 from keyclave_contract_tests.catalogue import Target, check
 from keyclave_contract_tests.kept import files
-from keyclave_contract_tests.leaks import SHORTEST, leaked
+from keyclave_contract_tests.leaks import SHORTEST, leaked, leaked_as_number
 from keyclave_contract_tests.overhearing import Watch, watching
 from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.uses import any_algorithm, attempt, works
@@ -37,7 +37,7 @@ _FRAMES = "a local variable of a traceback"
     security=True,
 )
 def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
-    """No log, warning, print, error, traceback, text, attribute or pickle holds key material or a plaintext."""
+    """No log, warning, print, error, traceback, text, attribute, pickle or other program gets a key or plaintext."""
     if not (bench.subject.has("begin_import") or bench.subject.has("encrypt")):
         raise Unsupported("begin_import", "no key is imported and nothing encrypted, so no secret is known")
     plaintext = secrets.token_bytes(32)
@@ -52,6 +52,7 @@ def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
         watch.shown("the backend", bench.subject.target)
     if known is not None:
         _expect_none(watch, "key material", [known[0].secret])
+        _expect_none(watch, "key material", [known[0].encoded], leaked_as_number)
     watch.seen.pop(_FRAMES, None)  # frames hold the arguments of the call, so the plaintext is in them
     _expect_none(watch, "a plaintext", [plaintext])
 
@@ -67,7 +68,7 @@ def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
     security=True,
 )
 def secrets_of_settings_stay_inside(bench: Bench, target: Target) -> None:
-    """No log, warning, print, error, traceback, text, attribute or pickle holds a secret of the settings."""
+    """No log, warning, print, error, traceback, text, attribute, pickle or other program gets a secret setting."""
     hidden = [secret for secret in bench.source.secrets() if len(secret) >= SHORTEST]
     if len(hidden) < len(bench.source.secrets()):
         bench.bound(f"A secret of the settings has less than {SHORTEST} bytes, too few to be looked for.")
@@ -154,10 +155,12 @@ def _encryption(bench: Bench, plaintext: bytes, watch: Watch) -> None:
         watch.told(partial(bench.subject.decrypt, key, ciphertext[:-1], plaintext))
 
 
-def _expect_none(watch: Watch, what: str, hidden: Iterable[bytes]) -> None:
+def _expect_none(
+    watch: Watch, what: str, hidden: Iterable[bytes], look: Callable[[bytes, bytes | str], str | None] = leaked
+) -> None:
     for secret in hidden:
         for place, texts in watch.seen.items():
-            form = next(filter(None, (leaked(secret, text) for text in texts)), None)
+            form = next(filter(None, (look(secret, text) for text in texts)), None)
             expect(form is None, f"{what} is in {place}, {form}")
 
 
