@@ -1,4 +1,4 @@
-"""Collect whatever a backend lets out: logs, prints, errors with all that hangs on them, objects, and what others get."""
+"""Collect whatever a backend lets out: logs, prints, errors and what hangs on them, objects, what others are told."""
 
 from __future__ import annotations
 
