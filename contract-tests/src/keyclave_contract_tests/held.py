@@ -26,6 +26,12 @@ ROUNDS = 4
 _NATIVE = 200
 """Bytes that native code may keep of each use: right libraries were seen to keep up to 100, a session takes 300."""
 _FEW = 3
+_NAMES = {
+    "files": "open files",
+    "threads": "threads",
+    "objects": "objects in memory",
+    "native": "bytes in native code",
+}
 
 
 class Use(Record, frozen=True, kw_only=True):
@@ -72,17 +78,14 @@ def held_by_using(subject: Subject, use: Use, times: int) -> list[Held]:
 
 def grown(held: list[Held], times: int) -> list[str]:
     """Return what grew in every round but the first, in words, with by how much it grew at least."""
-    rounds = list(pairwise(held))
-    return [
-        f"{growth} more {what}"
-        for what, count, most in (
-            ("open files", lambda one: one.files, _FEW),
-            ("threads", lambda one: one.threads, _FEW),
-            ("objects in memory", lambda one: one.objects, times // 2),
-            ("bytes in native code", lambda one: one.native, _NATIVE * times),
-        )
-        if (growth := min(count(later) - count(earlier) for earlier, later in rounds)) > most
-    ]
+    most = Held(files=_FEW, threads=_FEW, objects=times // 2, native=_NATIVE * times)
+    found = []
+    for name, what in _NAMES.items():
+        counts = [getattr(one, name) for one in held]
+        growth = min(later - earlier for earlier, later in pairwise(counts))
+        if growth > getattr(most, name):
+            found.append(f"{growth} more {what}")
+    return found
 
 
 def _once(subject: Subject, use: Use) -> None:

@@ -75,7 +75,7 @@ def _leaves_nothing(bench: Bench, key: Key, seconds: float) -> None:
     scheme = bench.scheme(key.reference.algorithm) if key.spki and bench.subject.has("sign") else None
     use = Use(
         key=key.reference,
-        scheme=scheme and scheme.scheme,
+        scheme=None if scheme is None else scheme.scheme,
         data=b"" if scheme is None else oracle.as_input(b"", scheme),
         missing=bench.label(),
     )
