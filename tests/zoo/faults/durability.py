@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from keyclave.errors import BackendUnavailable, Conflict, KeyAlreadyExists, KeyNotFound, OutcomeUnknown
+from keyclave.crypto.wrapping import wrap_key as wrap
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    Conflict,
+    KeyAlreadyExists,
+    KeyNotFound,
+    OutcomeUnknown,
+)
 from keyclave.plugin import (
     CreatedKey,
     CreateKeyRequest,
@@ -53,6 +61,29 @@ class KeysOfThisHandleOnly(ZooSoftware):
         if label not in self.index:
             raise KeyNotFound("the index has no key of this label")
         return super().find_key(label)
+
+
+@fault({103: "when the backend was opened again, succeeded"})
+class ExportabilityIsForgotten(ZooSoftware):
+    """Remembers which keys must not leave it until it is closed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.staying: set[str] = set()
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        made = super().create_key(request)
+        if not made.exportable:
+            self.staying.add(made.reference.uri)
+        return made
+
+    @hookimpl
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        if key.uri in self.staying:
+            raise CapabilityUnsupported("the key is not exportable")
+        secret = self._keystore.read(key_name(str(key.label))).secret
+        return WrappedKey(method=method, blob=wrap(secret, wrapping_public_key, method))
 
 
 class _OwnWriting(ZooSoftware):

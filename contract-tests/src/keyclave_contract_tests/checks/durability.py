@@ -12,7 +12,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave.errors import CapabilityUnsupported, KeyclaveError, KeyNotFound
 from keyclave.models import get_algorithm
-from keyclave.plugin import KeyLabel, KeyReference
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyLabel, KeyReference
 
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
@@ -33,6 +33,7 @@ from keyclave_contract_tests.uses import any_algorithm, works
 from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.waiting import eventually
+from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
 T = TypeVar("T")
 
@@ -45,9 +46,9 @@ _SHARE = 0.7
 """Of the time that a change takes, in which it is interrupted."""
 
 
-@check(103, group=Group.DURABILITY, level=Level.DURABLE, per=Per.ALGORITHM, calls=5, needs=("find_key",))
+@check(103, group=Group.DURABILITY, level=Level.DURABLE, per=Per.ALGORITHM, calls=6, needs=("find_key",))
 def opened_again_has_its_keys(bench: Bench, target: Target) -> None:
-    """A backend that is opened again has the keys that it had, with the same addresses, and they work."""
+    """A backend that is opened again has the keys that it had, at the same addresses; they work, and stay inside."""
     key = bench.key(target.name)
     with bench.another() as again:
         found = _whole(bench, key.reference.label, again, "when the backend was opened again")
@@ -55,6 +56,10 @@ def opened_again_has_its_keys(bench: Bench, target: Target) -> None:
         if key.spki and again.has("public_key"):
             expect(again.public_key(key.reference) == key.spki, "opened again, a key has another public key")
         works(bench, key, again)
+        if again.has("wrap_key"):
+            what = "wrapping a key that is not exportable, when the backend was opened again,"
+            wrap = partial(again.wrap_key, key.reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
+            refused(CapabilityUnsupported, what, wrap)
 
 
 @check(104, group=Group.DURABILITY, level=Level.DURABLE, calls=90, keys=30, needs=("create_key", "destroy_key"))
