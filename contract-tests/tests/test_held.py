@@ -43,6 +43,10 @@ def test_a_little_is_no_growth(growth: dict[str, int]) -> None:
     assert grown(rounds(**growth), TIMES) == []
 
 
+def test_of_few_uses_native_code_may_keep_anything() -> None:
+    assert grown(rounds(native=99_000), TIMES // 2) == []
+
+
 def test_what_grew_once_is_no_growth() -> None:
     filled = structs.replace(START, files=99, threads=99, objects=99_999, native=9_999_999)
     assert grown([START, START, filled, filled], TIMES) == []

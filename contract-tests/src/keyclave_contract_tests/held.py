@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,13 +20,15 @@ from keyclave.plugin import KeyLabel, KeyReference, Record
 
 from keyclave_contract_tests.subject import Subject
 
-__all__ = ["ROUNDS", "Held", "Use", "grown", "held_by_using", "now"]
+__all__ = ["ENOUGH", "ROUNDS", "Held", "Use", "grown", "held_by_using", "now"]
 
 ROUNDS = 4
 """In the first one caches are filled and connections opened; what is lost grows in each of the others."""
 _NATIVE, _BLOCK = 150, 2048
-"""Bytes that native code may keep of each use, and besides: right libraries were seen to keep 100 of each of 40 uses,
-and 1600 of fewer; a session takes 300."""
+"""Bytes that native code may keep of each use, and besides: of `ENOUGH` uses and more, right libraries were seen to
+keep 100 of each; a session takes 300."""
+ENOUGH = 30
+"""Of fewer uses, what native code keeps cannot be told from what it would keep once."""
 _FEW = 3
 _NAMES = {
     "files": "open files",
@@ -79,7 +82,12 @@ def held_by_using(subject: Subject, use: Use, times: int) -> list[Held]:
 
 def grown(held: list[Held], times: int) -> list[str]:
     """Return what grew in every round but the first, in words, with by how much it grew at least."""
-    most = Held(files=_FEW, threads=_FEW, objects=times // 2, native=_NATIVE * times + _BLOCK)
+    most = Held(
+        files=_FEW,
+        threads=_FEW,
+        objects=times // 2,
+        native=_NATIVE * times + _BLOCK if times >= ENOUGH else sys.maxsize,
+    )
     found = []
     for name, what in _NAMES.items():
         counts = [getattr(one, name) for one in held]

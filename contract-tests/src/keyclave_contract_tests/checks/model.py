@@ -14,7 +14,7 @@ from keyclave_contract_tests import oracle
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Target, check
 from keyclave_contract_tests.elsewhere import done_elsewhere
-from keyclave_contract_tests.held import ROUNDS, Use, grown, held_by_using
+from keyclave_contract_tests.held import ENOUGH, ROUNDS, Use, grown, held_by_using
 from keyclave_contract_tests.lineages import in_version
 from keyclave_contract_tests.machine import run_machine, run_script
 from keyclave_contract_tests.uses import any_algorithm, works
@@ -71,7 +71,8 @@ def any_order_of_calls_fits_the_model(bench: Bench, target: Target) -> None:
 
 def _leaves_nothing(bench: Bench, key: Key, seconds: float) -> None:
     """Expect that a process that goes on using a key, for ``seconds`` each time, comes to hold nothing more."""
-    uses = max(_FEW, min(bench.budget.repeats // (ROUNDS - 1), int(_SECONDS / (ROUNDS * seconds))))
+    wished, possible = max(ENOUGH, bench.budget.repeats // (ROUNDS - 1)), int(_SECONDS / (ROUNDS * seconds))
+    uses = max(_FEW, min(wished, possible))
     scheme = bench.scheme(key.reference.algorithm) if key.spki and bench.subject.has("sign") else None
     use = Use(
         key=key.reference,
