@@ -10,7 +10,10 @@ __all__ = ["commands"]
 
 
 def commands(report: Report) -> tuple[str, ...]:
-    """Return the shell commands that install what ran and run it again, a line each, quoted for a POSIX shell."""
+    """Return the shell commands that install what ran and run it again, a line each, quoted for a POSIX shell.
+
+    A run without a command line of its own was one of pytest.
+    """
     wanted = [
         f"keyclave[cli]=={report.framework.keyclave}",
         f"keyclave-contract-tests=={report.suite.version}",
@@ -20,7 +23,4 @@ def commands(report: Report) -> tuple[str, ...]:
     if report.plugin.distribution and report.plugin.version:
         wanted.append(f"{report.plugin.distribution}=={report.plugin.version}")
     install = shlex.join(["pip", "install", *wanted])
-    if report.run.path == "object":
-        return install, "pytest"
-    run = ["keyclave", "conform", report.plugin.name, "--config", "keyclave.toml", "--budget", report.run.budget]
-    return install, shlex.join([*run, "--seed", str(report.run.seed), "--report", "report"])
+    return install, shlex.join(report.run.command or ("python", "-m", "pytest"))
