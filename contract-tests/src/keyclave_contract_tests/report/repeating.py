@@ -9,8 +9,8 @@ from keyclave_contract_tests.results import Report
 __all__ = ["commands"]
 
 
-def commands(report: Report) -> tuple[str, ...]:
-    """Return the shell commands that install what ran and run it again, a line each, quoted for a POSIX shell.
+def commands(report: Report) -> tuple[tuple[str, ...], ...]:
+    """Return the shell commands that install what ran and run it again: their words, quoted for a POSIX shell.
 
     A run without a command line of its own was one of pytest.
     """
@@ -22,5 +22,5 @@ def commands(report: Report) -> tuple[str, ...]:
     ]
     if report.plugin.distribution and report.plugin.version:
         wanted.append(f"{report.plugin.distribution}=={report.plugin.version}")
-    install = shlex.join(["pip", "install", *wanted])
-    return install, shlex.join(report.run.command or ("python", "-m", "pytest"))
+    run = report.run.command or ("python", "-m", "pytest")
+    return tuple(tuple(map(shlex.quote, words)) for words in (("pip", "install", *wanted), run))
