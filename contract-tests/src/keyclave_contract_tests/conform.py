@@ -22,6 +22,7 @@ from keyclave_contract_tests.miniature.proof import proof
 from keyclave_contract_tests.progress import Progress
 from keyclave_contract_tests.report.comparison import compare, describe
 from keyclave_contract_tests.report.document import encode, read
+from keyclave_contract_tests.report.text import counted
 from keyclave_contract_tests.report.writing import prepare, write
 from keyclave_contract_tests.results import Report, ZooResult
 from keyclave_contract_tests.runs import ContractRun
@@ -152,7 +153,7 @@ def _sweep(source: Installed, parent: Path, echo: Callable[[str], None]) -> int:
         elif found.leftovers:
             echo(f"{found.run}: could not remove {', '.join(found.leftovers)}")
         else:
-            echo(f"{found.run}: removed what was left of {found.removed} keys")
+            echo(f"{found.run}: removed what was left of {counted(found.removed, 'key')}")
     if not swept:
         echo(f"no run left anything in {parent}")
     return 1 if any(found.leftovers for found in swept) else 0

@@ -90,7 +90,7 @@ class ContractRun:
         if not hasattr(self, "_seconds"):
             self._seconds = time.perf_counter() - self._clock
             with self.bench.meter.free():
-                self.leftovers = clean(self.bench.instance, self.bench.journal)
+                self.leftovers = clean(self.bench)
             self.bench.close()
 
     def run(self, case: Case) -> CaseResult:

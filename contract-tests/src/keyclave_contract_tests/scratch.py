@@ -100,7 +100,7 @@ def _cleaned(source: Source, directory: Path) -> tuple[int, tuple[str, ...]]:
     bench = _bench(source, directory.name, directory)
     try:
         named = len(bench.journal.labels)
-        return named, clean(bench.instance, bench.journal)
+        return named, clean(bench)
     finally:
         bench.close()
 
