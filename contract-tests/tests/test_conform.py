@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -60,7 +63,7 @@ def test_a_run_writes_its_reports_and_removes_its_keys(conform: Conform, tmp_pat
     assert (report["run"]["seed"], report["leftovers"], report["zoo"]["survivors"]) == (7, [], [])
     assert "not earned: the run was partial" in done.stdout
     runs = tmp_path / "home" / ".local" / "share" / "keyclave" / "contract" / "software"
-    assert list(runs.iterdir()) == []
+    assert not runs.exists()
 
 
 def test_the_report_goes_to_standard_output(conform: Conform) -> None:
@@ -89,8 +92,8 @@ def test_the_settings_may_be_named_after_the_command(conform: Conform, tmp_path:
     ("arguments", "problem"),
     [
         (["nowhere", "--dry-run"], "no installed distribution offers it"),
-        (["software", "--set", "keystore"], "KEY=VALUE"),
-        (["software", "--set", "colour=red", "--dry-run"], "colour"),
+        (["software", "--set", "keystore"], "NAME=VALUE"),
+        (["software", "--set", "colour=red", "--dry-run"], "--set colour: Extra inputs are not permitted"),
         (["software", "--budget", "lavish"], "lavish"),
         (["software", "--ledger", "none.toml"], "ledger"),
         (["software", "--only", "["], "no regular expression"),
@@ -104,6 +107,56 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
 ) -> None:
     done = conform(*arguments, code=4 if arguments[0] == "nowhere" else 2)
     assert problem in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["nowhere"], 4), (["software", "--set", "colour=red"], 2), (["software", "--dry-run"], 0)],
+)
+def test_a_run_that_does_not_start_leaves_no_directory(
+    conform: Conform, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    conform(*arguments, "--report", "out", code=code)
+    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "home").rglob("contract/*"))
+
+
+def test_a_wrong_option_is_blamed_on_the_option(conform: Conform, tmp_path: Path) -> None:
+    for text in ("colour=red", f"passphrase_file={tmp_path / 'none'}", "keystore=7"):
+        refused = conform("software", "--set", text, "--dry-run", code=2).stderr
+        assert text.partition("=")[0] in refused
+        assert "[backends." not in refused
+        assert "file in use" not in refused
+    assert "Correct it with `--set NAME=VALUE`" in refused
+
+
+def test_a_wrong_setting_of_a_file_is_blamed_on_the_file(conform: Conform, tmp_path: Path) -> None:
+    (tmp_path / "keyclave.toml").write_text('[backends.software]\nplugin = "software"\ncolour = "red"\n')
+    refused = conform("software", "--dry-run", code=2).stderr
+    assert "[backends.software] colour: Extra inputs are not permitted" in refused
+    assert "--set" not in refused
+
+
+def test_the_report_says_what_was_typed(conform: Conform, tmp_path: Path) -> None:
+    (tmp_path / "phrase").write_text("open sesame 918273\n")
+    (tmp_path / "phrase").chmod(0o600)
+    typed = ["software", "--set", f"keystore={tmp_path / 'my keys'}", "--set", "passphrase_file=phrase"]
+    options = ["--budget", "smoke", "--only", "^1-", "--product", "Acme 5", "--report", "out"]
+    conform(*typed, *options)
+    report = json.loads((tmp_path / "out" / "contract-report.json").read_text())
+    command = report["run"]["command"]
+    assert command == ["keyclave", "conform", *typed, *options, "--seed", str(report["run"]["seed"])]
+    page = re.sub("<[^>]*>", "", (tmp_path / "out" / "contract-report.html").read_text())
+    assert shlex.join(command) in html.unescape(page)
+    for path in (tmp_path / "out").iterdir():
+        assert b"918273" not in path.read_bytes()
+    conform(*command[2:])
+
+
+def test_the_help_says_exit_codes_and_shows_options(conform: Conform) -> None:
+    told = conform("--help").stdout
+    assert "Exit codes:\n    0  no check failed\n    1  a check failed" in told
+    assert "keyclave conform pkcs11-hsm --set module=" in told
 
 
 @pytest.fixture
@@ -154,7 +207,7 @@ def test_a_run_that_is_told_to_end_ends_and_blames_nobody(
     assert process.returncode == 143, complaint
     assert "FAIL" not in printed + complaint
     assert list((tmp_path / "out").iterdir()) == []
-    assert not list(runs.iterdir())  # it cleaned up after itself
+    assert not runs.exists()  # it cleaned up after itself
 
 
 def test_the_product_is_named(conform: Conform) -> None:
@@ -164,7 +217,11 @@ def test_the_product_is_named(conform: Conform) -> None:
 
 def test_a_killed_run_is_swept(conform: Conform, tmp_path: Path, home: dict[str, str]) -> None:
     keystore = tmp_path / "keys"
-    (tmp_path / "keyclave.toml").write_text(f'[backends.mine]\nplugin = "software"\nkeystore = "{keystore}"\n')
+    (tmp_path / "phrase").write_text("open sesame\n")
+    (tmp_path / "phrase").chmod(0o600)
+    (tmp_path / "keyclave.toml").write_text(
+        f'[backends.mine]\nplugin = "software"\nkeystore = "{keystore}"\npassphrase_file = "phrase"\n'
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "keyclave", "conform", "mine"],
         cwd=tmp_path,
@@ -184,3 +241,15 @@ def test_a_killed_run_is_swept(conform: Conform, tmp_path: Path, home: dict[str,
     assert "removed what was left" in conform("mine", "--sweep").stdout
     assert not list(keystore.glob("*.key"))
     assert "no run left anything" in conform("mine", "--sweep").stdout
+
+
+def test_a_sweep_without_runs_tries_the_settings(conform: Conform, tmp_path: Path) -> None:
+    for name, secret in (("right", "open sesame"), ("wrong", "open barley")):
+        (tmp_path / name).write_text(f"{secret}\n")
+        (tmp_path / name).chmod(0o600)
+    arguments = ("software", "--set", f"keystore={tmp_path / 'keys'}", "--sweep", "--set")
+    assert "no run left anything in " in conform(*arguments, "passphrase_file=right").stdout
+    refused = conform(*arguments, "passphrase_file=wrong", code=2)
+    assert "passphrase" in refused.stderr
+    assert not refused.stdout
+    assert not list((tmp_path / "home").rglob("contract/*"))

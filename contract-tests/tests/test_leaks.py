@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
+from typing import Literal
 
 import pytest
-from keyclave_contract_tests.leaks import SHORTEST, leaked
+from keyclave_contract_tests.leaks import SHORTEST, leaked, leaked_as_number
 
 SECRET = bytes(range(101, 133))
+ENCODED = b"header" + SECRET + b"what everybody may know"
 FORMS = {
     "as it is": SECRET,
     "escaped": repr({"key": SECRET}),
@@ -23,6 +26,10 @@ FORMS = {
     "in base32": base64.b32encode(b"xyz" + SECRET),
     "in PEM": base64.encodebytes(b"header" + SECRET).replace(b"\n", b"\\n"),
     "as a decimal number": str(int.from_bytes(SECRET, "big")),
+    "as a decimal number, reversed": str(int.from_bytes(SECRET, "little")),
+    "as text": f"key={SECRET.decode('latin-1')}",
+    "in JSON": json.dumps({"key": SECRET.decode("latin-1")}),
+    "escaped twice": repr([repr(SECRET)]),
     "reversed": SECRET[::-1].hex(),
     "the first half": SECRET[:16].hex(),
     "the second half": SECRET[16:],
@@ -43,6 +50,14 @@ def test_a_long_secret_is_found() -> None:
     secret = SECRET * 1000
     assert leaked(secret, secret.hex()) == "in hexadecimal"
     assert leaked(secret, SECRET) is None
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_a_whole_encoding_is_found_as_a_number(order: Literal["big", "little"]) -> None:
+    found = f"imported {int.from_bytes(ENCODED, order)}"
+    assert leaked(SECRET, found) is None
+    assert leaked_as_number(ENCODED, found) is not None
+    assert leaked_as_number(ENCODED, ENCODED[38:].hex()) is None
 
 
 def test_a_secret_that_chance_could_write_is_refused() -> None:

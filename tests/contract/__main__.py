@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from tests.contract.backends import BACKENDS, Backend
 from tests.services.catalog import problem, required
 
@@ -25,27 +27,30 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BACKENDS)}; without any, all")
     arguments = parser.parse_args()
     names = arguments.names or list(BACKENDS)
-    return max([_run(name, arguments.report / name, arguments.budget) for name in names])
+    return max([_run(name, names, arguments.report, arguments.budget) for name in names])
 
 
-def _run(name: str, report: Path, budget: str) -> int:
-    backend = BACKENDS[name]
-    reason = None if backend.service is None else problem(backend.service)
-    if reason is not None:
-        print(f"NOT RUN: {name} needs {backend.service}: {reason}", file=sys.stderr)
+def _run(name: str, names: list[str], reports: Path, budget: str) -> int:
+    backend, report = BACKENDS[name], reports / name
+    missing = {service: reason for service in backend.services if (reason := problem(service))}
+    for service, reason in missing.items():
+        print(f"NOT RUN: {name} needs {service}: {reason}", file=sys.stderr)
+    if missing:
         return 1 if required() else 0
     with tempfile.TemporaryDirectory(prefix="keyclave-contract-") as scratch:
         print(f"== {name}", flush=True)
         code = _conform(backend, Path(scratch), report.absolute(), budget)
     if code == 0 and budget == "standard":
-        return _check_levels(name, report, backend.levels)
+        code = _check_levels(name, report, backend.levels)
+        if backend.same_as in names[: names.index(name)]:
+            code |= _check_same(name, report, reports / backend.same_as)
     return code
 
 
 def _conform(backend: Backend, scratch: Path, report: Path, budget: str) -> int:
     settings, environment = backend.prepare(scratch)
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "keyclave", "conform", backend.plugin, *options]
+    command = [*backend.run_by, sys.executable, "-m", "keyclave", "conform", backend.plugin, *options]
     return subprocess.run(
         [*command, "--budget", budget, "--report", str(report)],
         env={**os.environ, **environment, "HOME": str(scratch)},
@@ -63,6 +68,19 @@ def _check_levels(name: str, report: Path, levels: Mapping[str, bool]) -> int:
     if wrong:
         print(f"{name}: not as expected: {', '.join(wrong)}", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _check_same(name: str, report: Path, other: Path) -> int:
+    """Return 1, and say so, where a check ended otherwise than in another report of this run."""
+    from keyclave_contract_tests.report.comparison import compare, describe  # noqa: PLC0415  as above
+    from keyclave_contract_tests.report.document import read  # noqa: PLC0415
+
+    comparison = compare(*(read(directory / "contract-report.json") for directory in (other, report)))
+    if any(msgspec.structs.astuple(comparison)):
+        print(f"{name}: not as {other.name}:\n{describe(comparison)}", file=sys.stderr)
+        return 1
+    print(f"Every check ended as with {other.name}.")
+    return 0
 
 
 if __name__ == "__main__":

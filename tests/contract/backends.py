@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import nss, softhsm
+from tests.services import nss, p11_kit, softhsm
+from tests.services.catalog import not_root
 from tests.services.tokens import Token
 
 __all__ = ["BACKENDS", "Backend"]
@@ -23,13 +24,17 @@ class Backend:
         plugin: its entry point.
         prepare: makes it ready in a scratch directory.
         levels: what it earns at the standard budget, and what it does not.
-        service: the service of tests/services that it needs.
+        services: the services of tests/services that it needs.
+        run_by: what the command begins with.
+        same_as: the backend whose checks must end as those of this one do.
     """
 
     plugin: str
     prepare: Callable[[Path], Ready]
     levels: Mapping[str, bool]
-    service: str | None = None
+    services: tuple[str, ...] = ()
+    run_by: tuple[str, ...] = ()
+    same_as: str | None = None
 
 
 def _software(scratch: Path) -> Ready:
@@ -44,6 +49,10 @@ def _nss(scratch: Path) -> Ready:
     return _reached(nss.make_token(scratch))
 
 
+def _nss_behind_p11_kit(scratch: Path) -> Ready:
+    return _reached(p11_kit.make_token(scratch))
+
+
 def _reached(token: Token) -> Ready:
     settings = {"module": str(token.module), "token": token.label, "pin_file": str(token.pin_file)}
     if token.parameters is not None:
@@ -53,9 +62,13 @@ def _reached(token: Token) -> Ready:
 
 _ALL = ("Core", "Sign", "Encrypt", "Wrap", "Rotate", "Durable", "Parallel")
 _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
+_NSS = {**_SOFTWARE, "Encrypt": False, "Wrap": False}
 
 BACKENDS: Mapping[str, Backend] = {
     "software": Backend("software", _software, _SOFTWARE),
-    "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, service="softhsm"),
-    "nss": Backend("pkcs11-hsm", _nss, {**_SOFTWARE, "Encrypt": False, "Wrap": False}, service="nss"),
+    "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, services=("softhsm",)),
+    "nss": Backend("pkcs11-hsm", _nss, _NSS, services=("nss",)),
+    "nss-by-p11-kit": Backend(
+        "pkcs11-hsm", _nss_behind_p11_kit, _NSS, services=("nss", "p11-kit"), run_by=not_root(), same_as="nss"
+    ),
 }

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from tests.services import environments
 
-__all__ = ["SERVICES", "Service", "library", "problem", "program", "required"]
+__all__ = ["SERVICES", "Service", "library", "not_root", "problem", "program", "required"]
+
+_USER = 1000  # not 65534, which stands for every user that the namespace does not have
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Service:
     probe: tuple[str, ...]
     elsewhere: str | None = None
     library: str | None = None
+
+
+def not_root() -> tuple[str, ...]:
+    """Return what a command begins with so that it does not find itself to be root, and reaches the same files.
+
+    p11-kit leaves the configuration of users aside where root asks for it. For root, the command is run in a user
+    namespace, in which root has another number: a container must allow that.
+    """
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return ("unshare", "--user", f"--map-user={_USER}", f"--map-group={_USER}") if root else ()
 
 
 SERVICES = {
@@ -63,6 +75,13 @@ SERVICES = {
         ),
         Service(
             "openssl", ("openssl",), "verifies signatures, independently of the libraries", ("openssl", "version")
+        ),
+        Service(
+            "p11-kit",
+            ("p11-kit-modules", "util-linux"),
+            "stands between Keyclave and NSS, as another way to give a module what it wants",
+            (*not_root(), "env", "true"),
+            library="usr/lib/*/p11-kit-proxy.so",
         ),
         Service(
             "postgresql",

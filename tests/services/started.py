@@ -6,6 +6,7 @@ Where each one is, is remembered in a file beside the scratch directories, so th
 from __future__ import annotations
 
 import getpass
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from keyclave.plugin.files import private_directory
 
-from tests.services import ministack, nss, softhsm
+from tests.services import ministack, nss, p11_kit, softhsm
+from tests.services.catalog import not_root
 from tests.services.tokens import Token
 
 __all__ = ["STARTABLE", "start", "stop"]
@@ -72,6 +74,11 @@ def _ministack(directory: Path) -> Mapping[str, str]:
     return {"endpoint": server.endpoint, "process": str(server.process.pid)}
 
 
+def _p11_kit(directory: Path) -> Mapping[str, str]:
+    run_by = {"run_by": shlex.join(not_root())} if not_root() else {}
+    return {**_reach(p11_kit.make_token(directory)), **run_by}
+
+
 def _postgresql(directory: Path) -> Mapping[str, str]:
     from tests.services.postgresql import Server  # noqa: PLC0415  its client library
 
@@ -90,6 +97,7 @@ def _reach(token: Token) -> Mapping[str, str]:
 STARTABLE: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
     "ministack": _ministack,
     "nss": _nss,
+    "p11-kit": _p11_kit,
     "postgresql": _postgresql,
     "softhsm": _softhsm,
 }

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.services import nss, softhsm
-from tests.services.catalog import SERVICES, program
+from tests.services import nss, p11_kit, softhsm
+from tests.services.catalog import SERVICES, not_root, program
 from tests.services.tokens import PIN
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +113,23 @@ def test_an_nss_token_names_its_database(tmp_path: Path) -> None:
     token = nss.make_token(tmp_path)
     assert token.parameters is not None
     assert str(tmp_path / "database") in token.parameters
+
+
+@pytest.mark.needs("nss")
+@pytest.mark.needs("p11-kit")
+def test_the_token_of_nss_is_behind_p11_kit_and_nothing_else_is(tmp_path: Path) -> None:
+    token = p11_kit.make_token(tmp_path)
+    listing = f"import pkcs11; print([t.label for t in pkcs11.lib({str(token.module)!r}).get_tokens()])"
+    seen = subprocess.run(
+        [*not_root(), sys.executable, "-c", listing],
+        env={**os.environ, **token.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert token.parameters is None
+    assert seen.stdout.strip() == str(["NSS Generic Crypto Services", token.label])
 
 
 def test_every_service_says_where_it_comes_from() -> None:

@@ -18,6 +18,7 @@ from keyclave_contract_tests.budgets import BUDGETS
 from keyclave_contract_tests.catalogue import Check, catalogue
 from keyclave_contract_tests.ledger import applied, read_ledger
 from keyclave_contract_tests.miniature.proof import proof
+from keyclave_contract_tests.report.text import line
 from keyclave_contract_tests.report.writing import write
 from keyclave_contract_tests.results import CaseResult
 from keyclave_contract_tests.runs import ContractRun
@@ -146,4 +147,4 @@ class ContractItem(pytest.Item):
 def _line(result: CaseResult) -> str:
     subject = f" for {result.subject}" if result.subject else ""
     example = f" (with {result.example})" if result.example else ""
-    return f"{result.state.value}{subject}: {result.ledger or result.reason}{example}"
+    return line(f"{result.state.value}{subject}: {result.ledger or result.reason}{example}")

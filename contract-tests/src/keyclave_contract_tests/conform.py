@@ -13,7 +13,6 @@ from typing import Any
 
 from keyclave.backends.manager import BackendInstance
 from keyclave.errors import InvalidArgument, PolicyViolation
-from keyclave.plugin import Record
 
 from keyclave_contract_tests.budgets import BUDGETS
 from keyclave_contract_tests.catalogue import Check, catalogue
@@ -23,6 +22,7 @@ from keyclave_contract_tests.miniature.proof import proof
 from keyclave_contract_tests.progress import Progress
 from keyclave_contract_tests.report.comparison import compare, describe
 from keyclave_contract_tests.report.document import encode, read
+from keyclave_contract_tests.report.text import counted
 from keyclave_contract_tests.report.writing import prepare, write
 from keyclave_contract_tests.results import Report, ZooResult
 from keyclave_contract_tests.runs import ContractRun
@@ -30,24 +30,9 @@ from keyclave_contract_tests.scratch import run_directory, sweep
 from keyclave_contract_tests.sources import Installed
 from keyclave_contract_tests.told import told
 from keyclave_contract_tests.vocabulary import State
+from keyclave_contract_tests.wishes import Wishes, command_line
 
-__all__ = ["Wishes", "conform"]
-
-
-class Wishes(Record, frozen=True, kw_only=True):
-    """What the user asked for; `keyclave.cli.conform` says what each option means."""
-
-    budget: str = "standard"
-    report: Path | None = None
-    baseline: Path | None = None
-    ledger: Path | None = None
-    only: str | None = None
-    product: str | None = None
-    seed: int | None = None
-    dry_run: bool = False
-    sweep: bool = False
-    destructive: bool = False
-    as_json: bool = False
+__all__ = ["conform"]
 
 
 def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapping[str, Any]) -> int:
@@ -67,11 +52,9 @@ def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapp
     source = Installed(plugin=instance.plugin, settings=instance.settings, accept_simulator=instance.accept_simulator)
     if asked.sweep:
         return _sweep(source, instance.data_directory, echo)
-    if asked.report is not None:
-        prepare(asked.report)
     ledger = () if asked.ledger is None else read_ledger(asked.ledger, datetime.now(UTC).date())
     baseline = None if asked.baseline is None else read(asked.baseline)
-    report = _run(source, instance.data_directory, asked, ledger, echo)
+    report = _run(source, instance, asked, ledger, echo)
     if report is None:
         return 0
     _answer(report, baseline, asked, echo)
@@ -79,13 +62,17 @@ def conform(instance: BackendInstance, echo: Callable[[str], None], wishes: Mapp
 
 
 def _run(
-    source: Installed, parent: Path, asked: Wishes, ledger: tuple[Entry, ...], echo: Callable[[str], None]
+    source: Installed,
+    instance: BackendInstance,
+    asked: Wishes,
+    ledger: tuple[Entry, ...],
+    echo: Callable[[str], None],
 ) -> Report | None:
     """Return the report of a run; ``None`` where only the plan was wanted."""
     zoo = ZooResult(faults=0, killed=0, survivors=()) if asked.dry_run else proof()
     run_id = new_run()
     with (
-        run_directory(parent, run_id) as directory,
+        run_directory(instance.data_directory, run_id) as directory,
         ContractRun(
             source,
             BUDGETS[asked.budget],
@@ -102,10 +89,13 @@ def _run(
             echo(str(run.plan))
         if asked.dry_run:
             return None
+        command = command_line(instance.id, asked, run.seed, source.secret_settings())
+        if asked.report is not None:
+            prepare(asked.report)
         with Progress(run.plan, quiet=asked.as_json) as progress:
             run.run_all(progress.on_case)
         run.close()
-        return run.report(zoo)
+        return run.report(zoo, command)
 
 
 def _filter(pattern: str | None) -> Callable[[Check], bool]:
@@ -163,7 +153,7 @@ def _sweep(source: Installed, parent: Path, echo: Callable[[str], None]) -> int:
         elif found.leftovers:
             echo(f"{found.run}: could not remove {', '.join(found.leftovers)}")
         else:
-            echo(f"{found.run}: removed what was left of {found.removed} keys")
+            echo(f"{found.run}: removed what was left of {counted(found.removed, 'key')}")
     if not swept:
-        echo("no run left anything")
+        echo(f"no run left anything in {parent}")
     return 1 if any(found.leftovers for found in swept) else 0

@@ -18,6 +18,8 @@ from keyclave_contract_tests.vocabulary import Evidence
 __all__ = ["capabilities_of", "evidence_of", "framework", "plugin_of", "suite", "target_of"]
 
 _GROUP = "keyclave.backends"
+_MOST = 50
+"""The most statements of a backend about itself that a report keeps."""
 
 
 def suite() -> Suite:
@@ -69,11 +71,16 @@ def target_of(description: BackendDescription) -> Target:
     """Return what the plugin is connected to."""
     return Target(
         security_level=description.security_level.value,
-        statements=description.evidence,
+        statements=_first(description.evidence),
         evidence=evidence_of(description),
         location=description.location.value,
         connection_uri=description.connection_uri,
     )
+
+
+def _first(statements: tuple[str, ...]) -> tuple[str, ...]:
+    rest = len(statements) - _MOST
+    return statements if rest <= 0 else (*statements[:_MOST], f"… ({rest:,} more statements)")
 
 
 def capabilities_of(description: BackendDescription, *, encrypts: bool) -> tuple[Capability, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 
-__all__ = ["SHORTEST", "leaked"]
+__all__ = ["SHORTEST", "leaked", "leaked_as_number"]
 
 SHORTEST = 6
 """Fewer bytes than this appear by chance, in one form or another."""
@@ -19,9 +20,27 @@ _GROUP, _QUINTET = 3, 5
 
 def leaked(secret: bytes, found: bytes | str) -> str | None:
     """Return the form in which a text or content holds a secret, in words, or ``None`` if it does not."""
+    return _held(_forms(secret), found)
+
+
+def leaked_as_number(encoded: bytes, found: bytes | str) -> str | None:
+    """Return the form in which a text holds a whole encoding as one number, in words, or ``None`` if it does not.
+
+    In every other form a secret is seen within an encoding that also holds what everybody may know.
+    """
+    return _held(_numbers(encoded), found)
+
+
+def _held(forms: Iterable[tuple[str, bytes]], found: bytes | str) -> str | None:
     haystack = found.encode(errors="surrogatepass") if isinstance(found, str) else found
-    views = (haystack, haystack.lower(), b"".join(haystack.split()), haystack.replace(rb"\n", b""))
-    for form, needle in _forms(secret):
+    views = (
+        haystack,
+        haystack.lower(),
+        b"".join(haystack.split()),
+        haystack.replace(rb"\n", b""),
+        haystack.replace(rb"\\", b"\\"),  # what was escaped already is shown by `repr` with two for each
+    )
+    for form, needle in forms:
         if any(needle in view for view in views):
             return form
     return None
@@ -37,6 +56,10 @@ def _forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
         yield from _of(part)
         for form, needle in _of(part[::-1]):
             yield f"{form}, reversed", needle
+    yield from _numbers(secret)
+
+
+def _numbers(secret: bytes) -> Iterator[tuple[str, bytes]]:
     if len(secret) <= _NUMBER:
         yield "as a decimal number", str(int.from_bytes(secret, "big")).encode()
         yield "as a decimal number, reversed", str(int.from_bytes(secret, "little")).encode()
@@ -45,6 +68,8 @@ def _forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
 def _of(part: bytes) -> Iterator[tuple[str, bytes]]:
     yield "as it is", part
     yield "escaped", repr(part)[2:-1].encode()
+    yield "as text", part.decode("latin-1").encode()
+    yield "escaped as in JSON", json.dumps(part.decode("latin-1"))[1:-1].encode()
     yield "in hexadecimal", part.hex().encode()
     yield "in hexadecimal with colons", part.hex(":").encode()
     yield "as a list of numbers", ",".join(map(str, part)).encode()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from keyclave.models import SecurityLevel
+from keyclave.plugin import BackendDescription
+
 from keyclave_contract_tests.results import CaseResult, LevelResult
 from keyclave_contract_tests.vocabulary import Level, State
 
@@ -18,22 +21,37 @@ _OBSTACLES = {
 _SHOWN = 10
 
 
-def judged(cases: Sequence[CaseResult], *, partial: bool, contract: str) -> tuple[LevelResult, ...]:
+def judged(cases: Sequence[CaseResult], description: BackendDescription, *, partial: bool) -> tuple[LevelResult, ...]:
     """Return the result of every level.
 
     Core also counts every security check, whichever level it belongs to. All other levels need Core. A level in
     which nothing passed is not earned: what a backend does not have, it cannot show. A check of a later contract than
-    the backend was made for is a preview: it is reported, and counts for nothing.
+    the backend was made for is a preview: it is reported, and counts for nothing. Hardware needs hardware.
 
     Args:
         cases: how the cases ended.
-        partial: whether any was left out.
-        contract: the contract version that the backend was made for.
+        description: what the backend said about itself when the run began.
+        partial: whether any case was left out.
     """
-    cases = [case for case in cases if case.since <= contract]
+    cases = [case for case in cases if case.since <= description.contract]
     core = _judged(Level.CORE, cases, (), partial=partial)
     rest = () if core.earned else ("the level Core, which every level needs, was not earned",)
-    return core, *(_judged(level, cases, rest, partial=partial) for level in Level if level is not Level.CORE)
+    needs = {Level.HARDWARE: tuple(_missing_hardware(description))}
+    return core, *(
+        _judged(level, cases, (*needs.get(level, ()), *rest), partial=partial)
+        for level in Level
+        if level is not Level.CORE
+    )
+
+
+def _missing_hardware(description: BackendDescription) -> Iterator[str]:
+    level = description.security_level
+    if level is SecurityLevel.SOFTWARE:
+        yield f"the backend shows no hardware: its security level is {level.value}"
+    elif description.simulator:
+        yield f"the backend is a simulator that stands for {level.value}"
+    elif not any(sentence.strip() for sentence in description.evidence):
+        yield f"the backend gives no evidence for its security level {level.value}"
 
 
 def _judged(level: Level, cases: Sequence[CaseResult], obstacles: tuple[str, ...], *, partial: bool) -> LevelResult:

@@ -1,8 +1,7 @@
-"""Collect whatever a backend lets out: log records, warnings, prints, errors with all that hangs on them, objects."""
+"""Collect whatever a backend lets out: logs, prints, errors and what hangs on them, objects, what others are told."""
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import pickle
@@ -10,8 +9,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from keyclave_contract_tests.handed_on import handed_on
+from keyclave_contract_tests.printing import printed
 
 __all__ = ["Watch", "watching"]
 
@@ -58,8 +61,7 @@ class Watch(logging.Handler):
                 continue
             known.add(id(one))
             pending += filter(None, (one.__cause__, one.__context__))
-            said = (one.args, vars(one), getattr(one, "__notes__", ()))
-            self.note("an error", f"{one} {one!r} {said!r}")
+            self.note("an error", _said(one))
             for frame, _ in traceback.walk_tb(one.__traceback__):
                 if not frame.f_code.co_filename.startswith(_SUITE):
                     self.note("a local variable of a traceback", repr(frame.f_locals))
@@ -82,8 +84,8 @@ class Watch(logging.Handler):
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Watch all loggers at DEBUG, all warnings, and what Python prints."""
-    watch, printed = Watch(), io.StringIO()
+    """Watch all loggers at DEBUG, all warnings, what is printed, and what is handed to other programs."""
+    watch = Watch()
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
     before = [(logger, logger.level, logger.propagate) for logger in (logging.root, *loggers)]
     disabled = logging.root.manager.disable
@@ -95,8 +97,8 @@ def watching() -> Iterator[Watch]:
     try:
         with (
             warnings.catch_warnings(record=True) as caught,
-            redirect_stdout(printed),
-            redirect_stderr(printed),
+            printed(partial(watch.note, "what was printed")),
+            handed_on(watch.note),
         ):
             warnings.simplefilter("always")
             yield watch
@@ -107,9 +109,13 @@ def watching() -> Iterator[Watch]:
             logger.setLevel(level)
             logger.propagate = propagate
     for warning in caught:
-        watch.note("a warning", str(warning.message))
-    watch.note("what was printed", printed.getvalue())
+        watch.note("a warning", _said(warning.message))
     watch.process()
+
+
+def _said(error: BaseException | str) -> str:
+    """Return the text of an error or a warning, and whatever hangs on it."""
+    return f"{error} {error!r} {getattr(error, 'args', ())!r} {getattr(error, '__dict__', {})!r}"
 
 
 def _attributes(value: object) -> Iterator[dict[str, object]]:

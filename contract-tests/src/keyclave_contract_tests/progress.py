@@ -11,6 +11,7 @@ from rich.progress import Progress as Bar
 
 from keyclave_contract_tests.catalogue import Case
 from keyclave_contract_tests.planning import Plan
+from keyclave_contract_tests.report.text import line
 from keyclave_contract_tests.results import CaseResult
 from keyclave_contract_tests.vocabulary import State
 
@@ -59,5 +60,5 @@ class Progress:
         """Note that a case has ended; say so where it went wrong."""
         self._done += 1
         if result.state in _SHOWN:
-            self._bar.console.print(f"{result.state.value} {case.check.id} {case.target}: {result.reason}")
+            self._bar.console.print(line(f"{result.state.value} {case.check.id} {case.target}: {result.reason}"))
         self._bar.update(self._task, advance=result.calls, done=f"{self._done}/{self._cases}", at_work=case.check.id)

@@ -127,6 +127,7 @@ class Run(Record, frozen=True, kw_only=True):
         calls: how often each hook was called.
         keys: how many keys were made.
         partial: whether a filter, a deselection or the budget left checks out. A partial run earns no level.
+        command: the command line that runs it again, a word each, without secrets; empty where none ran it.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Run(Record, frozen=True, kw_only=True):
     calls: dict[str, int]
     keys: int
     partial: bool
+    command: tuple[str, ...] = ()
 
 
 class ZooResult(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +90,7 @@ class ContractRun:
         if not hasattr(self, "_seconds"):
             self._seconds = time.perf_counter() - self._clock
             with self.bench.meter.free():
-                self.leftovers = clean(self.bench.instance, self.bench.journal)
+                self.leftovers = clean(self.bench)
             self.bench.close()
 
     def run(self, case: Case) -> CaseResult:
@@ -104,8 +104,13 @@ class ContractRun:
         for case in self.plan.cases:
             on_case(case, self.run(case))
 
-    def report(self, zoo: ZooResult) -> Report:
-        """Return the report, of a run that is closed."""
+    def report(self, zoo: ZooResult, command: Sequence[str] = ()) -> Report:
+        """Return the report, of a run that is closed.
+
+        Args:
+            zoo: whether the suite itself worked.
+            command: the command line that makes this run again, where there is one.
+        """
         cases = tuple(
             self.results.get(_key(case)) or not_run(case, "it was left out of this run")
             for case in sorted(self._everything.cases, key=lambda case: case.check.number)
@@ -131,9 +136,10 @@ class ContractRun:
                 calls=dict(sorted(total.calls.items())),
                 keys=self.bench.meter.keys,
                 partial=partial,
+                command=tuple(command),
             ),
             zoo=zoo,
-            levels=judged(cases, partial=partial, contract=self._description.contract),
+            levels=judged(cases, self._description, partial=partial),
             cases=cases,
             bounds=tuple(self.bench.bounds),
             observations=tuple(self.bench.observations),

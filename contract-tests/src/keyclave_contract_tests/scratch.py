@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,7 +22,7 @@ from keyclave_contract_tests.bench import JOURNAL, Bench
 from keyclave_contract_tests.budgets import BUDGETS
 from keyclave_contract_tests.cleaning import clean
 from keyclave_contract_tests.journal import Journal
-from keyclave_contract_tests.labels import Labels
+from keyclave_contract_tests.labels import Labels, new_run
 from keyclave_contract_tests.meter import Meter
 from keyclave_contract_tests.sources import Source
 
@@ -49,7 +49,10 @@ class Swept(Record, frozen=True, kw_only=True):
 
 @contextmanager
 def run_directory(parent: Path, run: str) -> Iterator[Path]:
-    """Make the directory of a run, and remove it at the end unless its journal says that keys may still be there."""
+    """Make the directory of a run, and remove it at the end unless its journal says that keys may still be there.
+
+    The directory above it goes, too, once it is empty.
+    """
     directory = private_directory(private_directory(parent) / run)
     with FileLock(directory / _LOCK, timeout=0):
         try:
@@ -57,6 +60,8 @@ def run_directory(parent: Path, run: str) -> Iterator[Path]:
         finally:
             if not left(directory):
                 shutil.rmtree(directory)
+                with suppress(OSError):  # another run is there
+                    parent.rmdir()
 
 
 def left(directory: Path) -> tuple[KeyLabel, ...]:
@@ -67,8 +72,15 @@ def left(directory: Path) -> tuple[KeyLabel, ...]:
 
 
 def sweep(source: Source, parent: Path) -> tuple[Swept, ...]:
-    """Remove what the runs below a directory left in the backend, except runs that are going on."""
+    """Remove what the runs below a directory left in the backend, except runs that are going on.
+
+    Where there are none, the backend is opened all the same, so that wrong settings are told.
+    """
     runs = sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    if not runs:
+        run = new_run()
+        with run_directory(parent, run) as directory:
+            _bench(source, run, directory).close()
     return tuple(_swept(source, directory) for directory in runs)
 
 
@@ -85,10 +97,14 @@ def _swept(source: Source, directory: Path) -> Swept:
 
 
 def _cleaned(source: Source, directory: Path) -> tuple[int, tuple[str, ...]]:
-    budget = BUDGETS["deep"]
-    bench = Bench(source, budget, Labels(directory.name), directory, Meter(budget))
+    bench = _bench(source, directory.name, directory)
     try:
         named = len(bench.journal.labels)
-        return named, clean(bench.instance, bench.journal)
+        return named, clean(bench)
     finally:
         bench.close()
+
+
+def _bench(source: Source, run: str, directory: Path) -> Bench:
+    budget = BUDGETS["deep"]
+    return Bench(source, budget, Labels(run), directory, Meter(budget))

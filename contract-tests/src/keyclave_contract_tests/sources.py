@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.catalog import GROUP
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy
+from keyclave.backends.modules import PluginModules
 from keyclave.backends.opening import Broken, Opened, take
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der
@@ -19,8 +20,9 @@ from keyclave.crypto.verification import bind_verifier
 from keyclave.crypto.wrapping import unwrap_key
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported
 from keyclave.plugin import BackendContext, BackendDescription, Record
+from pydantic import BaseModel
 
-from keyclave_contract_tests.settings_secrets import secrets_of
+from keyclave_contract_tests.settings_secrets import is_secret, secrets_of
 from keyclave_contract_tests.vector_runs import Unwrap
 
 __all__ = ["CRYPTO", "Handle", "Installed", "Made", "Source"]
@@ -179,6 +181,16 @@ class Installed(Record, frozen=True, kw_only=True):
     def secrets(self) -> tuple[bytes, ...]:
         """The secret fields of its settings, and the content of files that they name as secret."""
         return secrets_of(self.settings)
+
+    def secret_settings(self) -> frozenset[str]:
+        """Return the names of its settings that must not be shown. Its plugin is one that could be opened."""
+        modules = PluginModules(PluginPolicy(allow=frozenset({self.plugin})), _LIMITS)
+        try:
+            modules.load(self.plugin)
+            model = cast("type[BaseModel]", modules.call(self.plugin, "settings_model", _LIMITS.other))
+        finally:
+            modules.close()
+        return frozenset(name for name, value in self.settings.items() if is_secret(name, value, model))
 
     def open(self, context: BackendContext) -> Handle:
         """Open it with a manager of its own, as an application does."""

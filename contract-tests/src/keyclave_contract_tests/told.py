@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from keyclave_contract_tests.report.text import line
 from keyclave_contract_tests.results import CaseResult, Report
 from keyclave_contract_tests.vocabulary import State
 
@@ -14,7 +15,14 @@ _BAD = (State.FAIL, State.ERROR, State.KNOWN_FAIL)
 
 
 def told(report: Report) -> Iterator[str]:
-    """Return the lines: what went wrong, what was earned, what stands in the way, and what was not shown."""
+    """Return the lines: what went wrong, what was earned, what stands in the way, and what was not shown.
+
+    Each is printable, and cut where it is long.
+    """
+    return map(line, _told(report))
+
+
+def _told(report: Report) -> Iterator[str]:
     for case in report.cases:
         if case.state in _BAD:
             yield from _case(case)
@@ -29,7 +37,7 @@ def told(report: Report) -> Iterator[str]:
     if report.zoo.survivors:
         yield f"the suite does not work on this machine; it missed: {', '.join(report.zoo.survivors)}"
     if report.leftovers:
-        yield f"could not be removed: {', '.join(report.leftovers)}; run it again with --sweep"
+        yield f"could not be removed, run it again with --sweep: {', '.join(report.leftovers)}"
 
 
 def _case(case: CaseResult) -> Iterator[str]:

@@ -16,7 +16,7 @@ from keyclave_contract_tests.violations import Unsupported, expect, refused
 from keyclave_contract_tests.waiting import SECONDS, eventually
 from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
-__all__ = ["any_algorithm", "attempt", "elsewhere", "refused_soon", "works"]
+__all__ = ["any_algorithm", "attempt", "elsewhere", "made_exportable", "refused_soon", "works"]
 
 _MESSAGE = b"to see that the key works"
 
@@ -31,6 +31,16 @@ def any_algorithm(bench: Bench) -> str:
     if name is None:
         raise Unsupported("describe", "the backend describes no algorithm")
     return name
+
+
+def made_exportable(bench: Bench, algorithm: str) -> Key | None:
+    """Return a new key that may be wrapped; ``None`` where the backend makes or wraps none of this algorithm."""
+    if not bench.subject.has("wrap_key"):
+        return None
+    try:
+        return bench.make(algorithm, exportable=True)
+    except Unsupported:
+        return None
 
 
 def works(bench: Bench, key: Key, subject: Subject | None = None, message: bytes = _MESSAGE) -> None:

@@ -42,6 +42,14 @@ def test_a_report_with_any_text_comes_back_and_fits_the_schema(hostile: Callable
     VALIDATOR.validate(json.loads(content))
 
 
+@pytest.mark.parametrize("character", ["\x1b", "\x7f", "\x85", "\u200b", "\u202e", "\u2066", "\ufeff", "\U000e0041"])
+def test_characters_that_deceive_are_escaped_in_the_file(hostile: Callable[[str], Report], character: str) -> None:
+    content = encode(hostile(f"Schlüssel 鍵 a{character}b")).decode()
+    assert content.replace("\n", "").isprintable()
+    assert "Schlüssel 鍵 a\\u" in content
+    assert decode(content.encode()).cases[0].reason == f"Schlüssel 鍵 a{character}b"
+
+
 def test_the_order_of_the_calls_does_not_matter(report: Report) -> None:
     other = decode(
         _edited(

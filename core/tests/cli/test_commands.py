@@ -69,10 +69,11 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_the_example_of_every_command_can_be_typed(path: tuple[str, ...]) -> None:
-    """Its words are parsed, and no option in it is unknown."""
-    words = shlex.split((ALL[path].epilog or "").partition("Example:\n")[2].partition(">")[0])
-    assert words[: 1 + len(path)] == ["keyclave", *path]
-    ALL[path].make_context(path[-1], words[1 + len(path) :])
+    """Its words are parsed, and no option in it is unknown; where there are several, each is a line."""
+    for line in (ALL[path].epilog or "").partition("Example:\n")[2].splitlines():
+        words = shlex.split(line.partition(">")[0])
+        assert words[: 1 + len(path)] == ["keyclave", *path]
+        ALL[path].make_context(path[-1], words[1 + len(path) :])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

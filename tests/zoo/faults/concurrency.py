@@ -14,8 +14,10 @@ from keyclave.plugin import (
     DestroyResult,
     DestroyState,
     Encrypted,
+    KeyLabel,
     KeyPage,
     KeyReference,
+    PublicKey,
     Signed,
     hookimpl,
 )
@@ -87,6 +89,32 @@ class HandlesShareABuffer(ZooSoftware):
         HandlesShareABuffer.buffer = plaintext
         time.sleep(_MOMENT)
         return super().encrypt(key, HandlesShareABuffer.buffer, aad)
+
+
+@fault({97: "a key has another address in another handle, or beside another thread"})
+class ThreadsFindEachOthersKeys(ZooSoftware):
+    """Keeps the label that is searched for in the one search that the session allows."""
+
+    wanted: KeyLabel | None = None
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        self.wanted = label
+        time.sleep(_MOMENT)
+        return super().find_key(self.wanted)
+
+
+@fault({97: "a key has another public key in another handle, or beside another thread"})
+class ThreadsGetEachOthersPublicKeys(ZooSoftware):
+    """Asks for the public key of whichever key was named last."""
+
+    asked: KeyReference | None = None
+
+    @hookimpl
+    def public_key(self, key: KeyReference) -> PublicKey:
+        self.asked = key
+        time.sleep(_MOMENT)
+        return super().public_key(self.asked)
 
 
 @fault({97: "opening a second handle raised BackendUnavailable"})

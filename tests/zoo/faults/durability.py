@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
+from keyclave.crypto.wrapping import wrap_key as wrap
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    Conflict,
+    KeyAlreadyExists,
+    KeyNotFound,
+    OutcomeUnknown,
+)
 from keyclave.plugin import (
     CreatedKey,
     CreateKeyRequest,
@@ -54,6 +63,29 @@ class KeysOfThisHandleOnly(ZooSoftware):
         return super().find_key(label)
 
 
+@fault({103: "when the backend was opened again, succeeded"})
+class ExportabilityIsForgotten(ZooSoftware):
+    """Remembers which keys must not leave it until it is closed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.staying: set[str] = set()
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        made = super().create_key(request)
+        if not made.exportable:
+            self.staying.add(made.reference.uri)
+        return made
+
+    @hookimpl
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        if key.uri in self.staying:
+            raise CapabilityUnsupported("the key is not exportable")
+        secret = self._keystore.read(key_name(str(key.label))).secret
+        return WrappedKey(method=method, blob=wrap(secret, wrapping_public_key, method))
+
+
 class _OwnWriting(ZooSoftware):
     """A right backend whose subclasses write key files in their own way."""
 
@@ -89,7 +121,7 @@ class FilesAreWrittenInPieces(_OwnWriting):
         os.close(descriptor)
 
 
-@fault({105: "after a write that failed, a key is neither there nor gone|creating a key raised OSError"})
+@fault({105: "after creating a key while nothing .*, a key is neither there nor gone|creating a key raised OSError"})
 class FailedWritesLeaveTheirFile(_OwnWriting):
     """Opens the file under its final name, and does not think of what happens if nothing can be written to it."""
 
@@ -97,6 +129,119 @@ class FailedWritesLeaveTheirFile(_OwnWriting):
         descriptor = os.open(self._keystore.path(name), os.O_CREAT | os.O_WRONLY, 0o600)
         os.write(descriptor, content)
         os.close(descriptor)
+
+
+@fault({105: "after disabling a key while nothing could be written, a key is neither there nor gone"})
+class DisablingRewritesInPlace(ZooSoftware):
+    """Empties the file of a key, and then writes it with the key disabled."""
+
+    @hookimpl
+    def disable_key(self, key: KeyReference) -> None:
+        name = key_name(str(key.label))
+        sealed = self._keystore.read(name)
+        changed = self._keystore._sealed(sealed._replace(header=structs.replace(sealed.header, enabled=False)))
+        self._loaded.forget(key)
+        _rewrite(self._keystore.path(name), changed.get_secret_value())
+
+
+@fault({105: "after enabling a key while nothing could be written, it is gone"})
+class EnablingRemovesFirst(ZooSoftware):
+    """Removes the file of a disabled key, and then writes one with the key enabled."""
+
+    @hookimpl
+    def enable_key(self, key: KeyReference) -> None:
+        sealed = self._keystore.read(key_name(str(key.label)))
+        super().destroy_key(key)
+        enabled = sealed._replace(header=structs.replace(sealed.header, enabled=True))
+        try:
+            self._keystore.add(enabled)
+        except BackendUnavailable:
+            raise OutcomeUnknown("the key may not have been enabled") from None
+
+
+@fault({105: "after destroying a key while nothing could be written, a key is neither there nor gone"})
+class DestructionOverwritesFirst(ZooSoftware):
+    """Writes zeros over the file of a key, and removes it once they are on the disk."""
+
+    @hookimpl
+    def destroy_key(self, key: KeyReference) -> DestroyResult:
+        path = self._keystore.path(key_name(str(key.label)))
+        if path.exists():
+            _rewrite(path, bytes(path.stat().st_size))
+        return super().destroy_key(key)
+
+
+@fault({105: "making a new version of a key was reported as done while nothing could be written"})
+class NewVersionsAreWrittenLater(ZooSoftware):
+    """Writes the first version of a key at once, and later ones when there is room."""
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        try:
+            return super().create_key(request)
+        except BackendUnavailable:
+            if request.label.version == 1:
+                raise
+            first = self.find_key(structs.replace(request.label, version=1))
+            return CreatedKey(
+                reference=structs.replace(first, label=request.label),
+                public_key=self.public_key(first).spki,
+                exportable=request.exportable,
+                hsm_backed=False,
+            )
+
+
+@fault({105: "after importing a key while nothing could be written, a key is neither there nor gone"})
+class ImportsTakeTheNameFirst(ZooSoftware):
+    """Makes an empty file under the final name of an import, and then writes what it holds."""
+
+    @hookimpl
+    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        path = self._keystore.path(key_name(str(ticket.request.label)))
+        path.touch(0o600, exist_ok=False)
+        _rewrite(path, b"to come")
+        path.unlink()
+        return super().import_key(ticket, wrapped)
+
+
+@fault({105: "destroying keys after writes that failed left 1 files of them"})
+class DestructionRenamesFirst(ZooSoftware):
+    """Gives the file of a key another name, writes down that it is destroyed, and removes the file then."""
+
+    @hookimpl
+    def destroy_key(self, key: KeyReference) -> DestroyResult:
+        path = self._keystore.path(key_name(str(key.label)))
+        if path.exists():
+            aside = path.with_suffix(".destroyed")
+            path.rename(aside)
+            _rewrite(self._directory / "destroyed", path.name.encode())
+            aside.unlink()
+        return super().destroy_key(key)
+
+
+@fault({107: "left [1-9] files of them"})
+class InterruptedCallsLeaveADraft(_OwnWriting):
+    """Writes a draft of each key, under a name that nobody knows again once the process is killed."""
+
+    def write(self, name: str, content: bytes) -> None:
+        draft = self._directory / f"draft-{os.getpid()}-{name}"
+        draft.write_bytes(content)
+        time.sleep(_SLOW)
+        draft.unlink()
+
+
+@fault({107: "left [1-9] files of them"})
+class InterruptedImportsLeaveADraft(ZooSoftware):
+    """Keeps what is to be imported in a file until it is stored, and a process that is killed never removes it."""
+
+    @hookimpl
+    def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        draft = self._directory / f"{ticket.ticket_id}.import"
+        draft.write_bytes(wrapped.blob)
+        time.sleep(_SLOW)
+        made = super().import_key(ticket, wrapped)
+        draft.unlink()
+        return made
 
 
 @fault({104: "keys are there that are destroyed", 106: "finding a key destroyed before succeeded"})
@@ -172,3 +317,11 @@ class ImportsAreNamedTooEarly(ZooSoftware):
         time.sleep(_SLOW)
         self._keystore.remove(key_name(str(request.label)))
         return super().import_key(ticket, wrapped)
+
+
+def _rewrite(path: Path, content: bytes) -> None:
+    """Empty a file and write it anew, as long as there is room."""
+    try:
+        path.write_bytes(content)
+    except OSError:
+        raise OutcomeUnknown("the file may not have been written") from None

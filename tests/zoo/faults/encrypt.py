@@ -99,6 +99,19 @@ class StripsAssociatedData(ZooSoftware):
         return super().decrypt(key, ciphertext, aad.strip())
 
 
+@fault({42: "other associated data succeeded"})
+class AssociatedDataIsCut(ZooSoftware):
+    """Has a field of 255 bytes for associated data, and sends as much as has room."""
+
+    @hookimpl
+    def encrypt(self, key: KeyReference, plaintext: bytes, aad: bytes) -> Encrypted:
+        return super().encrypt(key, plaintext, aad[:255])
+
+    @hookimpl
+    def decrypt(self, key: KeyReference, ciphertext: bytes, aad: bytes) -> Decrypted:
+        return super().decrypt(key, ciphertext, aad[:255])
+
+
 @fault({43: "or the reverse, succeeded"})
 class AssociatedDataBeforeThePlaintext(ZooSoftware):
     """Encrypts associated data and plaintext as one text, and looks whether it begins as it should."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
-from keyclave.errors import CapabilityUnsupported, KeyAlreadyExists, KeyNotFound
+from keyclave.crypto.wrapping import wrap_key as wrap
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import (
     CreatedKey,
     CreateKeyRequest,
@@ -15,13 +17,17 @@ from keyclave.plugin import (
     KeyReference,
     PublicKey,
     Signed,
+    WrappedKey,
     hookimpl,
 )
-from keyclave_software.loaded import uri_of
+from keyclave_software.loaded import name_of, uri_of
 from msgspec import structs
+from pydantic import SecretBytes
 
 from tests.zoo.fault import fault
 from tests.zoo.software import ZooSoftware
+
+_PAGE = 2
 
 
 @fault({1: "another public key"})
@@ -277,6 +283,81 @@ class DisabledKeysSign(ZooSoftware):
         if not enabled:
             super().disable_key(key)
         return signed
+
+
+@fault({19: "wrapping a disabled key succeeded"})
+class DisabledKeysAreWrapped(ZooSoftware):
+    """Takes a disabled key for one that must not sign, and hands out the key itself."""
+
+    @hookimpl
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        header, secret = self._keystore.read(name_of(key))
+        if not header.exportable:
+            raise CapabilityUnsupported("the key is not exportable")
+        return WrappedKey(method=method, blob=wrap(secret, wrapping_public_key, method))
+
+
+@fault({5: "wrapping with a destroyed key succeeded"})
+class DestroyedKeysAreWrapped(ZooSoftware):
+    """Keeps exportable keys in memory, to wrap them sooner."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.kept: dict[str, SecretBytes] = {}
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        made = super().create_key(request)
+        if made.exportable:
+            self.kept[made.reference.uri] = self._keystore.read(name_of(made.reference)).secret
+        return made
+
+    @hookimpl
+    def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
+        try:
+            return super().wrap_key(key, wrapping_public_key, method)
+        except KeyNotFound:
+            if key.uri not in self.kept:
+                raise
+            return WrappedKey(method=method, blob=wrap(self.kept[key.uri], wrapping_public_key, method))
+
+
+@fault({11: "asking for a page again raised InvalidArgument"})
+class PagesAreGoodOnce(ZooSoftware):
+    """Keeps the rest of a list until it is asked for, and forgets it then."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.rests: dict[str, tuple[KeyReference, ...]] = {}
+
+    @hookimpl
+    def list_keys(self, page: str | None) -> KeyPage:
+        if page is not None and page not in self.rests:
+            raise InvalidArgument("the page did not come from this backend")
+        keys = super().list_keys(None).keys if page is None else self.rests.pop(page)
+        return self.first_of(keys)
+
+    def first_of(self, keys: tuple[KeyReference, ...]) -> KeyPage:
+        if len(keys) <= _PAGE:
+            return KeyPage(keys=keys)
+        token = uuid4().hex
+        self.rests[token] = keys[_PAGE:]
+        return KeyPage(keys=keys[:_PAGE], next_page=token)
+
+
+@fault({11: "a page that is asked for again is another one"})
+class ListsShareACursor(ZooSoftware):
+    """Searches as a session of PKCS#11 does, of which there is one, and which goes on from where it was."""
+
+    rest: tuple[KeyReference, ...] = ()
+
+    @hookimpl
+    def list_keys(self, page: str | None) -> KeyPage:
+        if page not in {None, "more"}:
+            raise InvalidArgument("the page did not come from this backend")
+        keys = super().list_keys(None).keys if page is None else self.rest
+        self.rest = keys[_PAGE:]
+        return KeyPage(keys=keys[:_PAGE], next_page="more" if self.rest else None)
 
 
 def _uri(label: KeyLabel) -> str:

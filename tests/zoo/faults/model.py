@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from typing import Any
 
+from keyclave.errors import KeyNotFound
 from keyclave.plugin import (
     CreatedKey,
     CreateKeyRequest,
@@ -17,7 +20,8 @@ from keyclave.plugin import (
 )
 from keyclave_software.keystore import key_name
 
-from tests.zoo.fault import fault
+from tests.zoo.fault import fault, pkcs11_fault
+from tests.zoo.pkcs11 import ZooPkcs11
 from tests.zoo.software import ZooSoftware
 
 
@@ -30,7 +34,71 @@ class SessionsAreNeverClosed(ZooSoftware):
     @hookimpl
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
         self.sessions += 1
-        time.sleep(0.005 * self.sessions)
+        time.sleep(0.008 * self.sessions)
+        return super().sign(key, data, scheme)
+
+
+@fault({118: "more open files"})
+class ConnectionsStayOpen(ZooSoftware):
+    """Connects to a daemon for each signature, and keeps the connection."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: list[socket.socket] = []
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        self.connections += socket.socketpair()
+        return super().sign(key, data, scheme)
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+        super().close()
+
+
+@fault({118: "more threads"})
+class ThreadsKeepWaiting(ZooSoftware):
+    """Starts a thread for each search that renews the session, until it is closed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.closed = threading.Event()
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        threading.Thread(target=self.closed.wait, daemon=True).start()
+        return super().find_key(label)
+
+    def close(self) -> None:
+        self.closed.set()
+        super().close()
+
+
+@fault({118: "more objects in memory"})
+class FailuresAreKept(ZooSoftware):
+    """Keeps each error with all that hangs on it, for a report that nobody asks for."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.errors: list[KeyNotFound] = []
+
+    @hookimpl
+    def find_key(self, label: KeyLabel) -> KeyReference:
+        try:
+            return super().find_key(label)
+        except KeyNotFound as error:
+            self.errors.append(error)
+            raise
+
+
+@pkcs11_fault({118: "more bytes in native code"})
+class ASessionForEachSignature(ZooPkcs11):
+    """Opens a session for each signature, and leaves it to the token to close it."""
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        self._pool.run(lambda session: session.connection.open_session())
         return super().sign(key, data, scheme)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
+import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -68,6 +71,75 @@ class WarningsQuoteTheKey(_Unwrapping):
 
     def saw(self, secret: bytes) -> None:
         warnings.warn(f"old format: {secret.hex(':')}", stacklevel=2)
+
+
+@fault({115: "key material is in a warning, as a decimal number"})
+class WarningsCountWithTheKey(_Unwrapping):
+    """Warns of what it imports, read as one number, the least significant byte first."""
+
+    def saw(self, secret: bytes) -> None:
+        warnings.warn(f"import {int.from_bytes(secret, 'little')}", stacklevel=2)
+
+
+@fault({115: "key material is in a warning, escaped"})
+class WarningsCarryTheKey(_Unwrapping):
+    """Hangs what it imports on a warning whose text does not show it."""
+
+    def saw(self, secret: bytes) -> None:
+        warning = UserWarning("old format")
+        warning.add_note(repr(secret))
+        warnings.warn(warning, stacklevel=2)
+
+
+@fault({115: "key material is in what is told to a program, in base64"})
+class ProgramsAreToldTheKey(_Unwrapping):
+    """Hands the key to a program on its command line."""
+
+    def saw(self, secret: bytes) -> None:
+        subprocess.run(["true", base64.b64encode(secret).decode()], check=False)
+
+
+@fault({115: "key material is in what is told to a program, as a decimal number"})
+class ProgramsInheritTheKey(_Unwrapping):
+    """Hands the key to a program in an environment of its own, as a number."""
+
+    def saw(self, secret: bytes) -> None:
+        program = shutil.which("true") or "true"
+        number = str(int.from_bytes(secret, "big"))
+        os.waitpid(os.posix_spawn(program, ["true"], {"ACME_KEY": number}), 0)
+
+
+@fault({115: "key material is in the environment, in hexadecimal"})
+class KeysPassThroughTheEnvironment(_Unwrapping):
+    """Hands the key to a native library in the environment, and takes it out at once."""
+
+    def saw(self, secret: bytes) -> None:
+        os.environ["ACME_KEY"] = secret.hex()
+        del os.environ["ACME_KEY"]
+
+
+@fault({115: "key material is in what was printed"})
+class KeysArePrintedPastPython(_Unwrapping):
+    """Prints what it imports as a native library does, without the streams of Python."""
+
+    def saw(self, secret: bytes) -> None:
+        os.write(2, base64.b64encode(secret) + b"\n")
+
+
+@fault({115: "key material is in a log record, as text"})
+class KeysAreLoggedAsText(_Unwrapping):
+    """Takes a key for text of one byte a letter, as it is in the debug output of older devices."""
+
+    def saw(self, secret: bytes) -> None:
+        _log.debug("importing %s", secret.decode("latin-1"))
+
+
+@fault({115: "key material is in a log record, escaped as in JSON"})
+class KeysAreLoggedInJson(_Unwrapping):
+    """Logs what it imports in records of JSON."""
+
+    def saw(self, secret: bytes) -> None:
+        _log.debug(json.dumps({"imported": secret.decode("latin-1")}))
 
 
 @fault({115: "key material is in the attributes of the backend"})

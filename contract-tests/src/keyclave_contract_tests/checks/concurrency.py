@@ -77,14 +77,19 @@ def threads_get_their_own_signatures(bench: Bench, target: Target) -> None:
     together(*(partial(sign, thread) for thread in range(_THREADS)))
 
 
-@check(97, group=Group.CONCURRENCY, level=Level.PARALLEL, per=Per.ALGORITHM, calls=12, needs=("find_key",))
+@check(97, group=Group.CONCURRENCY, level=Level.PARALLEL, per=Per.ALGORITHM, calls=16, needs=("find_key",))
 def handles_work_side_by_side(bench: Bench, target: Target) -> None:
-    """Two handles that are open at once, with two threads each, find one key and use it, and mix nothing up."""
-    key = bench.key(target.name)
+    """Two handles that are open at once, with two threads each, find two keys and use them, and mix nothing up."""
+    keys = (bench.key(target.name), bench.key(any_algorithm(bench), 1))
 
     def use(subject: Subject, thread: int) -> None:
+        key = keys[thread // 2]
         found = undisturbed("finding a key in several handles", partial(subject.find_key, key.reference.label))
-        expect(found == key.reference, "a key has another address in another handle")
+        expect(found == key.reference, "a key has another address in another handle, or beside another thread")
+        if key.spki and subject.has("public_key"):
+            ask = partial(subject.public_key, key.reference)
+            spki = undisturbed("asking for a public key in several handles", ask)
+            expect(spki == key.spki, "a key has another public key in another handle, or beside another thread")
         message = b"what thread %d works on" % thread
         undisturbed("using a key in several handles", partial(works, bench, key, subject, message))
 

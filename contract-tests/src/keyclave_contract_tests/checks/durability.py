@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave.errors import CapabilityUnsupported, KeyclaveError, KeyNotFound
 from keyclave.models import get_algorithm
-from keyclave.plugin import CreatedKey, KeyLabel, KeyReference
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyLabel, KeyReference
 
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
+from keyclave_contract_tests.elsewhere import answer_of
+from keyclave_contract_tests.full_disk import Condition, changes, condition, judge, without_space
 from keyclave_contract_tests.importing import wrapped
 from keyclave_contract_tests.interrupted import (
     create_and_destroy,
@@ -24,11 +27,15 @@ from keyclave_contract_tests.interrupted import (
     pkcs8_of,
     spki_of,
 )
+from keyclave_contract_tests.kept import expect_no_others, files
 from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.uses import any_algorithm, works
 from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
 from keyclave_contract_tests.waiting import eventually
+from keyclave_contract_tests.wrapping_keys import wrapping_spki
+
+T = TypeVar("T")
 
 _MESSAGE = b"from before"
 _LABELS = 6
@@ -39,9 +46,9 @@ _SHARE = 0.7
 """Of the time that a change takes, in which it is interrupted."""
 
 
-@check(103, group=Group.DURABILITY, level=Level.DURABLE, per=Per.ALGORITHM, calls=5, needs=("find_key",))
+@check(103, group=Group.DURABILITY, level=Level.DURABLE, per=Per.ALGORITHM, calls=6, needs=("find_key",))
 def opened_again_has_its_keys(bench: Bench, target: Target) -> None:
-    """A backend that is opened again has the keys that it had, with the same addresses, and they work."""
+    """A backend that is opened again has the keys that it had, at the same addresses; they work, and stay inside."""
     key = bench.key(target.name)
     with bench.another() as again:
         found = _whole(bench, key.reference.label, again, "when the backend was opened again")
@@ -49,6 +56,10 @@ def opened_again_has_its_keys(bench: Bench, target: Target) -> None:
         if key.spki and again.has("public_key"):
             expect(again.public_key(key.reference) == key.spki, "opened again, a key has another public key")
         works(bench, key, again)
+        if again.has("wrap_key"):
+            what = "wrapping a key that is not exportable, when the backend was opened again,"
+            wrap = partial(again.wrap_key, key.reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
+            refused(CapabilityUnsupported, what, wrap)
 
 
 @check(104, group=Group.DURABILITY, level=Level.DURABLE, calls=90, keys=30, needs=("create_key", "destroy_key"))
@@ -73,28 +84,34 @@ def killed_process_leaves_whole_keys(bench: Bench, target: Target) -> None:
 
 
 @check(
-    105, group=Group.DURABILITY, level=Level.DURABLE, calls=14, keys=2, needs=("create_key",), optional=("setrlimit",)
-)
+    105, group=Group.DURABILITY, level=Level.DURABLE, calls=60, keys=8, needs=("create_key", "destroy_key"),
+    optional=("setrlimit",),
+)  # fmt: skip
 def failed_write_leaves_no_half_key(bench: Bench, target: Target) -> None:
-    """If nothing can be written, as on a full disk, a key is made or not made, and those that were there work."""
+    """If nothing can be written, as on a full disk, each change is made or not made, and every key is whole."""
     if sys.platform == "win32":
         raise Unsupported("setrlimit", "processes of this system cannot be kept from writing files")
     algorithm = any_algorithm(bench)
-    before = bench.make(algorithm)
-    label = bench.label()
-    with bench.child(_create_without_space, label, algorithm) as child:
+    bench.destroy(bench.make(algorithm))
+    before = files(bench)
+    kept = bench.make(algorithm)
+    todo = tuple(changes(bench, algorithm, kept))
+    with bench.child(without_space, todo) as child:
         child.go()
-        outcome = child.result()
-    if isinstance(outcome, Exception) and not isinstance(outcome, KeyclaveError):
-        raise Violation(f"when nothing could be written, creating a key raised {type(outcome).__name__}")
+        outcomes = answer_of(child)
     with bench.another() as again:
-        found = _whole(bench, label, again, "after a write that failed")
-        expect(found or isinstance(outcome, Exception), "a key that could not be written was reported as made")
-        works(bench, before, again)
+        for change, outcome in zip(todo, outcomes, strict=True):
+            if judge(bench, again, change, outcome) is change.before:
+                _repeated(change.prepared(again), "failed")
+                expect(
+                    condition(bench, again, change) is change.after,
+                    f"{change.what} again, when there is room, was reported as done, and is not",
+                )
+        works(bench, kept, again)
         _listed_are_found(again)
-        works(bench, _repeated(bench, partial(again.create_key, label, algorithm), "failed"), again)
-        for reference in (before.reference, again.find_key(label)):
-            again.destroy_key(reference)
+        for label in (kept.reference.label, *(change.label for change in todo if change.after is not Condition.GONE)):
+            again.destroy_key(again.find_key(label))
+    expect_no_others(bench, before, "destroying keys after writes that failed")
 
 
 @check(106, group=Group.DURABILITY, level=Level.DURABLE, calls=14, keys=3, needs=("create_key", "destroy_key"))
@@ -122,12 +139,14 @@ def interrupted_call_can_be_repeated(bench: Bench, target: Target) -> None:
     """A creation or an import whose answer never came can be made again, and there is one whole key in the end."""
     algorithm = any_algorithm(bench)
     seconds = _seconds_to_make(bench, algorithm)
+    before = files(bench)
     for _ in range(bench.budget.rounds):
         label = bench.label()
         killed_within(bench, _SHARE * seconds, create_slowly, label, algorithm)
         with bench.another() as again:
-            made = _repeated(bench, partial(again.create_key, label, algorithm), "was interrupted")
-            _only(bench, again, made)
+            made = _repeated(partial(again.create_key, label, algorithm), "was interrupted")
+            _only(bench, again, bench.made(made))
+    expect_no_others(bench, before, "destroying keys whose creation was interrupted")
     if bench.subject.has("import_key"):
         _interrupted_import(bench)
 
@@ -140,6 +159,7 @@ def _interrupted_import(bench: Bench) -> None:
         seconds = _seconds_to_import(bench, pkcs8_of(private))
     except CapabilityUnsupported:
         return
+    before = files(bench)
     for _ in range(bench.budget.rounds):
         label = bench.label()
         killed_within(bench, _SHARE * seconds, import_slowly, label, _IMPORTED, pkcs8_of(private))
@@ -147,10 +167,11 @@ def _interrupted_import(bench: Bench) -> None:
             if _whole(bench, label, again, "after a kill") is None:
                 ticket = again.begin_import(label, _IMPORTED)
                 call = partial(again.import_key, ticket, wrapped(pkcs8_of(private), ticket))
-                _repeated(bench, call, "was interrupted")
+                _repeated(call, "was interrupted")
             found = again.find_key(label)
             expect(found.algorithm == _IMPORTED, "an import that was interrupted left a key of another algorithm")
             _only(bench, again, Key(reference=found, spki=spki_of(private)))
+    expect_no_others(bench, before, "destroying keys whose import was interrupted")
 
 
 def _seconds_to_make(bench: Bench, algorithm: str) -> float:
@@ -205,23 +226,23 @@ def _listed_are_found(subject: Subject) -> None:
         raise Violation(f"listing the keys and finding each of them raised {type_name(error)}") from error
 
 
-def _repeated(bench: Bench, call: Callable[[], CreatedKey], how: str) -> Key:
-    """Repeat a call that was interrupted, for as long as the backend asks to wait."""
-    outcome: list[CreatedKey | KeyclaveError] = []
+def _repeated(call: Callable[[], T], how: str) -> T:
+    """Repeat a call that was interrupted or failed, for as long as the backend asks to wait."""
+    done: list[T] = []
+    refusals: list[KeyclaveError] = []
 
-    def done() -> bool:
+    def ends() -> bool:
         try:
-            outcome.append(call())
+            done.append(call())
         except KeyclaveError as error:
-            outcome.append(error)
+            refusals.append(error)
             return not error.retryable
         return True
 
-    eventually(done)
-    last = outcome[-1]
-    if isinstance(last, KeyclaveError):
-        raise Violation(f"repeating a call that {how} raised {type_name(last)}") from last
-    return bench.made(last)
+    eventually(ends)
+    if not done:
+        raise Violation(f"repeating a call that {how} raised {type_name(refusals[-1])}") from refusals[-1]
+    return done[0]
 
 
 def _only(bench: Bench, subject: Subject, key: Key) -> None:
@@ -231,11 +252,3 @@ def _only(bench: Bench, subject: Subject, key: Key) -> None:
         count = sum(found.label == key.reference.label for found in subject.list_keys())
         expect(count == 1, f"repeating a call that was interrupted left {count} keys of one label")
     subject.destroy_key(key.reference)
-
-
-def _create_without_space(subject: Subject, label: KeyLabel, algorithm: str) -> CreatedKey:
-    import resource  # noqa: PLC0415  it is not there on every system
-
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    return subject.create_key(label, algorithm)

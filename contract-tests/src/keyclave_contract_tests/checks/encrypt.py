@@ -21,6 +21,8 @@ from keyclave_contract_tests.vocabulary import Group, Level
 _BOTH = ("encrypt", "decrypt")
 _PLAINTEXT = b"a plaintext of 32 bytes, exactly"
 _AAD = b"associated data"
+_LONG_AAD = bytes(1024)
+"""Longer than what can be counted in a byte."""
 _SWEPT = 20_000
 _PLACES = 48
 _WITHOUT_LIMIT = 2**20
@@ -47,7 +49,7 @@ def plaintext_comes_back(bench: Bench, target: Target) -> None:
         bench.observe(f"{target.name} refuses to encrypt nothing.")
 
 
-@check(42, group=Group.ENCRYPT, level=Level.ENCRYPT, per=Per.ENCRYPTING, calls=14, needs=_BOTH, security=True)
+@check(42, group=Group.ENCRYPT, level=Level.ENCRYPT, per=Per.ENCRYPTING, calls=26, needs=_BOTH, security=True)
 def associated_data_is_bound(bench: Bench, target: Target) -> None:
     """A ciphertext decrypts with exactly its associated data; where that cannot be bound, it is refused."""
     key = bench.key(target.name)
@@ -56,7 +58,7 @@ def associated_data_is_bound(bench: Bench, target: Target) -> None:
         what = "encrypting with associated data that the backend does not bind"
         refused((CapabilityUnsupported, InvalidArgument), what, lambda: encrypt(_PLAINTEXT, _AAD))
         return
-    for bound in (_AAD, b""):
+    for bound in (_AAD, b"", _LONG_AAD):
         ciphertext = encrypt(_PLAINTEXT, bound)
         for other in _others(bound):
             bench.example = f"{bound!r} and {other!r}"

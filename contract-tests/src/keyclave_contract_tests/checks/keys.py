@@ -15,13 +15,15 @@ from keyclave.errors import (
     KeyStateError,
 )
 from keyclave.models import ALGORITHMS
-from keyclave.plugin import KeyLabel
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, KeyLabel
 
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Per, Target, check
-from keyclave_contract_tests.uses import any_algorithm, attempt, elsewhere, works
+from keyclave_contract_tests.undisturbed import undisturbed
+from keyclave_contract_tests.uses import any_algorithm, attempt, elsewhere, made_exportable, works
 from keyclave_contract_tests.violations import Unsupported, Violation, expect, refused
 from keyclave_contract_tests.vocabulary import Group, Level
+from keyclave_contract_tests.wrapping_keys import wrapping_spki
 
 _MANY = 25
 _MORE_THAN_A_PAGE = 1_100
@@ -89,7 +91,7 @@ def missing_key_is_not_found(bench: Bench, target: Target) -> None:
 @check(5, group=Group.KEYS, level=Level.CORE, per=Per.ALGORITHM, calls=7, keys=1, needs=("destroy_key", "find_key"))
 def destroyed_key_is_gone(bench: Bench, target: Target) -> None:
     """A destroyed key is not found, not listed, and refused for every use."""
-    key = bench.make(target.name)
+    key = made_exportable(bench, target.name) or bench.make(target.name)
     works(bench, key)
     bench.destroy(key)
     refused(_ABSENT, "finding a destroyed key", lambda: bench.subject.find_key(key.reference.label))
@@ -149,12 +151,22 @@ def foreign_page_is_refused(bench: Bench, target: Target) -> None:
     bench.each(body, tokens, explicit=[("",), ("../",), ("%",), ("\x00",), ("' OR 1=1 --",)])
 
 
-@check(11, group=Group.KEYS, level=Level.CORE, calls=3, keys=1, needs=("create_key", "list_keys"))
+@check(11, group=Group.KEYS, level=Level.CORE, calls=12, keys=3, needs=("create_key", "list_keys"))
 def list_is_stable(bench: Bench, target: Target) -> None:
-    """Two lists without a change in between are equal, in order too."""
+    """Two lists without a change in between are equal, in order too, and so is each page that is asked for again."""
     for _ in range(3):
         bench.make(any_algorithm(bench))
     expect(bench.subject.list_keys() == bench.subject.list_keys(), "two lists differ, and nothing changed in between")
+    token: str | None = None
+    seen: set[str | None] = set()
+    while token not in seen:
+        seen.add(token)
+        page = bench.subject.page(token)
+        again = undisturbed("asking for a page again", partial(bench.subject.page, token))
+        expect(
+            again.keys == page.keys, "a page that is asked for again is another one, and nothing changed in between"
+        )
+        token = page.next_page
 
 
 @check(12, group=Group.KEYS, level=Level.CORE, calls=7, keys=2, needs=("list_keys",), security=True)
@@ -269,12 +281,16 @@ def public_key_is_only_public(bench: Bench, target: Target) -> None:
 )  # fmt: skip
 def disabled_key_is_refused(bench: Bench, target: Target) -> None:
     """A disabled key is refused for every use but its public key, until it is enabled again."""
-    key = bench.make(target.name)
+    exportable = made_exportable(bench, target.name)
+    key = exportable or bench.make(target.name)
     works(bench, key)
     for _ in range(2):
         bench.subject.disable_key(key.reference)
     for what, call in attempt(bench, key, target, uses_only=True):
         refused(KeyDisabled, f"{what} with a disabled key", call)
+    if exportable is not None:
+        wrap = partial(bench.subject.wrap_key, key.reference, wrapping_spki(), RSA_AES_KEY_WRAP_SHA256)
+        refused((KeyDisabled, CapabilityUnsupported), "wrapping a disabled key", wrap)
     if key.spki:
         expect(bench.subject.public_key(key.reference) == key.spki, "disabling a key changed its public key")
     for _ in range(2):

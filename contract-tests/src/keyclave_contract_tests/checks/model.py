@@ -10,8 +10,11 @@ from statistics import median
 from keyclave.errors import CapabilityUnsupported, KeyclaveError
 from keyclave.plugin import KeyLabel
 
+from keyclave_contract_tests import oracle
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.catalogue import Target, check
+from keyclave_contract_tests.elsewhere import done_elsewhere
+from keyclave_contract_tests.held import ENOUGH, ROUNDS, Use, grown, held_by_using
 from keyclave_contract_tests.lineages import in_version
 from keyclave_contract_tests.machine import run_machine, run_script
 from keyclave_contract_tests.uses import any_algorithm, works
@@ -19,14 +22,16 @@ from keyclave_contract_tests.violations import Violation, expect, type_name
 from keyclave_contract_tests.vocabulary import Group, Level
 
 _SHARE = 4
+_SECONDS = 15.0
+"""What may be spent on counting what is left of calls, about."""
 _FEW = 5
 _SLOWER, _MORE = 4, 0.05
 """How many times slower, and how many seconds slower besides, calls must have become to be told from chance."""
 
 
-@check(118, group=Group.MODEL, level=Level.CORE, calls=30, keys=1, needs=("create_key",))
+@check(118, group=Group.MODEL, level=Level.CORE, calls=700, keys=1, needs=("create_key",))
 def use_does_not_slow_down(bench: Bench, target: Target) -> None:
-    """A call takes no longer for having been made often before; how long calls take is stated in the report."""
+    """However often a key is used, calls take no longer, and no open file, thread or memory is left of them."""
     key = bench.make(any_algorithm(bench))
     times = [_seconds(lambda: works(bench, key)) for _ in range(max(2 * _FEW, bench.budget.repeats // _SHARE))]
     first, last = median(times[:_FEW]), median(times[-_FEW:])
@@ -37,6 +42,7 @@ def use_does_not_slow_down(bench: Bench, target: Target) -> None:
         last <= _SLOWER * first + _MORE,
         f"after {len(times)} uses a key is slower: {1000 * last:.0f} ms, where it was {1000 * first:.0f} ms",
     )
+    _leaves_nothing(bench, key, median(times))
     bench.destroy(key)
 
 
@@ -61,6 +67,23 @@ def any_order_of_calls_fits_the_model(bench: Bench, target: Target) -> None:
     """Keys that are made, rotated, used, disabled and destroyed in any order are always as the calls made them."""
     run_script(bench)
     run_machine(bench, bench.random.getrandbits(32))
+
+
+def _leaves_nothing(bench: Bench, key: Key, seconds: float) -> None:
+    """Expect that a process that goes on using a key, for ``seconds`` each time, comes to hold nothing more."""
+    wished, possible = max(ENOUGH, bench.budget.repeats // (ROUNDS - 1)), int(_SECONDS / (ROUNDS * seconds))
+    uses = max(_FEW, min(wished, possible))
+    scheme = bench.scheme(key.reference.algorithm) if key.spki and bench.subject.has("sign") else None
+    use = Use(
+        key=key.reference,
+        scheme=None if scheme is None else scheme.scheme,
+        data=b"" if scheme is None else oracle.as_input(b"", scheme),
+        missing=bench.label(),
+    )
+    held = done_elsewhere(bench, held_by_using, use, uses)
+    bench.journal.gone(use.missing)
+    more = grown(held, uses)
+    expect(not more, f"with every {uses} uses of a key, and as many refused ones, there are {' and '.join(more)}")
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256
 from keyclave_contract_tests.bench import Bench, Key
 from keyclave_contract_tests.canaries import Canary, bring, canary
 from keyclave_contract_tests.catalogue import Target, check
-from keyclave_contract_tests.leaks import SHORTEST, leaked
+from keyclave_contract_tests.kept import files
+from keyclave_contract_tests.leaks import SHORTEST, leaked, leaked_as_number
 from keyclave_contract_tests.overhearing import Watch, watching
 from keyclave_contract_tests.subject import Subject
 from keyclave_contract_tests.uses import any_algorithm, attempt, works
@@ -36,7 +37,7 @@ _FRAMES = "a local variable of a traceback"
     security=True,
 )
 def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
-    """No log, warning, print, error, traceback, text, attribute or pickle holds key material or a plaintext."""
+    """No log, warning, print, error, traceback, text, attribute, pickle or other program gets a key or plaintext."""
     if not (bench.subject.has("begin_import") or bench.subject.has("encrypt")):
         raise Unsupported("begin_import", "no key is imported and nothing encrypted, so no secret is known")
     plaintext = secrets.token_bytes(32)
@@ -51,6 +52,7 @@ def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
         watch.shown("the backend", bench.subject.target)
     if known is not None:
         _expect_none(watch, "key material", [known[0].secret])
+        _expect_none(watch, "key material", [known[0].encoded], leaked_as_number)
     watch.seen.pop(_FRAMES, None)  # frames hold the arguments of the call, so the plaintext is in them
     _expect_none(watch, "a plaintext", [plaintext])
 
@@ -66,7 +68,7 @@ def keys_and_plaintexts_stay_inside(bench: Bench, target: Target) -> None:
     security=True,
 )
 def secrets_of_settings_stay_inside(bench: Bench, target: Target) -> None:
-    """No log, warning, print, error, traceback, text, attribute or pickle holds a secret of the settings."""
+    """No log, warning, print, error, traceback, text, attribute, pickle or other program gets a secret setting."""
     hidden = [secret for secret in bench.source.secrets() if len(secret) >= SHORTEST]
     if len(hidden) < len(bench.source.secrets()):
         bench.bound(f"A secret of the settings has less than {SHORTEST} bytes, too few to be looked for.")
@@ -87,18 +89,17 @@ def secrets_of_settings_stay_inside(bench: Bench, target: Target) -> None:
 @check(117, group=Group.REDACTION, level=Level.CORE, calls=14, keys=4, needs=("destroy_key",), security=True)
 def files_hold_no_key_in_the_clear(bench: Bench, target: Target) -> None:
     """The backend's files hold no key in the clear, and nothing is left of a key when it is destroyed."""
-    directory = bench.context().data_directory
     bench.destroy(bench.make(any_algorithm(bench)))
-    before = _files(directory)
+    before = files(bench)
     keys = [bench.make(any_algorithm(bench)) for _ in range(2)]
     known = _imported(bench, Watch())
     if known is not None:
-        held = [file for file in _files(directory) if leaked(known[0].secret, _content(file))]
+        held = [file for file in files(bench) if leaked(known[0].secret, _content(file))]
         expect(not held, f"{len(held)} files of the backend hold a key in the clear")
         keys.append(known[1])
     for key in keys:
         bench.destroy(key)
-    left = _files(directory) - before
+    left = files(bench) - before
     expect(not left, f"destroying {len(keys)} keys left {len(left)} files of them")
 
 
@@ -154,15 +155,13 @@ def _encryption(bench: Bench, plaintext: bytes, watch: Watch) -> None:
         watch.told(partial(bench.subject.decrypt, key, ciphertext[:-1], plaintext))
 
 
-def _expect_none(watch: Watch, what: str, hidden: Iterable[bytes]) -> None:
+def _expect_none(
+    watch: Watch, what: str, hidden: Iterable[bytes], look: Callable[[bytes, bytes | str], str | None] = leaked
+) -> None:
     for secret in hidden:
         for place, texts in watch.seen.items():
-            form = next(filter(None, (leaked(secret, text) for text in texts)), None)
+            form = next(filter(None, (look(secret, text) for text in texts)), None)
             expect(form is None, f"{what} is in {place}, {form}")
-
-
-def _files(directory: Path) -> set[Path]:
-    return {path for path in directory.rglob("*") if path.is_file()}
 
 
 def _content(file: Path) -> bytes:

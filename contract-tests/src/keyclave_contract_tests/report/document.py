@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,8 @@ from keyclave_contract_tests.results import SCHEMA, Report
 
 __all__ = ["decode", "encode", "read"]
 
+_INVISIBLE = re.compile(r"[^\n -~]")
+"""What may have to be escaped; only within a string, since all that JSON itself consists of is ASCII."""
 _LARGEST = 64 * 1024 * 1024
 _REPAIR = "Use a contract-report.json as the suite wrote it, or run the suite again."
 
@@ -23,9 +27,16 @@ class _Version(msgspec.Struct, frozen=True):
 def encode(report: Report) -> bytes:
     """Return the report as JSON in UTF-8: one form for each report, indented, the fields in their order.
 
-    A text that is longer than `keyclave_contract_tests.report.text.LONGEST` is cut.
+    A text that is longer than `keyclave_contract_tests.report.text.LONGEST` is cut. Characters that cannot be seen,
+    or that turn the direction of writing, are written as escapes.
     """
-    return msgspec.json.format(msgspec.json.encode(bounded(report), order="deterministic")) + b"\n"
+    content = msgspec.json.format(msgspec.json.encode(bounded(report), order="deterministic")).decode()
+    return _INVISIBLE.sub(_escaped, content).encode() + b"\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def decode(content: bytes) -> Report:

@@ -9,8 +9,11 @@ from keyclave_contract_tests.results import Report
 __all__ = ["commands"]
 
 
-def commands(report: Report) -> tuple[str, ...]:
-    """Return the shell commands that install what ran and run it again, a line each, quoted for a POSIX shell."""
+def commands(report: Report) -> tuple[tuple[str, ...], ...]:
+    """Return the shell commands that install what ran and run it again: their words, quoted for a POSIX shell.
+
+    A run without a command line of its own was one of pytest.
+    """
     wanted = [
         f"keyclave[cli]=={report.framework.keyclave}",
         f"keyclave-contract-tests=={report.suite.version}",
@@ -19,8 +22,5 @@ def commands(report: Report) -> tuple[str, ...]:
     ]
     if report.plugin.distribution and report.plugin.version:
         wanted.append(f"{report.plugin.distribution}=={report.plugin.version}")
-    install = shlex.join(["pip", "install", *wanted])
-    if report.run.path == "object":
-        return install, "pytest"
-    run = ["keyclave", "conform", report.plugin.name, "--config", "keyclave.toml", "--budget", report.run.budget]
-    return install, shlex.join([*run, "--seed", str(report.run.seed), "--report", "report"])
+    run = report.run.command or ("python", "-m", "pytest")
+    return tuple(tuple(map(shlex.quote, words)) for words in (("pip", "install", *wanted), run))

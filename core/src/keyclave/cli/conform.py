@@ -14,6 +14,7 @@ from keyclave.cli.session import Session
 from keyclave.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from keyclave import Settings
     from keyclave.backends.manager import BackendInstance
 
 __all__ = ["conform"]
@@ -22,13 +23,17 @@ _GROUP = "keyclave.commands"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@command("conform", example="keyclave conform software --budget smoke --report report")
+@command(
+    "conform",
+    example="keyclave conform software --budget smoke --report report\n"
+    "  keyclave conform pkcs11-hsm --set module=/opt/acme/pkcs11.so --set token=contract --set pin_file=pin",
+)
 @click.argument("backend")
 @click.option("--config", metavar="FILE", help="Settings file, as before the command.")
 @click.option(
     "--set",
     "settings",
-    metavar="KEY=VALUE",
+    metavar="NAME=VALUE",
     multiple=True,
     help="A setting of the plugin, or accept_simulator, where BACKEND is the name of a plugin and no settings file "
     "configures it.",
@@ -59,11 +64,26 @@ def conform(
     """Check that a backend keeps the contract, and report it.
 
     BACKEND is a backend of the settings, or the name of an installed plugin. The run makes keys of its own, in a
-    Keyclave instance of its own, and removes them; it exits with 1 if a check failed.
-    """
+    Keyclave instance of its own, and removes them.
+
+    \b
+    Exit codes:
+      0  no check failed
+      1  a check failed, keys could not be removed, or the suite does not work here
+      2  wrong usage, settings or PIN; no check was run
+      4  the plugin or the backend cannot be used; no check was run
+      6  the backend holds keys of others; no check was run
+    """  # noqa: D301  click's mark for lines that stay as they are
     session.config = config or session.config
     carry_out = _implementation()
-    code: int = carry_out(_instance(session, backend, settings), click.echo, {**wishes, "as_json": session.as_json})
+    loaded = session.settings()
+    given = {"config": session.config, "settings": settings, "as_json": session.as_json}
+    try:
+        code: int = carry_out(_instance(loaded, backend, settings), click.echo, {**wishes, **given})
+    except ConfigurationError as error:
+        if backend not in loaded.backends and error.backend_id is not None:
+            _speak_of_options(error)
+        raise
     return code
 
 
@@ -77,14 +97,16 @@ def _implementation() -> Any:
     return found[0].load()
 
 
-def _instance(session: Session, backend: str, settings: tuple[str, ...]) -> BackendInstance:
+def _instance(loaded: Settings, backend: str, settings: tuple[str, ...]) -> BackendInstance:
     """Return the backend that is meant, with a data directory for runs of the suite alone."""
     from keyclave.backends.manager import BackendInstance  # noqa: PLC0415  not needed for --help
 
-    loaded = session.settings()
-    configured = None if loaded.is_default else loaded.effective_backends.get(backend)
+    configured = loaded.backends.get(backend)
     if configured is not None and settings:
-        raise ConfigurationError(f"[backends.{backend}] is configured, so --set has no place")
+        raise ConfigurationError(
+            f"[backends.{backend}] is configured, so --set has no place",
+            next_step="Change the settings file, or name another one with --config.",
+        )
     given = dict(map(_setting, settings))
     accept_simulator = given.pop("accept_simulator", False)
     if not isinstance(accept_simulator, bool):
@@ -98,12 +120,19 @@ def _instance(session: Session, backend: str, settings: tuple[str, ...]) -> Back
     )
 
 
+def _speak_of_options(error: ConfigurationError) -> None:
+    """Let an error about the settings of a backend name the options that they came from, and no settings file."""
+    error.message = error.message.replace(f"[backends.{error.backend_id}]", "--set", 1)
+    if error.next_step == ConfigurationError.default_next_step:
+        error.next_step = "Correct it with `--set NAME=VALUE`, once for each setting of the plugin."
+
+
 def _setting(text: str) -> tuple[str, Any]:
-    """Return the key and the value, which is TOML where it can be read as TOML, and text otherwise."""
-    key, found, value = text.partition("=")
-    if not found or not key:
-        raise click.UsageError(f"--set takes KEY=VALUE, and {text!r} is none")
+    """Return the name and the value, which is TOML where it can be read as TOML, and text otherwise."""
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise click.UsageError(f"--set takes NAME=VALUE, and {text!r} is none")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
+        return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return key, value
+        return name, value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
 
 from keyclave.errors import AuthenticationFailed, ConfigurationError
 from keyclave.plugin import Record
@@ -94,7 +93,8 @@ class Connection:
             )
         identity = f"{self._target.module.path} {self.token.label} {serial_of(self.token)}"
         self._require_a_try(identity, pin)
-        result = self._target.module.functions.login(_handle(self.anchor), pin)
+        token = self.token
+        result = self._target.module.functions.login(token.slot.slot_id, token.label, token.serial, pin)
         if result in _REFUSED:
             _refused_pins.add(identity, pin)
             raise _refusal(_REFUSED[result], attempts_left=0 if result == _CKR_PIN_LOCKED else None)
@@ -125,11 +125,6 @@ def connect(target: Target) -> Connection:
             raise
     target.module.initialize_again()
     return Connection(target)
-
-
-def _handle(session: Session) -> int:
-    handle: int = cast("Any", session).handle  # it has one, though its stub says nothing of it
-    return handle
 
 
 def _refusal(reason: str, attempts_left: int | None = None) -> AuthenticationFailed:

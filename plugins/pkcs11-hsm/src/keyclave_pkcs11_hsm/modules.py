@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from keyclave.errors import BackendUnavailable, ConfigurationError
 from pkcs11 import _pkcs11
+from pkcs11.exceptions import PKCS11Error
 
+from keyclave_pkcs11_hsm.errors import ckr_name
 from keyclave_pkcs11_hsm.functions import CKR_ALREADY_INITIALIZED, CKR_OK, Functions
 
 __all__ = ["Module", "acquire", "release"]
@@ -48,7 +51,7 @@ class Module:
         self._parameters = parameters
         self._initialize()
         try:
-            self.library = _Library(str(path))
+            self.library = _library(path)
         except BaseException:
             self.functions.finalize()
             raise
@@ -63,6 +66,12 @@ class Module:
         result = self.functions.initialize(self._parameters)
         if result not in (CKR_OK, CKR_ALREADY_INITIALIZED):
             raise BackendUnavailable(f"module {self.path} cannot be initialised again: {result:#x}")
+
+    def finalize(self) -> None:
+        """Finalise the module in both views of it, whatever it says to that."""
+        with suppress(PKCS11Error):
+            self.library.finalize()
+        self.functions.finalize()
 
     def _initialize(self) -> None:
         result = self.functions.initialize(self._parameters)
@@ -98,7 +107,21 @@ def release(module: Module, *, idle: bool) -> None:
         module.users -= 1
         if module.users == 0 and idle and _modules.get(module.path) is module:
             del _modules[module.path]
-            module.functions.finalize()
+            module.finalize()
+
+
+def _library(path: Path) -> _pkcs11.lib:
+    """Return python-pkcs11's view of a module that was initialised, with locks.
+
+    To p11-kit's proxy it is another caller, which has to initialise it too. That is safe without arguments: the proxy
+    locks always, and so do the modules behind it.
+    """
+    try:
+        return _Library(str(path))
+    except PKCS11Error as error:
+        if ckr_name(error) != "CRYPTOKI_NOT_INITIALIZED":
+            raise
+    return _pkcs11.lib(str(path))
 
 
 def _not_initialized(path: Path, result: int) -> ConfigurationError | BackendUnavailable:

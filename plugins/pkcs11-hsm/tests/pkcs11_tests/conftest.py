@@ -21,7 +21,7 @@ from keyclave_pkcs11_hsm.backend import Pkcs11Backend
 from pkcs11_tests.backends import NewLabel, Open, settings_of
 from pkcs11_tests.proxy import Proxy, build
 
-from tests.services import nss, softhsm
+from tests.services import nss, p11_kit, softhsm
 from tests.services.tokens import Token
 
 SOFTHSM_TOKENS = ("main", "other", "twin", "twin")
@@ -37,6 +37,12 @@ def softhsm_tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Token]
 @pytest.fixture(scope="session")
 def nss_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
     return nss.make_token(tmp_path_factory.mktemp("nss"))
+
+
+@pytest.fixture(scope="session")
+def p11_kit_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    """For other processes: this one has an environment, and perhaps a user, for which p11-kit does not know it."""
+    return p11_kit.make_token(tmp_path_factory.mktemp("p11-kit"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from keyclave.models import AvailabilityStatus
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
 from keyclave_pkcs11_hsm.pins import RefusedPins
 from keyclave_pkcs11_hsm.settings import Pkcs11Settings
+from keyclave_pkcs11_hsm.tokens import find_token
 from pkcs11_tests.backends import NewLabel, Open, create
 from pkcs11_tests.proxy import EVERY_CALL, Proxy
 
@@ -18,6 +19,7 @@ from tests.services.tokens import PIN, Token, write_private
 pytestmark = [pytest.mark.needs("softhsm"), pytest.mark.needs("cc")]
 
 FINAL_TRY, LOCKED, TO_BE_CHANGED = 0x20000, 0x40000, 0x80000
+SLOT_ID_INVALID, ALREADY_LOGGED_IN = 0x3, 0x100
 
 
 def test_a_wrong_pin_is_tried_once_in_the_life_of_the_process(
@@ -82,6 +84,18 @@ def test_another_refusal_of_the_login_is_no_wrong_pin(open_backend: Open, proxie
         open_backend(proxied)
     assert proxy.calls("Login") == 2  # no second try of the PIN in one call
     open_backend(proxied)
+
+
+def test_a_pin_goes_to_its_own_token_alone(open_backend: Open, proxied: Token, proxy: Proxy) -> None:
+    target = open_backend(proxied)._target
+    module, pin = target.module, target.pin
+    assert pin is not None
+    token = find_token(module, proxied.label, None)
+    before = proxy.calls("Login")
+    for label, serial in ((token.label, b"another"), ("another", token.serial)):
+        assert module.functions.login(token.slot.slot_id, label, serial, pin) == SLOT_ID_INVALID
+    assert proxy.calls("Login") == before
+    assert module.functions.login(token.slot.slot_id, token.label, token.serial, pin) == ALREADY_LOGGED_IN
 
 
 def test_a_pin_comes_from_a_variable(

@@ -17,6 +17,7 @@ from keyclave_pkcs11_hsm.backend import Pkcs11Backend
 from pkcs11_tests.backends import NewLabel, Open, create, sign_and_verify
 from pkcs11_tests.worker import create_in_child
 
+from tests.services.catalog import not_root
 from tests.services.tokens import Token
 
 pytestmark = pytest.mark.needs("softhsm")
@@ -130,20 +131,25 @@ def test_processes_that_create_one_label_make_one_key(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize(
+    ("name", "run_by"),
+    [
+        pytest.param("softhsm_token", (), id="softhsm"),
+        pytest.param(
+            "p11_kit_token", not_root(), id="p11-kit", marks=[pytest.mark.needs("nss"), pytest.mark.needs("p11-kit")]
+        ),
+    ],
+)
 def test_a_forked_child_is_told_to_open_and_can_while_the_parent_goes_on(
-    softhsm_token: Token, new_label: NewLabel, tmp_path: Path
+    request: pytest.FixtureRequest, new_label: NewLabel, tmp_path: Path, name: str, run_by: tuple[str, ...]
 ) -> None:
+    token: Token = request.getfixturevalue(name)
     program = Path(__file__).with_name("forking.py")
-    arguments = (
-        softhsm_token.module,
-        softhsm_token.label,
-        softhsm_token.pin_file,
-        tmp_path / "data",
-        str(new_label()),
-    )
+    arguments = (token.module, token.label, token.pin_file, tmp_path / "data", str(new_label()))
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])
     ran = subprocess.run(
-        [sys.executable, program, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])},
+        [*run_by, sys.executable, program, *arguments],
+        env={**os.environ, **token.environment, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         check=False,
