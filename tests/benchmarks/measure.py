@@ -11,7 +11,13 @@ from typing import Any
 __all__ = ["interleave", "ratio", "row"]
 
 
-def interleave(cases: Mapping[str, Callable[[], object]], *, number: int, rounds: int = 15) -> dict[str, list[float]]:
+def interleave(
+    cases: Mapping[str, Callable[[], object]],
+    *,
+    number: int,
+    rounds: int = 15,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Return, for each case, the seconds per call of every round. A round runs ``number`` calls of each case."""
     samples: dict[str, list[float]] = {name: [] for name in cases}
     for case in cases.values():
@@ -21,10 +27,10 @@ def interleave(cases: Mapping[str, Callable[[], object]], *, number: int, rounds
     try:
         for _ in range(rounds):
             for name, case in cases.items():
-                started = time.perf_counter()
+                started = clock()
                 for _ in range(number):
                     case()
-                samples[name].append((time.perf_counter() - started) / number)
+                samples[name].append((clock() - started) / number)
     finally:
         gc.enable()
     return samples
