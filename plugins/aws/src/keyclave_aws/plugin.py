@@ -1,11 +1,16 @@
-"""The entry point ``aws``: the settings, a backend opened with them, and the permissions that it needs."""
+"""The entry point ``aws``: the settings, a backend opened with them, and the permissions that it needs.
+
+It is imported wherever Keyclave looks for plugins, so it imports what it needs on first use.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from keyclave.plugin import BackendContext, hookimpl
 
-from keyclave_aws.permissions import policy_document
-from keyclave_aws.settings import AwsSettings
+if TYPE_CHECKING:
+    from keyclave_aws.settings import AwsSettings
 
 __all__ = ["open_backend", "permissions_policy", "settings_model"]
 
@@ -13,12 +18,16 @@ __all__ = ["open_backend", "permissions_policy", "settings_model"]
 @hookimpl
 def settings_model() -> type[AwsSettings]:
     """Return the settings below ``[backends.<id>]``."""
+    from keyclave_aws.settings import AwsSettings  # noqa: PLC0415  making the model takes longer than all the rest
+
     return AwsSettings
 
 
 @hookimpl
 def permissions_policy(settings: AwsSettings | None) -> str:
     """Return the IAM policy with all that the backend calls, and no more."""
+    from keyclave_aws.permissions import policy_document  # noqa: PLC0415  as above
+
     return policy_document(settings)
 
 
