@@ -132,7 +132,7 @@ def run() -> list[dict[str, Any]]:
 @contextlib.contextmanager
 def _opened(scratch: Path) -> Iterator[_Bench]:
     """Make two keys in a KMS of the tests' own: one for the plugin by itself, one for an audited instance."""
-    from keyclave_aws import opening  # noqa: PLC0415  only where it is installed
+    from keyclave_aws import connecting, opening  # noqa: PLC0415  only where it is installed
 
     from tests.services.kms.server import running  # noqa: PLC0415  as above
 
@@ -140,7 +140,7 @@ def _opened(scratch: Path) -> Iterator[_Bench]:
     secret.touch(0o600)
     secret.write_text("benchmark")
     simulated = _Service()
-    watched = mock.patch.object(opening, "connect", simulated.watching(opening.connect))
+    watched = mock.patch.object(opening, "connect", simulated.watching(connecting.connect))
     with running() as service, watched:
         text = _SETTINGS.format(directory=scratch, endpoint=service.endpoint, region=_REGION, secret=secret)
         config.write_text(text)
