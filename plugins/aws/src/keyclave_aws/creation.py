@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyclave.errors import KeyAlreadyExists, KeyNotFound, OutcomeUnknown
+from keyclave.errors import KeyAlreadyExists, KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.plugin import CreateKeyRequest, KeyLabel
 
 from keyclave_aws.aliases import Aliases
@@ -57,7 +57,7 @@ class Creation:
             made, reference = self._maker.make(label, algorithm)
         except OutcomeUnknown:
             raise
-        except BaseException:
+        except KeyclaveError:  # and not an interrupt, which may come after the request
             self._notes.remove(label)
             raise
         return self._finish(label, made), reference

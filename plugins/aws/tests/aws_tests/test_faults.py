@@ -100,3 +100,19 @@ def test_an_answer_that_comes_oddly_is_an_answer(place: Place, name: str, fault:
     operation.check(place, prepared)
     assert operation.act(place, backend, prepared) == first
     operation.check(place, prepared)
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
+def test_a_creation_that_is_interrupted_is_found_by_the_next_process(
+    own_place: Place, ends: type[BaseException]
+) -> None:
+    def interrupt(**_: object) -> None:
+        raise ends
+
+    backend, label = own_place.open(), own_place.label()
+    backend._kms._connection.client.meta.events.register("after-call.kms.CreateKey", interrupt)
+    with pytest.raises(ends):
+        own_place.create(backend, label)
+    (made,) = own_place.arns(label)
+    assert own_place.create(own_place.open(), label).reference.uri == made
+    assert own_place.arns(label) == [made]
