@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.contract import aws
 from tests.services import nss, softhsm
 from tests.services.tokens import Token
 
@@ -24,12 +26,16 @@ class Backend:
         prepare: makes it ready in a scratch directory.
         levels: what it earns at the standard budget, and what it does not.
         service: the service of tests/services that it needs.
+        running: what runs meanwhile; yields further settings.
+        deviations: the file of what an emulator does wrong, beside this one.
     """
 
     plugin: str
     prepare: Callable[[Path], Ready]
     levels: Mapping[str, bool]
     service: str | None = None
+    running: Callable[[], AbstractContextManager[Mapping[str, str]]] = lambda: nullcontext({})
+    deviations: str | None = None
 
 
 def _software(scratch: Path) -> Ready:
@@ -44,6 +50,10 @@ def _nss(scratch: Path) -> Ready:
     return _reached(nss.make_token(scratch))
 
 
+def _aws(scratch: Path) -> Ready:
+    return aws.settings(scratch), {}
+
+
 def _reached(token: Token) -> Ready:
     settings = {"module": str(token.module), "token": token.label, "pin_file": str(token.pin_file)}
     if token.parameters is not None:
@@ -53,9 +63,19 @@ def _reached(token: Token) -> Ready:
 
 _ALL = ("Core", "Sign", "Encrypt", "Wrap", "Rotate", "Durable", "Parallel")
 _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
+_AWS = {**_SOFTWARE, "Wrap": False}
 
 BACKENDS: Mapping[str, Backend] = {
     "software": Backend("software", _software, _SOFTWARE),
     "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, service="softhsm"),
     "nss": Backend("pkcs11-hsm", _nss, {**_SOFTWARE, "Encrypt": False, "Wrap": False}, service="nss"),
+    "aws": Backend("aws", _aws, _AWS, running=aws.own_kms),
+    "aws-ministack": Backend(
+        "aws",
+        _aws,
+        dict.fromkeys(_AWS, False),
+        service="ministack",
+        running=aws.emulator,
+        deviations="ministack.toml",
+    ),
 }
