@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from keyclave.plugin import BackendContext, hookimpl
 
-from keyclave_aws.permissions import policy_document
 from keyclave_aws.settings import AwsSettings
 
 __all__ = ["open_backend", "permissions_policy", "settings_model"]
@@ -19,6 +18,8 @@ def settings_model() -> type[AwsSettings]:
 @hookimpl
 def permissions_policy(settings: AwsSettings | None) -> str:
     """Return the IAM policy with all that the backend calls, and no more."""
+    from keyclave_aws.permissions import policy_document  # noqa: PLC0415  not needed to open a backend
+
     return policy_document(settings)
 
 
