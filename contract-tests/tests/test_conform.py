@@ -83,6 +83,10 @@ def test_a_plugin_is_configured_without_a_file(conform: Conform, tmp_path: Path)
     assert (tmp_path / "keys").is_dir()
 
 
+def test_a_simulator_is_accepted_without_a_file(conform: Conform) -> None:
+    assert conform("software", "--set", "accept_simulator=true", "--dry-run").stdout.startswith("plan: ")
+
+
 def test_the_settings_may_be_named_after_the_command(conform: Conform, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text('[backends.mine]\nplugin = "software"\n')
     assert conform("mine", "--config", "other.toml", "--dry-run").stdout.startswith("plan: ")
@@ -94,6 +98,7 @@ def test_the_settings_may_be_named_after_the_command(conform: Conform, tmp_path:
         (["nowhere", "--dry-run"], "no installed distribution offers it"),
         (["software", "--set", "keystore"], "NAME=VALUE"),
         (["software", "--set", "colour=red", "--dry-run"], "--set colour: Extra inputs are not permitted"),
+        (["software", "--set", "accept_simulator=perhaps", "--dry-run"], "accept_simulator"),
         (["software", "--budget", "lavish"], "lavish"),
         (["software", "--ledger", "none.toml"], "ledger"),
         (["software", "--only", "["], "no regular expression"),

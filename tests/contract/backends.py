@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.contract import aws
 from tests.services import nss, p11_kit, softhsm
 from tests.services.catalog import not_root
 from tests.services.tokens import Token
@@ -27,6 +29,8 @@ class Backend:
         services: the services of tests/services that it needs.
         run_by: what the command begins with.
         same_as: the backend whose checks must end as those of this one do.
+        running: what runs meanwhile; yields further settings.
+        deviations: the file of what an emulator does wrong, beside this one.
     """
 
     plugin: str
@@ -35,6 +39,8 @@ class Backend:
     services: tuple[str, ...] = ()
     run_by: tuple[str, ...] = ()
     same_as: str | None = None
+    running: Callable[[], AbstractContextManager[Mapping[str, str]]] = lambda: nullcontext({})
+    deviations: str | None = None
 
 
 def _software(scratch: Path) -> Ready:
@@ -53,6 +59,10 @@ def _nss_behind_p11_kit(scratch: Path) -> Ready:
     return _reached(p11_kit.make_token(scratch))
 
 
+def _aws(scratch: Path) -> Ready:
+    return aws.settings(scratch), {}
+
+
 def _reached(token: Token) -> Ready:
     settings = {"module": str(token.module), "token": token.label, "pin_file": str(token.pin_file)}
     if token.parameters is not None:
@@ -64,11 +74,22 @@ _ALL = ("Core", "Sign", "Encrypt", "Wrap", "Rotate", "Durable", "Parallel")
 _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
 _NSS = {**_SOFTWARE, "Encrypt": False, "Wrap": False}
 
+_AWS = {**_SOFTWARE, "Wrap": False}
+
 BACKENDS: Mapping[str, Backend] = {
     "software": Backend("software", _software, _SOFTWARE),
     "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, services=("softhsm",)),
     "nss": Backend("pkcs11-hsm", _nss, _NSS, services=("nss",)),
     "nss-by-p11-kit": Backend(
         "pkcs11-hsm", _nss_behind_p11_kit, _NSS, services=("nss", "p11-kit"), run_by=not_root(), same_as="nss"
+    ),
+    "aws": Backend("aws", _aws, _AWS, running=aws.own_kms),
+    "aws-ministack": Backend(
+        "aws",
+        _aws,
+        dict.fromkeys(_AWS, False),
+        services=("ministack",),
+        running=aws.emulator,
+        deviations="ministack.toml",
     ),
 }

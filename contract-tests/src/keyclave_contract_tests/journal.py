@@ -7,12 +7,14 @@ cannot undo.
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from keyclave.plugin import KeyLabel
+from keyclave.plugin import KeyLabel, KeyReference
 
 from keyclave_contract_tests.labels import name_of
+from keyclave_contract_tests.results import Scheduled
 
 __all__ = ["Journal"]
 
@@ -28,6 +30,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._open = _read(path) if path.exists() else {}
+        self._scheduled: dict[KeyLabel, Scheduled] = {}
         self._file = path.open("ab", buffering=0)
 
     @property
@@ -43,6 +46,22 @@ class Journal:
     def gone(self, label: KeyLabel) -> None:
         """Note that no key of this label is there."""
         self._note(label, "gone")
+
+    @property
+    def scheduled(self) -> tuple[Scheduled, ...]:
+        """The keys whose deletion this process scheduled, and did not call off, the oldest first."""
+        with self._lock:
+            return tuple(self._scheduled.values())
+
+    def postponed(self, key: KeyReference, gone_at: datetime) -> None:
+        """Note that a key will be gone at a time."""
+        with self._lock:
+            self._scheduled[key.label] = Scheduled(name=name_of(key.label), uri=key.uri, gone_at=gone_at)
+
+    def restored(self, key: KeyReference) -> None:
+        """Note that a key is there again."""
+        with self._lock:
+            self._scheduled.pop(key.label, None)
 
     def close(self) -> None:
         """Close the file."""

@@ -220,6 +220,20 @@ class LevelResult(Record, frozen=True, kw_only=True):
     obstacles: tuple[str, ...]
 
 
+class Scheduled(Record, frozen=True, kw_only=True):
+    """A key of the run that the backend deletes later.
+
+    Attributes:
+        name: its name in the run.
+        uri: the backend's own address of it.
+        gone_at: when the backend said that it will be gone.
+    """
+
+    name: str
+    uri: str
+    gone_at: datetime
+
+
 class Report(Record, frozen=True, kw_only=True):
     """The whole of what a run found.
 
@@ -237,6 +251,7 @@ class Report(Record, frozen=True, kw_only=True):
         bounds: what the run cannot exclude, a sentence each, such as the rate of wrong signatures.
         observations: what was measured and is no verdict, a sentence each.
         leftovers: names of keys that could not be removed.
+        scheduled: keys that the backend deletes later.
     """
 
     schema: int
@@ -252,3 +267,4 @@ class Report(Record, frozen=True, kw_only=True):
     bounds: tuple[str, ...] = ()
     observations: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
+    scheduled: tuple[Scheduled, ...] = ()

@@ -144,6 +144,7 @@ class ContractRun:
             bounds=tuple(self.bench.bounds),
             observations=tuple(self.bench.observations),
             leftovers=self.leftovers,
+            scheduled=self.bench.journal.scheduled,
         )
 
 

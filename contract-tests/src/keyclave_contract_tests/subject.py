@@ -147,13 +147,19 @@ class Subject:
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         """Destroy the key."""
         result = _comparable(self.call("destroy_key", DestroyResult, key=key))
-        if self._journal is not None and result.state is DestroyState.DESTROYED:
+        if self._journal is None:
+            return result
+        if result.state is DestroyState.DESTROYED:
             self._journal.gone(key.label)
+        elif result.scheduled_for is not None:
+            self._journal.postponed(key, result.scheduled_for)
         return result
 
     def cancel_destruction(self, key: KeyReference) -> None:
         """Call the scheduled destruction of the key off."""
         self.call("cancel_destruction", NoneType, key=key)
+        if self._journal is not None:
+            self._journal.restored(key)
 
     def begin_import(self, label: KeyLabel, algorithm: str, *, exportable: bool = False) -> ImportTicket:
         """Ask for a ticket to import a key with."""

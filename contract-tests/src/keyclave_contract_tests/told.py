@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from keyclave_contract_tests.report.text import line
+from keyclave_contract_tests.report.text import counted, line
 from keyclave_contract_tests.results import CaseResult, Report
 from keyclave_contract_tests.vocabulary import State
 
@@ -26,8 +26,8 @@ def _told(report: Report) -> Iterator[str]:
     for case in report.cases:
         if case.state in _BAD:
             yield from _case(case)
-    counted = Counter(case.state for case in report.cases)
-    yield ", ".join(f"{counted[state]} {state.value}" for state in State if counted[state])
+    states = Counter(case.state for case in report.cases)
+    yield ", ".join(f"{states[state]} {state.value}" for state in State if states[state])
     for level in report.levels:
         if level.earned:
             yield f"{level.level.value}: earned ({level.passed} passed, {level.unsupported} unsupported)"
@@ -38,6 +38,9 @@ def _told(report: Report) -> Iterator[str]:
         yield f"the suite does not work on this machine; it missed: {', '.join(report.zoo.survivors)}"
     if report.leftovers:
         yield f"could not be removed, run it again with --sweep: {', '.join(report.leftovers)}"
+    if report.scheduled:
+        last = max(key.gone_at for key in report.scheduled)
+        yield f"{counted(len(report.scheduled), 'key')} will be deleted by the backend, the last on {last:%Y-%m-%d}"
 
 
 def _case(case: CaseResult) -> Iterator[str]:

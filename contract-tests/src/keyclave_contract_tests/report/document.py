@@ -12,7 +12,7 @@ from keyclave.errors import ConfigurationError
 from keyclave_contract_tests.report.text import bounded, line
 from keyclave_contract_tests.results import SCHEMA, Report
 
-__all__ = ["decode", "encode", "read"]
+__all__ = ["decode", "encode", "leftovers", "read"]
 
 _INVISIBLE = re.compile(r"[^\n -~]")
 """What may have to be escaped; only within a string, since all that JSON itself consists of is ASCII."""
@@ -30,7 +30,20 @@ def encode(report: Report) -> bytes:
     A text that is longer than `keyclave_contract_tests.report.text.LONGEST` is cut. Characters that cannot be seen,
     or that turn the direction of writing, are written as escapes.
     """
-    content = msgspec.json.format(msgspec.json.encode(bounded(report), order="deterministic")).decode()
+    return _written(bounded(report))
+
+
+def leftovers(report: Report) -> bytes:
+    """Return JSON, written as `encode` does, of the keys of a run that are still in the backend.
+
+    ``left`` holds the names of keys that could not be removed, ``scheduled`` name, address and date of those that the
+    backend deletes later.
+    """
+    return _written({"run": report.run.id, "left": report.leftovers, "scheduled": report.scheduled})
+
+
+def _written(value: object) -> bytes:
+    content = msgspec.json.format(msgspec.json.encode(value, order="deterministic")).decode()
     return _INVISIBLE.sub(_escaped, content).encode() + b"\n"
 
 

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from keyclave.errors import ConfigurationError
-from keyclave.plugin.files import replace_private
+from keyclave.plugin.files import remove_private, replace_private
 
 from keyclave_contract_tests.report.badge import badge
-from keyclave_contract_tests.report.document import encode
+from keyclave_contract_tests.report.document import encode, leftovers
 from keyclave_contract_tests.report.junit import junit
 from keyclave_contract_tests.report.page import page
 from keyclave_contract_tests.report.text import bounded
@@ -36,7 +36,8 @@ def prepare(directory: Path) -> None:
 def write(report: Report, directory: Path) -> tuple[Path, ...]:
     """Write JSON, JUnit, page and badge, each complete or not at all, and return their paths, the JSON first.
 
-    All four are made before the first is written. Files of an earlier run are replaced. They are of mode 0600.
+    Where keys of the run are still in the backend, ``leftovers.json`` names them. All files are made before the
+    first is written. Those of an earlier run are replaced. They are of mode 0600.
 
     Args:
         report: what to write.
@@ -52,8 +53,11 @@ def write(report: Report, directory: Path) -> tuple[Path, ...]:
         "contract-report.html": page(kept).encode(),
         "contract-badge.svg": badge(kept).encode(),
     }
+    if kept.leftovers or kept.scheduled:
+        contents["leftovers.json"] = leftovers(kept)
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        remove_private(directory / "leftovers.json")
         for name, content in contents.items():
             replace_private(directory / name, content)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyclave.errors import KeyAlreadyExists, KeyNotFound, OutcomeUnknown
+from keyclave.errors import KeyAlreadyExists, KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.plugin import CreateKeyRequest, KeyLabel
 
 from keyclave_aws.aliases import Aliases
@@ -43,22 +43,24 @@ class Creation:
             OutcomeUnknown: no answer came; the same call will look for what was made.
         """
         label = request.label
+        begun = self._notes.has(label)
         found = self._usable_by_alias(label)
-        if found is None and self._notes.has(label):
+        if found is None and begun:
             found = self._left_behind(label)
         if found is not None:
             self._finish(label, found)
             return _of_algorithm(found, request.algorithm), None
-        return self._create(label, request.algorithm)
+        return self._create(label, request.algorithm, begun=begun)
 
-    def _create(self, label: KeyLabel, algorithm: str) -> Made:
+    def _create(self, label: KeyLabel, algorithm: str, *, begun: bool) -> Made:
         self._notes.write(label)
         try:
             made, reference = self._maker.make(label, algorithm)
         except OutcomeUnknown:
             raise
-        except BaseException:
-            self._notes.remove(label)
+        except KeyclaveError:  # and not an interrupt, which may come after the request
+            if not begun:  # else what an earlier call made may still show up
+                self._notes.remove(label)
             raise
         return self._finish(label, made), reference
 

@@ -10,6 +10,7 @@ from keyclave.errors import (
     AccessDenied,
     BackendUnavailable,
     Conflict,
+    DecryptionFailed,
     IntegrityError,
     KeyclaveError,
     KeyDisabled,
@@ -178,10 +179,11 @@ class Lookup:
             KeyDisabled: it is disabled.
             Conflict: AWS is changing it, or somebody just did.
             BackendUnavailable: its custom key store is not connected.
+            DecryptionFailed: the key may be used, and the ciphertext is wrong; AWS may have looked at that first.
         """
         try:
             return self._kms.ask(call)
-        except (KeyDisabled, Conflict) as error:
+        except (KeyDisabled, Conflict, DecryptionFailed) as error:
             failure = error
         raise self.explained(arn, failure)
 
@@ -195,6 +197,8 @@ class Lookup:
             )
         if found.state == "Disabled":
             return KeyDisabled("the key is disabled in AWS KMS", provider_reference=failure.provider_reference)
+        if found.state in _UNSETTLED and isinstance(failure, DecryptionFailed):
+            return failure
         if found.state in _UNSETTLED:
             return Conflict("the key is being changed", provider_reference=failure.provider_reference)
         return BackendUnavailable("AWS KMS cannot reach the key", provider_reference=failure.provider_reference)

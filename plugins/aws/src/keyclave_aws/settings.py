@@ -52,7 +52,13 @@ _NamedPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand
 class AwsSettings(BaseModel):
     """Which region, as whom, and how keys are made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # a plugin is imported wherever it is installed, and used in few places
+    )
 
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")] | None = None
     """Region, such as `eu-central-1`; needed unless the endpoint names it."""

@@ -40,9 +40,15 @@ def test_a_key_lives_its_life_in_aws(config: Path, algorithm: str) -> None:
         assert clave.keys.verify("release", MESSAGE, signed.signature) == 1
         assert clave.keys.verify("release", MESSAGE, clave.keys.sign("release", MESSAGE).signature) == 2
         clave.keys.revoke("release", "the test is over")
+
+
+def test_a_destruction_is_scheduled_and_called_off(config: Path) -> None:
+    with keyclave.open(config, principal="tester") as clave:
+        clave.keys.create("release", "ECDSA_P256", backend="cloud")
+        clave.keys.revoke("release", "the test is over")
         destroyed = clave.keys.destroy("release", 1)
         assert destroyed.destroyed_at is not None
-        clave.keys.cancel_destruction("release", 1)
+        assert clave.keys.cancel_destruction("release", 1).destroyed_at is None
 
 
 def test_data_is_encrypted_under_a_key_in_aws(config: Path) -> None:

@@ -13,9 +13,9 @@ from aws_tests.faulty import Place, asks_for, place_before
 from aws_tests.matrix import FAULTS, HARMLESS, OPERATIONS, SILENT, Expected, Operation
 from botocore.config import Config
 from keyclave.errors import BackendUnavailable, KeyclaveError, OutcomeUnknown, Throttled
-from keyclave_aws import connecting
+from keyclave_aws import connecting, patience
 
-from tests.services import ministack
+from tests.services import faults, ministack
 from tests.services.kms import server
 
 READ_SECONDS = 1.5
@@ -100,3 +100,38 @@ def test_an_answer_that_comes_oddly_is_an_answer(place: Place, name: str, fault:
     operation.check(place, prepared)
     assert operation.act(place, backend, prepared) == first
     operation.check(place, prepared)
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
+def test_a_creation_that_is_interrupted_is_found_by_the_next_process(
+    own_place: Place, ends: type[BaseException]
+) -> None:
+    def interrupt(**_: object) -> None:
+        raise ends
+
+    backend, label = own_place.open(), own_place.label()
+    backend._kms._connection.client.meta.events.register("after-call.kms.CreateKey", interrupt)
+    with pytest.raises(ends):
+        own_place.create(backend, label)
+    (made,) = own_place.arns(label)
+    assert own_place.create(own_place.open(), label).reference.uri == made
+    assert own_place.arns(label) == [made]
+
+
+def test_a_key_that_shows_up_late_is_found_after_any_other_failure(
+    own_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS is eventually consistent: what a lost call made may be missing in a list for a while."""
+    monkeypatch.setattr(patience, "_PAUSES", ())
+    backend, label = own_place.open(), own_place.label()
+    own_place.proxy.arm(faults.lost_after, asks_for("CreateKey"))
+    with pytest.raises(OutcomeUnknown):
+        own_place.create(backend, label)
+    own_place.proxy.arm(faults.answered(200, b'{"Keys": [], "Truncated": false}'), asks_for("ListKeys"))
+    own_place.proxy.arm(faults.answered(429), asks_for("CreateKey"))
+    with pytest.raises(Throttled):
+        own_place.create(backend, label)
+    assert own_place.proxy.disarm() == 0
+    (made,) = own_place.arns(label)
+    assert own_place.create(backend, label).reference.uri == made
+    assert own_place.arns(label) == [made]
