@@ -29,7 +29,7 @@ from keyclave.plugin import (
     Signed,
     WrappedKey,
 )
-from msgspec import structs
+from msgspec.structs import replace
 
 from keyclave_contract_tests.journal import Journal
 from keyclave_contract_tests.meter import Meter
@@ -38,7 +38,7 @@ from keyclave_contract_tests.sources import Handle
 __all__ = ["Subject"]
 
 T = TypeVar("T")
-R = TypeVar("R", CreatedKey, DestroyResult)
+A = TypeVar("A", CreatedKey, DestroyResult)
 _MAKING = frozenset({"create_key", "import_key"})
 _TRIES = 6
 _PAUSE, _LONGEST_PAUSE = 1.0, 30.0
@@ -105,7 +105,7 @@ class Subject:
     def create_key(self, label: KeyLabel, algorithm: str, *, exportable: bool = False) -> CreatedKey:
         """Create a key."""
         request = CreateKeyRequest(label=label, algorithm=algorithm, exportable=exportable)
-        return _repeatable(self.call("create_key", CreatedKey, request=request))
+        return _comparable(self.call("create_key", CreatedKey, request=request))
 
     def find_key(self, label: KeyLabel) -> KeyReference:
         """Find a key by its label."""
@@ -146,7 +146,7 @@ class Subject:
 
     def destroy_key(self, key: KeyReference) -> DestroyResult:
         """Destroy the key."""
-        result = _repeatable(self.call("destroy_key", DestroyResult, key=key))
+        result = _comparable(self.call("destroy_key", DestroyResult, key=key))
         if self._journal is not None and result.state is DestroyState.DESTROYED:
             self._journal.gone(key.label)
         return result
@@ -163,7 +163,7 @@ class Subject:
     def import_key(self, ticket: ImportTicket, blob: bytes, *, method: str | None = None) -> CreatedKey:
         """Import a wrapped key."""
         wrapped = WrappedKey(method=method or ticket.method, blob=blob)
-        return _repeatable(self.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped))
+        return _comparable(self.call("import_key", CreatedKey, ticket=ticket, wrapped=wrapped))
 
     def wrap_key(self, key: KeyReference, wrapping_public_key: bytes, method: str) -> WrappedKey:
         """Return the key, wrapped."""
@@ -190,6 +190,6 @@ class Subject:
         return self.call("mac", Mac, key=key, data=data).tag
 
 
-def _repeatable(result: R) -> R:
-    """Return what a call said, without the provider's reference: each call has its own."""
-    return structs.replace(result, provider_reference=None)
+def _comparable(answer: A) -> A:
+    """Return an answer without what the provider called the call: a repeated call gives the same, and is another."""
+    return replace(answer, provider_reference=None)

@@ -162,6 +162,18 @@ def test_a_failure_is_followed_up(
     assert records(clave, "RECOVER") == [("SUCCESS", None)]
 
 
+def test_a_revoked_version_is_not_enabled_by_recovery(clave: Keyclave, keys: Path) -> None:
+    clave.keys.revoke("k", "lost")
+    with (
+        failing(clave, "cancel_destruction", BackendUnavailable("down"), backend="shared"),
+        pytest.raises(OutcomeUnknown),
+    ):
+        clave.keys.cancel_destruction("k", 1)
+    assert [intent.kind for intent in clave.recovery.run()] == ["cancel"]
+    assert clave.keys.versions("k")[0].destroyed_at is None
+    assert (files(keys, "date"), files(keys, "disabled")) == (0, 2)
+
+
 def test_recovery_of_a_key_that_went_meanwhile_ends(clave: Keyclave, keys: Path) -> None:
     before = clave.keys.versions("k")[0]
     with (
