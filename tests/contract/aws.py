@@ -18,7 +18,7 @@ def settings(scratch: Path) -> Mapping[str, str]:
         "region": "us-east-1",
         "credentials": "static",
         "access_key_id": "AKIDTEST",
-        "secret_access_key_file": str(write_private(scratch / "secret", "none")),
+        "secret_access_key_file": str(write_private(scratch / "secret", "no-secret-of-anybody")),
         "accept_simulator": "true",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from keyclave.errors import BackendUnavailable
@@ -20,6 +21,8 @@ class Notes:
 
     def __init__(self, data_directory: Path) -> None:
         self._directory = data_directory / "creating"
+        # A removal takes what interrupted writes left as well, and cannot tell it from what is being written.
+        self._lock = threading.Lock()
 
     def has(self, label: KeyLabel) -> bool:
         """Return whether a creation of this label was begun and not finished."""
@@ -33,8 +36,9 @@ class Notes:
             ConfigurationError: the directory lets others in.
         """
         try:
-            private_directory(self._directory)
-            replace_private(self._path(label), str(label).encode())
+            with self._lock:
+                private_directory(self._directory)
+                replace_private(self._path(label), str(label).encode())
         except OSError as error:
             reason = error.strerror
         else:
@@ -44,7 +48,8 @@ class Notes:
     def remove(self, label: KeyLabel) -> None:
         """Remove a note. One that stays costs a look at all keys, and nothing else."""
         try:
-            remove_private(self._path(label))
+            with self._lock:
+                remove_private(self._path(label))
         except OSError:
             return
 
