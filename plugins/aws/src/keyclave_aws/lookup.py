@@ -179,7 +179,7 @@ class Lookup:
             KeyDisabled: it is disabled.
             Conflict: AWS is changing it, or somebody just did.
             BackendUnavailable: its custom key store is not connected.
-            DecryptionFailed: the key may be used, and the ciphertext is wrong; AWS may have looked at that first.
+            DecryptionFailed: the ciphertext is wrong, and the key may be used; AWS does not say what it checks first.
         """
         try:
             return self._kms.ask(call)

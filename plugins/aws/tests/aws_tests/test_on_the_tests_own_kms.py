@@ -12,6 +12,7 @@ from aws_tests.backends import NewLabel, Open, create, require_signatures, sign_
 from keyclave.errors import (
     AccessDenied,
     AuthenticationFailed,
+    DecryptionFailed,
     InvalidArgument,
     KeyDisabled,
     KeyNotFound,
@@ -171,6 +172,20 @@ def test_own_kms_associated_data_is_not_sent_in_clear(
     contexts = [call.request["EncryptionContext"] for call in own_kms.kms.calls if call.operation == "Encrypt"]
     assert [list(context) for context in contexts] == [["keyclave-aad-sha256"]] * 2
     assert "patient" not in json.dumps(contexts)
+
+
+def test_own_kms_the_state_of_a_key_comes_before_a_wrong_ciphertext(
+    on_own_kms: AwsBackend, new_label: NewLabel
+) -> None:
+    key = create(on_own_kms, new_label(), "AES_256").reference
+    with pytest.raises(DecryptionFailed):
+        on_own_kms.decrypt(key=key, ciphertext=b"no ciphertext", aad=b"")
+    on_own_kms.disable_key(key=key)
+    with pytest.raises(KeyDisabled):
+        on_own_kms.decrypt(key=key, ciphertext=b"no ciphertext", aad=b"")
+    on_own_kms.destroy_key(key=key)
+    with pytest.raises(KeyNotFound):
+        on_own_kms.decrypt(key=key, ciphertext=b"no ciphertext", aad=b"")
 
 
 def test_own_kms_throttling_says_how_long_to_wait(
