@@ -21,6 +21,7 @@ __all__ = [
     "Plugin",
     "Report",
     "Run",
+    "Scheduled",
     "Suite",
     "Target",
     "ZooResult",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from keyclave.errors import ConfigurationError
 from keyclave_contract_tests.report.document import read
@@ -26,6 +28,17 @@ def test_four_files_and_nothing_else(report: Report, perfect: Report, tmp_path: 
     assert ET.parse(target / NAMES[1]).getroot().get("failures") == "0"
     assert "Acme Vault HSM 3000" in (target / NAMES[2]).read_text(encoding="utf-8")
     assert ET.parse(target / NAMES[3]).getroot().get("role") == "img"
+
+
+def test_what_is_still_in_the_backend_is_a_file_of_its_own(report: Report, perfect: Report, tmp_path: Path) -> None:
+    write(msgspec.structs.replace(report, leftovers=("ct-0a1b2c3d-7",)), tmp_path)
+    assert json.loads((tmp_path / "leftovers.json").read_text()) == {
+        "left": ["ct-0a1b2c3d-7"],
+        "run": report.run.id,
+        "scheduled": [],
+    }
+    write(perfect, tmp_path)
+    assert not (tmp_path / "leftovers.json").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes")
