@@ -7,7 +7,7 @@ gets an alias of its own, which is named after the destroyed one: see `keyclave_
 
 from __future__ import annotations
 
-from keyclave.errors import KeyAlreadyExists, KeyNotFound
+from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import KeyLabel
 
 from keyclave_aws.connection import Kms
@@ -38,7 +38,7 @@ class Aliases:
             trail: where the aliases led a moment ago.
 
         Raises:
-            KeyNotFound: AWS does not know the key, or the target of an alias, after some seconds either.
+            KeyNotFound: somebody has destroyed the key, or AWS does not know it, or an alias's, after seconds either.
             OutcomeUnknown: no answer came.
         """
 
@@ -52,11 +52,18 @@ class Aliases:
             return trail.found
 
         first = [trail]
-        return settled(lambda: attempt(first.pop() if first else self._lookup.trail(label)))
+        return settled(
+            lambda: attempt(first.pop() if first else self._lookup.trail(label)),
+            in_vain=lambda: self._lookup.is_gone(key.arn),
+        )
 
     def _set(self, alias: str, arn: str) -> bool:
         try:
             self._kms.change(lambda kms: kms.create_alias(AliasName=alias, TargetKeyId=arn))
         except KeyAlreadyExists:
             return False
-        return True
+        except Conflict as error:
+            failure = error
+        else:
+            return True
+        raise self._lookup.explained(arn, failure)

@@ -187,9 +187,14 @@ class AwsBackend:
         reference = found.reference(label)
         signs = get_algorithm(found.algorithm).signs
         in_hsm, evidence = key_evidence(self._evidence, found)
+        public_key = (
+            settled(lambda: self._public_keys.read(reference), in_vain=lambda: self._lookup.is_gone(found.arn))
+            if signs
+            else None
+        )
         return CreatedKey(
             reference=reference,
-            public_key=settled(lambda: self._public_keys.read(reference)) if signs else None,
+            public_key=public_key,
             exportable=False,
             hsm_backed=in_hsm,
             evidence=evidence,

@@ -192,6 +192,11 @@ class Lookup:
         """
         return self._kms.ask(lambda kms: to_found(kms.describe_key(KeyId=key_id)["KeyMetadata"]))
 
+    def is_gone(self, arn: str) -> bool:
+        """Return whether AWS knows the key with this ARN, and says that it is to be deleted, or empty."""
+        found = self._described_if_there(arn)
+        return found is not None and not found.is_usable
+
     def require_usable(self, arn: str, algorithm: str) -> FoundKey:
         """Return the key with this ARN.
 
