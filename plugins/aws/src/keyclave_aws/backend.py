@@ -72,7 +72,7 @@ class AwsBackend:
         self._lookup = lookup
         self._public_keys = PublicKeys(lookup)
         self._creation = Creation(kms, lookup, aliases, maker, notes)
-        self._destruction = Destruction(kms, lookup, settings.deletion_days)
+        self._destruction = Destruction(kms, lookup, notes, settings.deletion_days)
         self._enabling = Enabling(kms, lookup)
         self._importing = Importing(kms, lookup, aliases, maker, notes=notes, public_keys=self._public_keys)
         self._permissions = PermissionCheck(kms, lookup, settings.alias_prefix)

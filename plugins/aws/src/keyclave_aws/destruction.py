@@ -13,6 +13,7 @@ from keyclave_aws.addresses import require_arn
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
+from keyclave_aws.notes import Notes
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -48,12 +49,14 @@ class Destruction:
     Args:
         kms: calls AWS KMS.
         lookup: finds keys.
+        notes: of the creations and imports that were begun.
         days: how long a destruction can be called off.
     """
 
-    def __init__(self, kms: Kms, lookup: Lookup, days: int) -> None:
+    def __init__(self, kms: Kms, lookup: Lookup, notes: Notes, days: int) -> None:
         self._kms = kms
         self._lookup = lookup
+        self._notes = notes
         self._days = days
 
     def destroy(self, key: KeyReference) -> DestroyResult:
@@ -69,6 +72,7 @@ class Destruction:
         except _Gone:
             return DestroyResult(state=DestroyState.DESTROYED)
         date, reference = self._scheduled(arn)
+        self._notes.remove(key.label)  # one of a call without an answer, which made this key
         return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date, provider_reference=reference)
 
     def cancel(self, key: KeyReference) -> None:
