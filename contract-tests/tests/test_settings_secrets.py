@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from keyclave_contract_tests.settings_secrets import is_secret, secrets_of
+from keyclave_contract_tests.settings_secrets import is_choice, is_secret, secrets_of
+from keyclave_contract_tests.sources import Installed
 from pydantic import BaseModel, Field, SecretStr
 
 
@@ -35,6 +37,12 @@ def test_a_variable_stands_for_its_content(monkeypatch: pytest.MonkeyPatch) -> N
     assert secrets_of({"pin_variable": "HSM_PIN_OF_NOBODY"}) == ()
 
 
+class Source(StrEnum):
+    """A choice."""
+
+    FILE = "file"
+
+
 class Settings(BaseModel):
     """Settings as a plugin may have them."""
 
@@ -47,6 +55,7 @@ class Settings(BaseModel):
     auth: SecretStr | None = None
     other: list[SecretStr] | None = Field(default=None, alias="second")
     login: dict[str, str] = {}
+    credentials: Source = Source.FILE
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,7 @@ class Settings(BaseModel):
         ("second", "typed as one", True),
         ("login", {"user": "alice"}, True),
         ("unknown", "x", True),
+        ("credentials", "file", False),
     ],
 )
 def test_what_must_not_be_shown_is_told_by_name_and_type(name: str, value: object, secret: bool) -> None:  # noqa: FBT001
@@ -72,3 +82,11 @@ def test_the_path_of_a_secret_may_be_shown_unless_it_holds_the_secret(tmp_path: 
     for name, secret in (("file", False), ("file-918273", True)):
         (tmp_path / name).write_text("918273\n")
         assert is_secret("pin_file", str(tmp_path / name), Settings) is secret
+
+
+def test_the_name_of_a_choice_makes_no_secret_of_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("no-secret-of-anybody\n")
+    settings = {"region": "eu-central-1", "credentials": "static", "secret_access_key_file": str(tmp_path / "secret")}
+    assert Installed(plugin="aws", settings=settings).secrets() == (b"no-secret-of-anybody",)
+    assert is_choice("credentials", Settings)
+    assert not is_choice("pin", Settings)

@@ -23,11 +23,11 @@ def main() -> int:
     """Run, print what was earned, and return the exit code."""
     parser = argparse.ArgumentParser(prog="contract", description=__doc__)
     parser.add_argument("--report", type=Path, default=Path("reports/contract"), metavar="DIR")
-    parser.add_argument("--budget", default="standard")
+    parser.add_argument("--budget", help="for all; without it, what each backend is given here")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BACKENDS)}; without any, all")
     arguments = parser.parse_args()
     names = arguments.names or list(BACKENDS)
-    return max([_run(name, names, arguments.report, arguments.budget) for name in names])
+    return max([_run(name, names, arguments.report, arguments.budget or BACKENDS[name].budget) for name in names])
 
 
 def _run(name: str, names: list[str], reports: Path, budget: str) -> int:

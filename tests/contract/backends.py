@@ -31,6 +31,7 @@ class Backend:
         same_as: the backend whose checks must end as those of this one do.
         running: what runs meanwhile; yields further settings.
         deviations: the file of what an emulator does wrong, beside this one.
+        budget: how much may be spent, unless the command says so.
     """
 
     plugin: str
@@ -41,6 +42,7 @@ class Backend:
     same_as: str | None = None
     running: Callable[[], AbstractContextManager[Mapping[str, str]]] = lambda: nullcontext({})
     deviations: str | None = None
+    budget: str = "standard"
 
 
 def _software(scratch: Path) -> Ready:
@@ -91,5 +93,6 @@ BACKENDS: Mapping[str, Backend] = {
         services=("ministack",),
         running=aws.emulator,
         deviations="ministack.toml",
+        budget="smoke",
     ),
 }

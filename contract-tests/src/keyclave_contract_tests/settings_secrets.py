@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
 
-__all__ = ["is_secret", "secrets_of"]
+__all__ = ["is_choice", "is_secret", "secrets_of"]
 
 _SECRET = re.compile(r"pin|pass|secret|token|credential|private|api_?key|key_?file", re.IGNORECASE)
 _PUBLIC = frozenset({"token", "token_label"})
@@ -36,12 +38,29 @@ def is_secret(name: str, value: object, model: type[BaseModel]) -> bool:
         value: its value.
         model: the settings model of the backend.
     """
-    fields = model.model_fields.items()
-    field = next((field for key, field in fields if name in (key, field.alias, field.validation_alias)), None)
+    field = _field(name, model)
     if field is None or not isinstance(value, str | int | float) or _is_secret_type(field.annotation):
         return True
+    if is_choice(name, model):
+        return False
     shown = str(value)
     return any(secret in shown.encode() for secret in secrets_of({name: shown}))
+
+
+def is_choice(name: str, model: type[BaseModel]) -> bool:
+    """Return whether a setting is one of a few that its model lists, which are no secrets whatever it is called.
+
+    Args:
+        name: of the setting.
+        model: the settings model of the backend.
+    """
+    field = _field(name, model)
+    return field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Enum)
+
+
+def _field(name: str, model: type[BaseModel]) -> FieldInfo | None:
+    fields = model.model_fields.items()
+    return next((field for key, field in fields if name in (key, field.alias, field.validation_alias)), None)
 
 
 def _is_secret_type(annotation: object) -> bool:

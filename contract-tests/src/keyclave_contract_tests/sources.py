@@ -22,7 +22,7 @@ from keyclave.errors import BackendUnavailable, CapabilityUnsupported
 from keyclave.plugin import BackendContext, BackendDescription, Record
 from pydantic import BaseModel
 
-from keyclave_contract_tests.settings_secrets import is_secret, secrets_of
+from keyclave_contract_tests.settings_secrets import is_choice, is_secret, secrets_of
 from keyclave_contract_tests.vector_runs import Unwrap
 
 __all__ = ["CRYPTO", "Handle", "Installed", "Made", "Source"]
@@ -180,16 +180,12 @@ class Installed(Record, frozen=True, kw_only=True):
 
     def secrets(self) -> tuple[bytes, ...]:
         """The secret fields of its settings, and the content of files that they name as secret."""
-        return secrets_of(self.settings)
+        model = self._settings_model()
+        return secrets_of({name: value for name, value in self.settings.items() if not is_choice(name, model)})
 
     def secret_settings(self) -> frozenset[str]:
         """Return the names of its settings that must not be shown. Its plugin is one that could be opened."""
-        modules = PluginModules(PluginPolicy(allow=frozenset({self.plugin})), _LIMITS)
-        try:
-            modules.load(self.plugin)
-            model = cast("type[BaseModel]", modules.call(self.plugin, "settings_model", _LIMITS.other))
-        finally:
-            modules.close()
+        model = self._settings_model()
         return frozenset(name for name, value in self.settings.items() if is_secret(name, value, model))
 
     def open(self, context: BackendContext) -> Handle:
@@ -216,6 +212,14 @@ class Installed(Record, frozen=True, kw_only=True):
             manager.close()
             raise
         return Guarded(backend.calls, backend.description, manager.close)
+
+    def _settings_model(self) -> type[BaseModel]:
+        modules = PluginModules(PluginPolicy(allow=frozenset({self.plugin})), _LIMITS)
+        try:
+            modules.load(self.plugin)
+            return cast("type[BaseModel]", modules.call(self.plugin, "settings_model", _LIMITS.other))
+        finally:
+            modules.close()
 
 
 class Made(Record, frozen=True, kw_only=True):

@@ -1,14 +1,18 @@
-"""Aliases: set after a key is there, removed when its destruction is scheduled."""
+"""Aliases: CreateAlias is the one call of KMS that only one of several callers can win, so it chooses between keys.
+
+A key that is destroyed keeps its alias, which KMS deletes with it. Whoever moved or deleted an alias could take it
+from the key that another process has just made, since neither depends on where it leads. So the next key of the label
+gets an alias of its own, which is named after the destroyed one: see `keyclave_aws.labels.next_alias`.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from keyclave.errors import KeyAlreadyExists, KeyNotFound
+from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import KeyLabel
 
 from keyclave_aws.connection import Kms
-from keyclave_aws.labels import alias_of
+from keyclave_aws.lookup import FoundKey, Lookup, Trail
+from keyclave_aws.patience import settled
 
 __all__ = ["Aliases"]
 
@@ -18,24 +22,48 @@ class Aliases:
 
     Args:
         kms: calls AWS KMS.
-        prefix: the first part of all aliases.
+        lookup: follows aliases.
     """
 
-    def __init__(self, kms: Kms, prefix: str) -> None:
+    def __init__(self, kms: Kms, lookup: Lookup) -> None:
         self._kms = kms
-        self._prefix = prefix
+        self._lookup = lookup
 
-    def set(self, label: KeyLabel, arn: str) -> bool:
-        """Let the alias of the label lead to the key; return ``False`` if there is such an alias already."""
-        alias = alias_of(self._prefix, label)
+    def lead(self, label: KeyLabel, key: FoundKey, trail: Trail) -> FoundKey:
+        """Let the aliases of a label lead to a key; return the one that they lead to, ours or a faster one.
+
+        Args:
+            label: the label.
+            key: a usable key with the label.
+            trail: where the aliases led a moment ago.
+
+        Raises:
+            KeyNotFound: somebody has destroyed the key, or AWS does not know it, or an alias's, after seconds either.
+            OutcomeUnknown: no answer came.
+        """
+
+        def attempt(trail: Trail) -> FoundKey:
+            while trail.found is None:
+                if self._set(trail.free, key.arn):
+                    return key
+                taken, trail = trail.free, self._lookup.trail(label)
+                if trail.found is None and trail.free == taken:
+                    raise KeyNotFound("an alias of this label is there, and AWS KMS does not say yet where it leads")
+            return trail.found
+
+        first = [trail]
+        return settled(
+            lambda: attempt(first.pop() if first else self._lookup.trail(label)),
+            in_vain=lambda: self._lookup.is_gone(key.arn),
+        )
+
+    def _set(self, alias: str, arn: str) -> bool:
         try:
             self._kms.change(lambda kms: kms.create_alias(AliasName=alias, TargetKeyId=arn))
         except KeyAlreadyExists:
             return False
-        return True
-
-    def remove(self, label: KeyLabel) -> None:
-        """Remove the alias of the label, whether there is one or not."""
-        alias = alias_of(self._prefix, label)
-        with suppress(KeyNotFound):
-            self._kms.change(lambda kms: kms.delete_alias(AliasName=alias))
+        except Conflict as error:
+            failure = error
+        else:
+            return True
+        raise self._lookup.explained(arn, failure)

@@ -62,18 +62,19 @@ class AwsBackend:
     """
 
     def __init__(self, kms: Kms, settings: AwsSettings, context: BackendContext, key_policy: str | None) -> None:
-        lookup, aliases = Lookup(kms, settings.alias_prefix), Aliases(kms, settings.alias_prefix)
-        maker = Maker(kms, settings, key_policy)
+        lookup = Lookup(kms, settings.alias_prefix)
+        aliases = Aliases(kms, lookup)
+        maker, notes = Maker(kms, settings, key_policy), Notes(context.data_directory)
         self._kms = kms
         self._settings = settings
         self._instance_id = context.instance_id
         self._evidence = service_evidence(kms.endpoint)
         self._lookup = lookup
         self._public_keys = PublicKeys(lookup)
-        self._creation = Creation(kms, lookup, aliases, maker, Notes(context.data_directory))
-        self._destruction = Destruction(kms, lookup, aliases, settings.deletion_days)
+        self._creation = Creation(kms, lookup, aliases, maker, notes)
+        self._destruction = Destruction(kms, lookup, notes, settings.deletion_days)
         self._enabling = Enabling(kms, lookup)
-        self._importing = Importing(kms, lookup, aliases, maker, self._public_keys)
+        self._importing = Importing(kms, lookup, aliases, maker, notes=notes, public_keys=self._public_keys)
         self._permissions = PermissionCheck(kms, lookup, settings.alias_prefix)
         self._signing = Signing(lookup, self._public_keys)
         self._encryption = Encryption(lookup)
@@ -186,9 +187,14 @@ class AwsBackend:
         reference = found.reference(label)
         signs = get_algorithm(found.algorithm).signs
         in_hsm, evidence = key_evidence(self._evidence, found)
+        public_key = (
+            settled(lambda: self._public_keys.read(reference), in_vain=lambda: self._lookup.is_gone(found.arn))
+            if signs
+            else None
+        )
         return CreatedKey(
             reference=reference,
-            public_key=settled(lambda: self._public_keys.read(reference)) if signs else None,
+            public_key=public_key,
             exportable=False,
             hsm_backed=in_hsm,
             evidence=evidence,

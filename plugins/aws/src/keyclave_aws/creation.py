@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from keyclave.errors import KeyAlreadyExists, KeyclaveError, KeyNotFound, OutcomeUnknown
-from keyclave.plugin import CreateKeyRequest, KeyLabel
+from keyclave.errors import KeyAlreadyExists, KeyclaveError, OutcomeUnknown
+from keyclave.plugin import CreateKeyRequest
 
 from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
-from keyclave_aws.lookup import FoundKey, Lookup
+from keyclave_aws.lookup import FoundKey, Lookup, Trail
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
-from keyclave_aws.patience import settled
 
 __all__ = ["Creation"]
 
@@ -44,53 +43,34 @@ class Creation:
         """
         label = request.label
         begun = self._notes.has(label)
-        found = self._usable_by_alias(label)
-        if found is None and begun:
-            found = self._left_behind(label)
+        trail = self._lookup.trail(label)
+        found = trail.found
+        if found is None and (begun or trail.strayed):
+            found = self._lookup.left_behind(label, trail)
         if found is not None:
-            self._finish(label, found)
-            return _of_algorithm(found, request.algorithm), None
-        return self._create(label, request.algorithm, begun=begun)
+            return _of_algorithm(self._finish(request, found, trail), request.algorithm), None
+        return self._create(request, trail, begun=begun)
 
-    def _create(self, label: KeyLabel, algorithm: str, *, begun: bool) -> Made:
+    def _create(self, request: CreateKeyRequest, trail: Trail, *, begun: bool) -> Made:
+        label = request.label
         self._notes.write(label)
         try:
-            made, reference = self._maker.make(label, algorithm)
+            made, reference = self._maker.make(label, request.algorithm)
         except OutcomeUnknown:
             raise
         except KeyclaveError:  # and not an interrupt, which may come after the request
             if not begun:  # else what an earlier call made may still show up
                 self._notes.remove(label)
             raise
-        return self._finish(label, made), reference
+        return _of_algorithm(self._finish(request, made, trail), request.algorithm), reference
 
-    def _finish(self, label: KeyLabel, found: FoundKey) -> FoundKey:
+    def _finish(self, request: CreateKeyRequest, found: FoundKey, trail: Trail) -> FoundKey:
         """Set the alias, which is the moment at which one of several calls wins; return the key that it leads to."""
-        if not settled(lambda: self._aliases.set(label, found.arn)):
-            winner = self._usable_by_alias(label)
-            if winner is not None and winner.arn != found.arn:
-                schedule(self._kms, found.arn, SHORTEST)  # nobody has seen this one
-                found = winner
-        self._notes.remove(label)
-        return found
-
-    def _left_behind(self, label: KeyLabel) -> FoundKey | None:
-        """Return the key that an earlier call with this label made, if it came that far."""
-
-        def look() -> FoundKey:
-            found = self._lookup.by_tags(label)
-            if found is None or not found.is_usable:
-                raise KeyNotFound("there is none yet")
-            return found
-
-        try:
-            return settled(look)
-        except KeyNotFound:
-            return None
-
-    def _usable_by_alias(self, label: KeyLabel) -> FoundKey | None:
-        found = self._lookup.by_alias(label)
-        return found if found is not None and found.is_usable else None
+        winner = self._aliases.lead(request.label, found, trail)
+        if winner.arn != found.arn:
+            schedule(self._kms, found.arn, SHORTEST)  # nobody has seen this one
+        self._notes.remove(request.label)
+        return winner
 
 
 def _of_algorithm(found: FoundKey, algorithm: str) -> FoundKey:

@@ -6,14 +6,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from keyclave.errors import Conflict, KeyNotFound
+from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
 
 from keyclave_aws.addresses import require_arn
-from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
+from keyclave_aws.notes import Notes
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -49,18 +49,18 @@ class Destruction:
     Args:
         kms: calls AWS KMS.
         lookup: finds keys.
-        aliases: removes aliases, and sets them again.
+        notes: of the creations and imports that were begun.
         days: how long a destruction can be called off.
     """
 
-    def __init__(self, kms: Kms, lookup: Lookup, aliases: Aliases, days: int) -> None:
+    def __init__(self, kms: Kms, lookup: Lookup, notes: Notes, days: int) -> None:
         self._kms = kms
         self._lookup = lookup
-        self._aliases = aliases
+        self._notes = notes
         self._days = days
 
     def destroy(self, key: KeyReference) -> DestroyResult:
-        """Schedule the deletion of a key, unless it is scheduled or gone; then remove its alias.
+        """Schedule the deletion of a key, unless it is scheduled or gone. AWS deletes its alias with it.
 
         Raises:
             KeyNotFound: the key at this address has another label.
@@ -72,24 +72,32 @@ class Destruction:
         except _Gone:
             return DestroyResult(state=DestroyState.DESTROYED)
         date, reference = self._scheduled(arn)
-        self._aliases.remove(key.label)
+        self._notes.remove(key.label)  # one of a call without an answer, which made this key
         return DestroyResult(state=DestroyState.SCHEDULED, scheduled_for=date, provider_reference=reference)
 
     def cancel(self, key: KeyReference) -> None:
         """Call the deletion of a key off, if it is scheduled: it is there again, and disabled.
 
         Raises:
+            KeyAlreadyExists: another key of this label was made meanwhile.
             KeyNotFound: it is gone, or has another label.
             OutcomeUnknown: no answer came.
         """
         arn = require_arn(key.uri)
         try:
             self._require_label(arn, key.label)
+            self._require_no_other(arn, key.label)
             with suppress(Conflict):  # it is not scheduled
                 self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
         except _Gone:
             raise KeyNotFound("AWS KMS has deleted the key") from None
-        self._aliases.set(key.label, arn)
+
+    def _require_no_other(self, arn: str, label: KeyLabel) -> None:
+        found = self._lookup.trail(label).found
+        if found is not None and found.arn != arn:
+            raise KeyAlreadyExists(
+                "another key of this label was made after the destruction", next_step="Destroy that one first."
+            )
 
     def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
         if (date := self._date(arn)) is not None:

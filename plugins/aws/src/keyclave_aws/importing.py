@@ -31,8 +31,9 @@ from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
 from keyclave_aws.errors import reference_of
-from keyclave_aws.lookup import Lookup, require_same_key
+from keyclave_aws.lookup import Lookup, Trail, require_same_key
 from keyclave_aws.making import Made, Maker
+from keyclave_aws.notes import Notes
 from keyclave_aws.patience import settled
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.tickets import EmptyKey, Tickets, new_ticket_id, refused_ticket
@@ -59,14 +60,18 @@ class Importing:
         lookup: finds keys.
         aliases: sets aliases.
         maker: makes empty keys.
+        notes: of the imports that were begun, and of the creations.
         public_keys: what AWS makes of the material.
     """
 
-    def __init__(self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, public_keys: PublicKeys) -> None:
+    def __init__(
+        self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, *, notes: Notes, public_keys: PublicKeys
+    ) -> None:
         self._kms = kms
         self._lookup = lookup
         self._aliases = aliases
         self._maker = maker
+        self._notes = notes
         self._public_keys = public_keys
         self._tickets = Tickets()
 
@@ -94,15 +99,21 @@ class Importing:
             OutcomeUnknown: no answer came.
         """
         key, good = self._tickets.take(ticket)
+        label = ticket.request.label
+        begun = self._notes.has(label)
         try:
             _require_good(ticket, wrapped, good=good)
-            self._require_free(ticket.request.label)
-            return self._import(ticket.request, key, wrapped.blob)
+            trail = self._free_trail(label, begun=begun)
+            self._notes.write(label)
+            made = self._import(ticket.request, key, wrapped.blob, trail)
         except OutcomeUnknown:
             raise  # recovery finds the key by its tags, if it has its material now
         except BaseException:
-            self._discard(key.arn)
+            if self._discard(key.arn) and not begun:
+                self._notes.remove(label)
             raise
+        self._notes.remove(label)
+        return made
 
     def close(self) -> None:
         """End all tickets; their empty keys are scheduled to be deleted."""
@@ -126,7 +137,7 @@ class Importing:
 
         return self._kms.ask(parameters)
 
-    def _import(self, request: ImportKeyRequest, key: EmptyKey, blob: bytes) -> Made:
+    def _import(self, request: ImportKeyRequest, key: EmptyKey, blob: bytes, trail: Trail) -> Made:
         def fill(kms: KMSClient) -> str | None:
             answer = kms.import_key_material(
                 KeyId=key.arn,
@@ -145,19 +156,30 @@ class Importing:
         check_public_key(
             self._public_keys.read(found.reference(request.label)), get_algorithm(request.algorithm).name
         )
-        if not self._aliases.set(request.label, key.arn):
-            raise KeyAlreadyExists("a key of this label exists")
+        if self._aliases.lead(request.label, found, trail).arn != key.arn:
+            raise _exists()
         return found, reference
 
-    def _require_free(self, label: KeyLabel) -> None:
-        found = self._lookup.by_alias(label)
-        if found is not None and found.is_usable:
-            raise KeyAlreadyExists("a key of this label exists")
+    def _free_trail(self, label: KeyLabel, *, begun: bool) -> Trail:
+        """Return where the aliases of a label lead; refuse one with a key, even one from an unanswered import."""
+        trail = self._lookup.trail(label)
+        found = trail.found
+        if found is None and (begun or trail.strayed):
+            found = self._lookup.left_behind(label, trail)
+        if found is not None:
+            raise _exists()
+        return trail
 
-    def _discard(self, arn: str) -> None:
-        """Schedule the deletion of a key that nobody has seen; one that stays has no material, and costs nothing."""
+    def _discard(self, arn: str) -> bool:
+        """Schedule the deletion of a key that nobody has seen; return whether that went well."""
         with suppress(KeyclaveError):
             schedule(self._kms, arn, SHORTEST)
+            return True
+        return False
+
+
+def _exists() -> KeyAlreadyExists:
+    return KeyAlreadyExists("a key of this label exists")
 
 
 def _require_good(ticket: ImportTicket, wrapped: WrappedKey, *, good: bool) -> None:

@@ -11,7 +11,7 @@ from keyclave.plugin import KeyLabel
 if TYPE_CHECKING:
     from types_boto3_kms.type_defs import TagTypeDef
 
-__all__ = ["INSTANCE_TAG", "alias_of", "label_in", "tags_of"]
+__all__ = ["INSTANCE_TAG", "alias_of", "label_in", "next_alias", "tags_of"]
 
 INSTANCE_TAG = "keyclave:instance"
 _KEY_TAG, _VERSION_TAG, _OPERATION_TAG = "keyclave:key", "keyclave:version", "keyclave:operation"
@@ -49,3 +49,17 @@ def alias_of(prefix: str, label: KeyLabel) -> str:
     """
     instance, operation = label.instance_id.hex[:8], label.operation_id.hex[:8]
     return f"alias/{prefix}/{instance}/{label.key_id.hex}/{label.version}/{operation}"
+
+
+def next_alias(alias: str, key_id: str) -> str:
+    """Return the alias of the key that comes after a destroyed one with the same label.
+
+    Args:
+        alias: of the first key with this label.
+        key_id: the id that AWS gave the destroyed one.
+
+    Examples:
+        >>> next_alias("alias/keyclave/00000000/00000000000000000000000000000002/3/00000000", "1234abcd")
+        'alias/keyclave/00000000/00000000000000000000000000000002/3/00000000/1234abcd'
+    """
+    return f"{alias}/{key_id}"

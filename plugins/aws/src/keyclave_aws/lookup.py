@@ -20,16 +20,17 @@ from keyclave.plugin import KeyLabel, KeyReference, Record
 
 from keyclave_aws.algorithms import algorithm_of
 from keyclave_aws.connection import Kms
-from keyclave_aws.labels import alias_of, label_in
+from keyclave_aws.labels import alias_of, label_in, next_alias
+from keyclave_aws.patience import settled
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
     from types_boto3_kms.type_defs import KeyMetadataTypeDef
 
-__all__ = ["FoundKey", "Lookup", "require_same_key", "to_found"]
+__all__ = ["FoundKey", "Lookup", "Trail", "require_same_key", "to_found"]
 
 T = TypeVar("T")
-_PAGE, _WHOLE_PAGE, _TAGS = 500, 1000, 50
+_PAGE, _WHOLE_PAGE, _ALIASES, _TAGS = 500, 1000, 100, 50
 _GONE = frozenset({"PendingDeletion", "PendingReplicaDeletion", "PendingImport"})
 _UNSETTLED = frozenset({"Creating", "Updating", "Enabled"})
 
@@ -63,6 +64,20 @@ class FoundKey(Record, frozen=True, kw_only=True):
     def reference(self, label: KeyLabel) -> KeyReference:
         """Return the reference to it."""
         return KeyReference(label=label, uri=self.arn, algorithm=self.algorithm)
+
+
+class Trail(Record, frozen=True, kw_only=True):
+    """Where the aliases of a label lead: past the keys that are destroyed, each of which names the next alias.
+
+    Attributes:
+        found: the usable key with the label's tags, if they lead to one.
+        free: the alias that was not there: that of the next key with the label.
+        strayed: whether one leads to a key of another label, as none of ours does.
+    """
+
+    found: FoundKey | None
+    free: str
+    strayed: bool
 
 
 def to_found(metadata: KeyMetadataTypeDef) -> FoundKey | None:
@@ -112,30 +127,55 @@ class Lookup:
         Raises:
             KeyNotFound: there is none, or it is scheduled to be deleted, or was not imported yet.
         """
-        found = self.by_alias(label)
-        if found is None or not found.is_usable:
-            found = self.by_tags(label)
-        if found is None or not found.is_usable:
+        trail = self.trail(label)
+        found = trail.found or self._by_tags(label, trail)
+        if found is None:
             raise KeyNotFound("AWS KMS has no usable key with this label")
         return found
 
-    def by_alias(self, label: KeyLabel) -> FoundKey | None:
-        """Return the key that the alias leads to, if it has the label's tags."""
+    def trail(self, label: KeyLabel) -> Trail:
+        """Follow the aliases of a label."""
+        first = alias = alias_of(self._prefix, label)
+        passed: set[str] = set()
+        strayed = False
+        while alias not in passed:
+            passed.add(alias)
+            try:
+                arn, found = self._target(alias)
+                if found is not None and found.is_usable:
+                    if self.label_of(arn) == label:
+                        return Trail(found=found, free=alias, strayed=strayed)
+                    strayed = True
+            except KeyNotFound:
+                return Trail(found=None, free=alias, strayed=strayed)
+            alias = next_alias(first, _id_of(arn))
+        return Trail(found=None, free=alias, strayed=True)  # in a circle: somebody moved them
+
+    def left_behind(self, label: KeyLabel, trail: Trail) -> FoundKey | None:
+        """Return the usable key with this label that no alias leads to, once AWS KMS has had time to know of it."""
+
+        def look() -> FoundKey:
+            found = self._by_tags(label, trail)
+            if found is None:
+                raise KeyNotFound("there is none yet")
+            return found
+
         try:
-            found = self.described(alias_of(self._prefix, label))
-            return found if found is not None and self.label_of(found.arn) == label else None
+            return settled(look)
         except KeyNotFound:
             return None
 
-    def by_tags(self, label: KeyLabel) -> FoundKey | None:
-        """Look at all keys, and return the one with the label's tags: the oldest usable one, if there are several.
+    def _by_tags(self, label: KeyLabel, trail: Trail) -> FoundKey | None:
+        """Look at all keys, and return the oldest usable one with the label's tags.
 
-        Raises:
-            AccessDenied: there are keys, and no tags of any of them may be seen.
+        A key with an alias of another label is passed over, so that a look does not take a call for each key; unless
+        somebody moved the aliases.
         """
-        labelled = (arn for arn in self._all_keys() if self._label_if_allowed(arn) == label)
-        found = [key for arn in labelled if (key := self._described_if_there(arn)) is not None]
-        return min(found, key=lambda key: (not key.is_usable, key.created, key.arn), default=None)
+        others = frozenset() if trail.strayed else self._keys_of_other_labels(label)
+        arns = (arn for arn in self._all_keys() if _id_of(arn) not in others)
+        labelled = (arn for arn in arns if self._label_if_allowed(arn) == label)
+        found = (key for arn in labelled if (key := self._described_if_there(arn)) is not None)
+        return min((key for key in found if key.is_usable), key=lambda key: (key.created, key.arn), default=None)
 
     def page(self, marker: str | None) -> tuple[list[tuple[KeyLabel, FoundKey]], str | None]:
         """Return the usable keys that have a label on one page of all keys, and the marker of the next page."""
@@ -151,6 +191,11 @@ class Lookup:
             KeyNotFound: there is none.
         """
         return self._kms.ask(lambda kms: to_found(kms.describe_key(KeyId=key_id)["KeyMetadata"]))
+
+    def is_gone(self, arn: str) -> bool:
+        """Return whether AWS knows the key with this ARN, and says that it is to be deleted, or empty."""
+        found = self._described_if_there(arn)
+        return found is not None and not found.is_usable
 
     def require_usable(self, arn: str, algorithm: str) -> FoundKey:
         """Return the key with this ARN.
@@ -203,6 +248,41 @@ class Lookup:
             return Conflict("the key is being changed", provider_reference=failure.provider_reference)
         return BackendUnavailable("AWS KMS cannot reach the key", provider_reference=failure.provider_reference)
 
+    def _target(self, alias: str) -> tuple[str, FoundKey | None]:
+        """Return the ARN of the key that an alias leads to, and the key if it is of an algorithm of Keyclave."""
+
+        def read(kms: KMSClient) -> tuple[str, FoundKey | None]:
+            metadata = kms.describe_key(KeyId=alias)["KeyMetadata"]
+            return metadata["Arn"], to_found(metadata)
+
+        return self._kms.ask(read)
+
+    def _keys_of_other_labels(self, label: KeyLabel) -> frozenset[str]:
+        """Return the ids of the keys to which an alias of Keyclave leads that is not one of the label."""
+        ours, own = alias_of(self._prefix, label), f"alias/{self._prefix}/"
+        return frozenset(
+            target
+            for alias, target in self._all_aliases()
+            if alias.startswith(own) and alias != ours and not alias.startswith(f"{ours}/")
+        )
+
+    def _all_aliases(self) -> Iterator[tuple[str, str]]:
+        def read(kms: KMSClient) -> tuple[list[tuple[str, str]], str | None]:
+            page = (
+                kms.list_aliases(Limit=_ALIASES)
+                if marker is None
+                else kms.list_aliases(Limit=_ALIASES, Marker=marker)
+            )
+            found = [(alias["AliasName"], alias.get("TargetKeyId", "")) for alias in page["Aliases"]]
+            return found, page["NextMarker"] if page.get("Truncated") else None
+
+        marker: str | None = None
+        while True:
+            found, marker = self._kms.ask(read)
+            yield from found
+            if marker is None:
+                return
+
     def _all_keys(self) -> Iterator[str]:
         arns, marker = self._page(None, _WHOLE_PAGE)
         yield from arns
@@ -230,6 +310,10 @@ class Lookup:
             return self.described(arn)
         except KeyNotFound:
             return None
+
+
+def _id_of(arn: str) -> str:
+    return arn.rpartition("/")[2]
 
 
 def _tags(kms: KMSClient, arn: str) -> list[Any]:

@@ -11,6 +11,8 @@ from keyclave.plugin.files import private_directory, remove_private, replace_pri
 
 __all__ = ["Notes"]
 
+_ATTEMPTS = 20
+
 
 class Notes:
     """Files named after labels, in a directory of the backend.
@@ -21,7 +23,8 @@ class Notes:
 
     def __init__(self, data_directory: Path) -> None:
         self._directory = data_directory / "creating"
-        # A removal takes what interrupted writes left as well, and cannot tell it from what is being written.
+        # A removal takes what interrupted writes left as well, and cannot tell it from what is being written: threads
+        # wait for each other, and a process from which another took it writes it again.
         self._lock = threading.Lock()
 
     def has(self, label: KeyLabel) -> bool:
@@ -35,14 +38,17 @@ class Notes:
             BackendUnavailable: it cannot be noted; nothing was sent.
             ConfigurationError: the directory lets others in.
         """
-        try:
-            with self._lock:
-                private_directory(self._directory)
-                replace_private(self._path(label), str(label).encode())
-        except OSError as error:
-            reason = error.strerror
-        else:
-            return
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._lock:
+                    private_directory(self._directory)
+                    replace_private(self._path(label), str(label).encode())
+            except OSError as error:
+                reason = error.strerror
+                if not isinstance(error, FileNotFoundError):
+                    break
+            else:
+                return
         raise BackendUnavailable(f"the creation cannot be noted in {self._directory}: {reason}", retryable=False)
 
     def remove(self, label: KeyLabel) -> None:

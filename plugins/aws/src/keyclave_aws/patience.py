@@ -14,8 +14,12 @@ T = TypeVar("T")
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
-def settled(call: Callable[[], T]) -> T:
+def settled(call: Callable[[], T], *, in_vain: Callable[[], bool] = lambda: False) -> T:
     """Return what a call about a key that was just made returns, once the key is known there.
+
+    Args:
+        call: the call.
+        in_vain: whether waiting is of no use, since somebody has destroyed the key meanwhile.
 
     Raises:
         KeyNotFound: it is not known after three seconds either.
@@ -24,5 +28,7 @@ def settled(call: Callable[[], T]) -> T:
         try:
             return call()
         except KeyNotFound:
+            if in_vain():
+                raise
             time.sleep(pause)
     return call()

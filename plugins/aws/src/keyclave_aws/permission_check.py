@@ -55,7 +55,8 @@ class PermissionCheck:
 
     def _on_keys(self) -> dict[str, bool | None]:
         listed = self._allows(lambda: self._kms.ask(lambda kms: kms.list_keys(Limit=1)))
-        allowed: dict[str, bool | None] = {"kms:ListKeys": listed}
+        aliases = self._allows(lambda: self._kms.ask(lambda kms: kms.list_aliases(Limit=1)))
+        allowed: dict[str, bool | None] = {"kms:ListKeys": listed, "kms:ListAliases": aliases}
         if listed is False:
             return allowed
         for key in self._samples():

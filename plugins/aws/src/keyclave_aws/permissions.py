@@ -15,22 +15,20 @@ __all__ = ["ALIAS_ACTIONS", "CAPABILITIES", "actions", "policy_document"]
 CAPABILITIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "open, check health": ("kms:DescribeKey",),
-        "find, list": ("kms:DescribeKey", "kms:ListKeys", "kms:ListResourceTags"),
+        "find, list": ("kms:DescribeKey", "kms:ListAliases", "kms:ListKeys", "kms:ListResourceTags"),
         "read public keys": ("kms:GetPublicKey", "kms:DescribeKey"),
         "sign": ("kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"),
         "encrypt, decrypt": ("kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"),
         "create": ("kms:CreateKey", "kms:TagResource", "kms:CreateAlias", "kms:ScheduleKeyDeletion"),
         "enable, disable": ("kms:EnableKey", "kms:DisableKey"),
-        "destroy, call off": (
-            *("kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:DeleteAlias"),
-        ),
+        "destroy, call off": ("kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion"),
         "import": ("kms:GetParametersForImport", "kms:ImportKeyMaterial"),
     }
 )
 """What each capability calls. Creating is part of importing, and finding of both."""
 
-ALIAS_ACTIONS = frozenset({"kms:CreateAlias", "kms:DeleteAlias"})
-_EVERYWHERE = frozenset({"kms:ListKeys", "kms:DescribeKey", "kms:ListResourceTags"})
+ALIAS_ACTIONS = frozenset({"kms:CreateAlias"})
+_EVERYWHERE = frozenset({"kms:ListAliases", "kms:ListKeys", "kms:DescribeKey", "kms:ListResourceTags"})
 _MAKING = frozenset({"kms:CreateKey", "kms:TagResource"})
 _MULTI_REGION = "iam:CreateServiceLinkedRole"
 

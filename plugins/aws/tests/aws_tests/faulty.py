@@ -57,13 +57,13 @@ class Place:
     instance_id: UUID = field(default_factory=uuid4)
     _opened: list[AwsBackend] = field(default_factory=list)
 
-    def open(self) -> AwsBackend:
-        """Open a backend, as a process of the instance does after another."""
+    def open(self, data: str = "data") -> AwsBackend:
+        """Open a backend, as a process of the instance does; ``data`` names the directory of its machine."""
         context = BackendContext(
             backend_id="aws",
             instance_id=self.instance_id,
             environment_type=EnvironmentType.LOCAL,
-            data_directory=self.directory / "data",
+            data_directory=self.directory / data,
             accept_simulator=True,
         )
         settings = plugin.settings_model()(**settings_for(self.proxy.endpoint, self.directory))

@@ -178,13 +178,7 @@ OPERATIONS: Mapping[str, Operation] = {
         _made,
         _is("PendingDeletion"),
     ),
-    "destroy: remove the alias": Operation(
-        "DeleteAlias", lambda _p, b, c: b.destroy_key(key=c.reference).state, _made, _is("PendingDeletion")
-    ),
     "cancel": Operation(
         "CancelKeyDeletion", lambda _p, b, c: b.cancel_destruction(key=c.reference), _scheduled, _is("Disabled")
-    ),
-    "cancel: set the alias": Operation(
-        "CreateAlias", lambda _p, b, c: b.cancel_destruction(key=c.reference), _scheduled, _is("Disabled")
     ),
 }

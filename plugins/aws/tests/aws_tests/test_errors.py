@@ -75,7 +75,7 @@ USED = (
         "ListKeys",
         "ListResourceTags",
         "CreateAlias",
-        "DeleteAlias",
+        "ListAliases",
         "GetPublicKey",
         "Sign",
     ),

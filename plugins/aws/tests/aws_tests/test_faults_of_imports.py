@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_public_key,
 )
-from keyclave.errors import InvalidArgument, KeyclaveError, KeyNotFound, OutcomeUnknown
+from keyclave.errors import InvalidArgument, KeyAlreadyExists, KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.plugin import CreatedKey, ImportKeyRequest, ImportTicket, KeyLabel, WrappedKey
 from keyclave_aws.backend import AwsBackend
 
@@ -93,7 +93,11 @@ def test_material_that_is_not_answered_for_is_there_or_is_not(place: Place, back
     with pytest.raises(InvalidArgument, match="ticket"):
         finish(backend, ticket)
     if arrives:
+        ticket = begin(backend, label)
+        with pytest.raises(KeyAlreadyExists):
+            finish(backend, ticket)
         found = place.open().find_key(label=label)
+        assert place.arns(label) == [found.uri]
         assert backend.public_key(key=found).spki == SPKI
         backend.destroy_key(key=found)
     with pytest.raises(KeyNotFound):

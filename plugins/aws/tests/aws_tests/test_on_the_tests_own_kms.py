@@ -236,7 +236,7 @@ def test_own_kms_a_missing_permission_is_named_and_nothing_is_changed(
     report = on_own_kms.check_permissions()
     assert report.missing == ()
     assert set(report.unchecked) == set(actions()) - {
-        *("kms:DescribeKey", "kms:ListKeys", "kms:ListResourceTags", "kms:GetPublicKey"),
+        *("kms:DescribeKey", "kms:ListAliases", "kms:ListKeys", "kms:ListResourceTags", "kms:GetPublicKey"),
         *("kms:Sign", "kms:Encrypt"),
     }
     own_kms.kms.denied.add(operation)
