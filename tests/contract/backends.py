@@ -76,7 +76,6 @@ _ALL = ("Core", "Sign", "Encrypt", "Wrap", "Rotate", "Durable", "Parallel")
 _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
 _NSS = {**_SOFTWARE, "Encrypt": False, "Wrap": False}
 
-_AWS = {**_SOFTWARE, "Wrap": False}
 
 BACKENDS: Mapping[str, Backend] = {
     "software": Backend("software", _software, _SOFTWARE),
@@ -85,11 +84,11 @@ BACKENDS: Mapping[str, Backend] = {
     "nss-by-p11-kit": Backend(
         "pkcs11-hsm", _nss_behind_p11_kit, _NSS, services=("nss", "p11-kit"), run_by=not_root(), same_as="nss"
     ),
-    "aws": Backend("aws", _aws, _AWS, running=aws.own_kms),
+    "aws": Backend("aws", _aws, _SOFTWARE, running=aws.own_kms),
     "aws-ministack": Backend(
         "aws",
         _aws,
-        dict.fromkeys(_AWS, False),
+        dict.fromkeys(_SOFTWARE, False),
         services=("ministack",),
         running=aws.emulator,
         deviations="ministack.toml",

@@ -39,16 +39,18 @@ _NAMES = {
 
 
 class Use(Record, frozen=True, kw_only=True):
-    """What is done with a key.
+    """What is done with a key, which is made for it.
 
     Attributes:
-        key: the key.
+        label: of the key.
+        algorithm: of the key.
         scheme: what it signs with; ``None`` for a key that does not sign.
         data: what is signed or encrypted.
         missing: the label of no key.
     """
 
-    key: KeyReference
+    label: KeyLabel
+    algorithm: str
     scheme: str | None
     data: bytes
     missing: KeyLabel
@@ -71,12 +73,18 @@ class Held(Record, frozen=True, kw_only=True):
 
 
 def held_by_using(subject: Subject, use: Use, times: int) -> list[Held]:
-    """Use a key so many times in each round, rightly and wrongly, and return what was held after each round."""
+    """Use a key so many times in each round, rightly and wrongly, and return what was held after each round.
+
+    The key is made here, and destroyed at the end: a backend that keeps its keys in memory has no others.
+    """
+    key = subject.create_key(use.label, use.algorithm).reference
     held = []
     for _ in range(ROUNDS):
         for _ in range(times):
-            _once(subject, use)
+            _once(subject, key, use)
         held.append(now())
+    if subject.has("destroy_key"):
+        subject.destroy_key(key)
     return held
 
 
@@ -97,13 +105,13 @@ def grown(held: list[Held], times: int) -> list[str]:
     return found
 
 
-def _once(subject: Subject, use: Use) -> None:
+def _once(subject: Subject, key: KeyReference, use: Use) -> None:
     if use.scheme is not None:
-        subject.sign(use.key, use.data, use.scheme)
+        subject.sign(key, use.data, use.scheme)
     elif subject.has("encrypt") and subject.has("decrypt"):
-        subject.decrypt(use.key, subject.encrypt(use.key, use.data))
-    subject.find_key(use.key.label)
-    mistakes = (partial(subject.find_key, use.missing), partial(subject.sign, use.key, use.data, "NO_SUCH_SCHEME"))
+        subject.decrypt(key, subject.encrypt(key, use.data))
+    subject.find_key(key.label)
+    mistakes = (partial(subject.find_key, use.missing), partial(subject.sign, key, use.data, "NO_SUCH_SCHEME"))
     for mistake in mistakes:
         with suppress(Exception):  # how it is refused is for other checks to see
             mistake()

@@ -18,7 +18,16 @@ from keyclave_software.settings import Argon2Settings, SoftwareSettings
 
 from plugins.software.tests.conftest import NewKey, Open
 
-NOT_OFFERED = {"adopt_key", "attest_key", "forget_key", "list_foreign_keys", "mac"}
+NOT_OFFERED = {
+    "adopt_key",
+    "attest_key",
+    "forget_key",
+    "list_foreign_keys",
+    "mac",
+    "permissions_policy",
+    "check_permissions",
+    "cancel_destruction",
+}
 
 
 def hooks(*specifications: type) -> set[str]:

@@ -29,7 +29,7 @@ _SLOWER, _MORE = 4, 0.05
 """How many times slower, and how many seconds slower besides, calls must have become to be told from chance."""
 
 
-@check(118, group=Group.MODEL, level=Level.CORE, calls=700, keys=1, needs=("create_key",))
+@check(118, group=Group.MODEL, level=Level.CORE, calls=700, keys=2, needs=("create_key",))
 def use_does_not_slow_down(bench: Bench, target: Target) -> None:
     """However often a key is used, calls take no longer, and no open file, thread or memory is left of them."""
     key = bench.make(any_algorithm(bench))
@@ -75,13 +75,16 @@ def _leaves_nothing(bench: Bench, key: Key, seconds: float) -> None:
     uses = max(_FEW, min(wished, possible))
     scheme = bench.scheme(key.reference.algorithm) if key.spki and bench.subject.has("sign") else None
     use = Use(
-        key=key.reference,
+        label=bench.label(),
+        algorithm=key.reference.algorithm,
         scheme=None if scheme is None else scheme.scheme,
         data=b"" if scheme is None else oracle.as_input(b"", scheme),
         missing=bench.label(),
     )
     held = done_elsewhere(bench, held_by_using, use, uses)
     bench.journal.gone(use.missing)
+    if bench.subject.has("destroy_key"):
+        bench.journal.gone(use.label)
     more = grown(held, uses)
     expect(not more, f"with every {uses} uses of a key, and as many refused ones, there are {' and '.join(more)}")
 

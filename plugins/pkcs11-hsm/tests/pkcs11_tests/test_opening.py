@@ -25,7 +25,15 @@ from tests.services.tokens import Token
 
 pytestmark = pytest.mark.needs("softhsm")
 
-NOT_OFFERED = {"attest_key", "mac", "enable_key", "disable_key"}
+NOT_OFFERED = {
+    "attest_key",
+    "disable_key",
+    "enable_key",
+    "mac",
+    "permissions_policy",
+    "check_permissions",
+    "cancel_destruction",
+}
 HW_SLOT, HW = 0x4, 0x1
 
 
