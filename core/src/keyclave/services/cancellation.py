@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from keyclave.errors import CapabilityUnsupported, Conflict, KeyNotFound
 from keyclave.models import KeyHandle, KeyStatus, OperationType
-from keyclave.services.destruction import disable_in_backend, followed_up
+from keyclave.services.destruction import disable_in_backend, followed_up, read_version
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
-from keyclave.services.names import name_reference, require_name, require_version
+from keyclave.services.names import name_reference
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 
@@ -47,13 +47,7 @@ class Cancellation:
             self._recorder.operation(OperationType.CANCEL_DESTRUCTION, name_reference(name)) as operation,
             self._instance.owner.working(operation.operation_id),
         ):
-            require_name(name)
-            require_version(number)
-            with self._instance.store.read() as state:
-                key = state.keys.by_name(name)
-                version = state.keys.version(key.key_id, number)
-            operation.key_reference, operation.key_version = str(key.key_id), number
-            operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
+            key, version = read_version(self._instance, operation, name, number)
             self._require_capable(key, version)
             intent = self._begin(operation, key, number)
             with followed_up(key, f"the destruction of version {number} is not known to be called off yet"):

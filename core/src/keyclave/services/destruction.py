@@ -27,7 +27,7 @@ from keyclave.services.names import name_reference, require_name, require_versio
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up"]
+__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up", "read_version"]
 
 _REASON_LIMIT = 1024
 
@@ -69,6 +69,18 @@ def followed_up(key: StoredKey, so_far: str) -> Iterator[None]:
         provider_reference=failure.provider_reference,
         next_step="Run `keyclave recover` when the backend can be reached; every command tries it when it starts.",
     )
+
+
+def read_version(instance: Instance, operation: Operation, name: str, number: int) -> tuple[StoredKey, StoredVersion]:
+    """Return a key and one version of it, and let the operation be about them."""
+    require_name(name)
+    require_version(number)
+    with instance.store.read() as state:
+        key = state.keys.by_name(name)
+        version = state.keys.version(key.key_id, number)
+    operation.key_reference, operation.key_version = str(key.key_id), number
+    operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
+    return key, version
 
 
 class Destruction:
@@ -119,13 +131,7 @@ class Destruction:
             self._recorder.operation(OperationType.DESTROY, name_reference(name)) as operation,
             self._instance.owner.working(operation.operation_id),
         ):
-            require_name(name)
-            require_version(number)
-            with self._instance.store.read() as state:
-                key = state.keys.by_name(name)
-                version = state.keys.version(key.key_id, number)
-            operation.key_reference, operation.key_version = str(key.key_id), number
-            operation.backend_id, operation.backend_type = version.backend_id, version.backend_type
+            key, version = read_version(self._instance, operation, name, number)
             _require_destructible(name, version)
             if version.destroyed_at is None:
                 return self._destroy(key, version, operation)
