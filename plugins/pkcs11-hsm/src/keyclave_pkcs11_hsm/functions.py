@@ -17,7 +17,7 @@ from pathlib import Path
 from keyclave.errors import ConfigurationError
 from pydantic import SecretBytes
 
-__all__ = ["CKR_ALREADY_INITIALIZED", "CKR_OK", "Functions"]
+__all__ = ["CKR_ALREADY_INITIALIZED", "CKR_OK", "Functions", "Structure"]
 
 CKR_OK = 0x0
 _CKR_SLOT_ID_INVALID = 0x3
@@ -43,15 +43,17 @@ _CloseSession = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong)
 _Login = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong)
 
 
-class _Structure(ctypes.Structure):
+class Structure(ctypes.Structure):
+    """A structure that is laid out as modules expect it."""
+
     _pack_ = 1 if os.name == "nt" else 0  # "Cryptoki structures are packed ... on Windows" (section 2.1)
 
 
-class _FunctionList(_Structure):
+class _FunctionList(Structure):
     _fields_ = (("version", ctypes.c_ubyte * 2), *((name, ctypes.c_void_p) for name in _NAMES))
 
 
-class _InitializeArguments(_Structure):
+class _InitializeArguments(Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("create", "destroy", "lock", "unlock")),
         ("flags", ctypes.c_ulong),

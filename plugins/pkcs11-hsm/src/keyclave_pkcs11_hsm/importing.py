@@ -65,9 +65,11 @@ class Importing:
             oaep_of(method)
             wrapping_key = generate_wrapping_key()
             return self._tickets.issue(request, method, to_spki(wrapping_key.public_key()), wrapping_key)
-        self._wrapping.mechanism()
+        mechanisms = self._wrapping.unwrapping()
         made = self._pool.run(
-            lambda session: make_wrapping_key(session.connection.anchor, self._anchor_lock, request.method)
+            lambda session: make_wrapping_key(
+                session.connection.anchor, self._anchor_lock, request.method, mechanisms
+            )
         )
         return self._tickets.issue(request, made.method, made.spki, made)
 
@@ -113,7 +115,7 @@ class Importing:
 
     def _keep(self, request: ImportKeyRequest, wrapped: WrappedKey, wrapping_key: _Key) -> None:
         if isinstance(wrapping_key, WrappingKey):
-            import_wrapped(wrapping_key, wrapped.blob, request, self._wrapping.mechanism())
+            import_wrapped(wrapping_key, wrapped.blob, request)
             return
         private_key = unwrap_ed25519_key(wrapping_key, wrapped.blob, wrapped.method)
 

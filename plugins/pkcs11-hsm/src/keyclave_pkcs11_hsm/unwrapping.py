@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,6 +13,7 @@ from keyclave.crypto.verification import bind_verifier
 from keyclave.errors import InvalidArgument
 from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_algorithm
 from keyclave.plugin import ImportKeyRequest
+from pkcs11 import Session as RawSession
 from pkcs11.constants import DEFAULT, Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
@@ -24,7 +26,7 @@ from keyclave_pkcs11_hsm.places import place_of
 from keyclave_pkcs11_hsm.public_keys import public_attributes, rsa_spki, to_spki
 from keyclave_pkcs11_hsm.softhsm_objects import undisturbed
 from keyclave_pkcs11_hsm.templates import KEY_TYPES, Template, private_template, public_template, secret_template
-from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, unwrap_kek
+from keyclave_pkcs11_hsm.wrapping_keys import WrappingKey, unwrapping
 
 __all__ = ["import_wrapped"]
 
@@ -33,26 +35,23 @@ _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1()
 _NOT_OF_PRIVATE_KEYS: Template = dict.fromkeys((Attribute.ENCRYPT, Attribute.WRAP, Attribute.VERIFY), DEFAULT)
 
 
-def import_wrapped(wrapping_key: WrappingKey, blob: bytes, request: ImportKeyRequest, mechanism: Mechanism) -> None:
+def import_wrapped(wrapping_key: WrappingKey, blob: bytes, request: ImportKeyRequest) -> None:
     """Keep the key in a blob under the label of the request.
 
     Args:
         wrapping_key: what the blob is wrapped under.
         blob: RSA-OAEP of an AES key, and AES-KWP of the key under it.
         request: what the key must be.
-        mechanism: the token's AES-KWP.
 
     Raises:
         InvalidArgument: the blob does not hold a good key of the algorithm. Nothing was kept.
         PKCS11Error: the token is lost.
     """
-    size = wrapping_key.size
+    session = wrapping_key.private.session
     with wrapping_key.lock:
         try:
-            with passing(unwrap_kek(wrapping_key.private, blob[:size], wrapping_key.method)) as kek:
-                unwrapper = _Unwrapper(kek, blob[size:], mechanism, request)
-                with undisturbed(unwrapper.session):
-                    _import(unwrapper)
+            with unwrapping(wrapping_key, blob) as unwrap, undisturbed(session):
+                _import(_Unwrapper(session, unwrap, blob[wrapping_key.size :], request))
         except PKCS11Error as error:
             if is_lost(error):
                 raise
@@ -62,23 +61,22 @@ def import_wrapped(wrapping_key: WrappingKey, blob: bytes, request: ImportKeyReq
 
 
 class _Unwrapper:
-    """Unwraps the second part of a blob, as often as wanted."""
+    """Unwraps the key in a blob, as often as wanted."""
 
-    def __init__(self, kek: Any, wrapped: bytes, mechanism: Mechanism, request: ImportKeyRequest) -> None:
+    def __init__(
+        self, session: RawSession, unwrap: Callable[..., Any], wrapped: bytes, request: ImportKeyRequest
+    ) -> None:
         self.request = request
         self.algorithm: KeyAlgorithm = get_algorithm(request.algorithm)
-        self.session = kek.session
-        self._kek = kek
-        self.wrapped = wrapped
-        self._mechanism = mechanism
+        self.session = session
+        self._unwrap = unwrap
+        self.wrapped = wrapped  # its AES-KWP form
 
     def unwrap(self, capabilities: MechanismFlag, template: Template) -> Any:
         kind = ObjectClass.PRIVATE_KEY if self.algorithm.signs else ObjectClass.SECRET_KEY
-        return self._kek.unwrap_key(
+        return self._unwrap(
             kind,
             KEY_TYPES[self.algorithm.family],
-            self.wrapped,
-            mechanism=self._mechanism,
             capabilities=capabilities,
             template=(_NOT_OF_PRIVATE_KEYS if self.algorithm.signs else {}) | template,
         )

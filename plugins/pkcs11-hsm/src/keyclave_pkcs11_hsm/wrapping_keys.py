@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
-from keyclave.crypto.wrapping import METHODS, load_wrapping_key, oaep_of
+from keyclave.crypto.wrapping import METHODS, oaep_of, wrap_key
 from keyclave.errors import CapabilityUnsupported
 from pkcs11 import Session as RawSession
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
+from pydantic import SecretBytes
 
 from keyclave_pkcs11_hsm.errors import is_lost
-from keyclave_pkcs11_hsm.key_wrapping import oaep_parameters, passing
+from keyclave_pkcs11_hsm.key_wrapping import passing
 from keyclave_pkcs11_hsm.public_keys import rsa_spki
+from keyclave_pkcs11_hsm.wrapping_parameters import RSA_AES_KEY_WRAP, oaep_parameters, rsa_aes_parameters
 
-__all__ = ["WrappingKey", "make_wrapping_key", "unwrap_kek"]
+__all__ = ["WrappingKey", "make_wrapping_key", "unwrapping"]
 
 _BITS = 3072
-_KEK_BYTES = 32
+_TRIAL_BYTES = 32
 
 
 class WrappingKey(NamedTuple):
@@ -31,12 +37,14 @@ class WrappingKey(NamedTuple):
         lock: held while it works: its session is one that several threads know.
         spki: the public key, DER SubjectPublicKeyInfo.
         method: the method of `keyclave.plugin` that the token unwraps.
+        mechanism: what it unwraps with: CKM_RSA_AES_KEY_WRAP, or its AES-KWP for the second step.
     """
 
     private: Any
     lock: threading.Lock
     spki: bytes
     method: str
+    mechanism: Mechanism
 
     @property
     def size(self) -> int:
@@ -44,18 +52,23 @@ class WrappingKey(NamedTuple):
         return _BITS // 8
 
 
-def make_wrapping_key(session: RawSession, lock: threading.Lock, wanted: str | None) -> WrappingKey:
-    """Return a new key, and find out with it which hash the token's OAEP has.
+def make_wrapping_key(
+    session: RawSession, lock: threading.Lock, wanted: str | None, mechanisms: Iterable[Mechanism]
+) -> WrappingKey:
+    """Return a new key, and find out with it how the token unwraps, and which hash its OAEP has.
 
     Args:
         session: the session that the key lives with.
         lock: held here, and by everybody else who uses the session.
         wanted: the method, where there is no choice.
+        mechanisms: what the token may unwrap with, the preferred first.
 
     Raises:
         CapabilityUnsupported: the token does not unwrap by the method, or by any.
         PKCS11Error: it does not make the key.
     """
+    methods = METHODS if wanted is None else (wanted,)
+    oaep_of(methods[0])
     with lock:
         public, private = session.generate_keypair(
             KeyType.RSA,
@@ -66,19 +79,32 @@ def make_wrapping_key(session: RawSession, lock: threading.Lock, wanted: str | N
         )
         spki = rsa_spki(public)
         public.destroy()
-        for method in METHODS if wanted is None else (wanted,):
-            if _unwraps(private, spki, method):
-                return WrappingKey(private, lock, spki, method)
+        for method, mechanism in product(methods, mechanisms):
+            made = WrappingKey(private, lock, spki, method, mechanism)
+            if _unwraps(made):
+                return made
         private.destroy()
-    raise CapabilityUnsupported(f"the token cannot unwrap keys by the method {wanted or METHODS[-1]!r}")
+    raise CapabilityUnsupported(f"the token cannot unwrap keys by the method {methods[-1]!r}")
 
 
-def unwrap_kek(private: Any, wrapped: bytes, method: str) -> Any:
-    """Return the AES key in the first part of a blob, as an object of the session that unwraps.
+@contextmanager
+def unwrapping(key: WrappingKey, blob: bytes) -> Iterator[partial[Any]]:
+    """Yield ``unwrap_key`` of python-pkcs11, filled in so that it unwraps the key in a blob, as often as wanted.
 
     Raises:
-        PKCS11Error: it is not such a key, or the token does not do this.
+        PKCS11Error: the first part of the blob is not such a key, or the token does not do this.
     """
+    if key.mechanism is RSA_AES_KEY_WRAP:
+        with rsa_aes_parameters(key.method) as parameters:
+            yield partial(
+                key.private.unwrap_key, key_data=blob, mechanism=RSA_AES_KEY_WRAP, mechanism_param=parameters
+            )
+        return
+    with passing(_unwrap_kek(key.private, blob[: key.size], key.method)) as kek:
+        yield partial(kek.unwrap_key, key_data=blob[key.size :], mechanism=key.mechanism)
+
+
+def _unwrap_kek(private: Any, wrapped: bytes, method: str) -> Any:
     return private.unwrap_key(
         ObjectClass.SECRET_KEY,
         KeyType.AES,
@@ -90,10 +116,20 @@ def unwrap_kek(private: Any, wrapped: bytes, method: str) -> Any:
     )
 
 
-def _unwraps(private: Any, spki: bytes, method: str) -> bool:
-    wrapped = load_wrapping_key(spki).encrypt(secrets.token_bytes(_KEK_BYTES), oaep_of(method))
+def _unwraps(key: WrappingKey) -> bool:
+    blob = wrap_key(SecretBytes(secrets.token_bytes(_TRIAL_BYTES)), key.spki, key.method)
     try:
-        with passing(unwrap_kek(private, wrapped, method)):
+        with (
+            unwrapping(key, blob) as unwrap,
+            passing(
+                unwrap(
+                    ObjectClass.SECRET_KEY,
+                    KeyType.AES,
+                    capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+                    template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+                )
+            ),
+        ):
             return True
     except PKCS11Error as error:
         if is_lost(error):
