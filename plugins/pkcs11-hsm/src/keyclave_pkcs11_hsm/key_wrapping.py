@@ -3,12 +3,12 @@
 It has CKM_RSA_AES_KEY_WRAP, and does both steps in a single call; or the second step is a call of its own.
 
 A mechanism's name does not say what it does: CKM_AES_KEY_WRAP_PAD is RFC 5649 in SoftHSM, and something else in NSS.
-So the token shows it with keys that are known.
+So the token shows it before a key is entrusted to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -88,7 +88,7 @@ class KeyWrapping:
         """
         if method not in self._at_once and self._offers(MechanismFlag.WRAP):
             trial_key = generate_wrapping_key()
-            if self._pool.run(lambda session: _wraps_at_once(session.raw, trial_key, method)):
+            if self._shows(lambda session: _wraps_at_once(session.raw, trial_key, method)):
                 self._at_once.add(method)
         return RSA_AES_KEY_WRAP if method in self._at_once else self._aes_kwp()
 
@@ -113,24 +113,33 @@ class KeyWrapping:
 
     def _aes_kwp(self) -> Mechanism:
         if self._found is None:
-            self._found = next(filter(self._fits, _CANDIDATES), None)
+            self._found = next(filter(self._is_aes_kwp, _CANDIDATES), None)
         if self._found is None:
             raise CapabilityUnsupported("the token has no AES key wrap with padding as RFC 5649 describes it")
         return self._found
 
-    def _fits(self, mechanism: Mechanism) -> bool:
+    def _is_aes_kwp(self, mechanism: Mechanism) -> bool:
+        return self._shows(lambda session: _wraps_like_rfc5649(session.raw, mechanism))
+
+    def _shows(self, trial: Callable[[Session], bool]) -> bool:
         try:
-            return self._pool.run(lambda session: _wraps_like_rfc5649(session.raw, mechanism))
+            return self._pool.run(trial)
         except CapabilityUnsupported:
             return False
 
 
 def _wraps_at_once(session: RawSession, trial_key: rsa.RSAPrivateKey, method: str) -> bool:
-    wrapping_key = session.create_object(wrapping_template(to_spki(trial_key.public_key())))
-    with passing(wrapping_key), passing(session.create_object(_extractable_trial_key())) as key:
+    """Return whether a key that the token just made, and that is used for nothing, comes out of its wrapped form."""
+    made: Any = session.generate_key(
+        KeyType.AES,
+        256,
+        capabilities=MechanismFlag.ENCRYPT,
+        template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True},
+    )
+    wrapping = wrapping_template(to_spki(trial_key.public_key()))
+    with passing(made), passing(session.create_object(wrapping)) as wrapping_key:
         try:
-            wrapped = wrap_at_once(wrapping_key, key, method)
-            return unwrap_key(wrapped, trial_key, method).get_secret_value() == _TRIAL_KEY
+            return len(unwrap_key(wrap_at_once(wrapping_key, made, method), trial_key, method)) == len(_TRIAL_KEY)
         except InvalidArgument:
             return False
         except PKCS11Error as error:
@@ -141,18 +150,16 @@ def _wraps_at_once(session: RawSession, trial_key: rsa.RSAPrivateKey, method: st
 
 def _wraps_like_rfc5649(session: RawSession, mechanism: Mechanism) -> bool:
     kek: Any = session.create_object(_trial_key(_TRIAL_KEK) | {Attribute.WRAP: True, Attribute.SENSITIVE: True})
-    with passing(kek), passing(session.create_object(_extractable_trial_key())) as key:
-        try:
-            wrapped: bytes = kek.wrap_key(key, mechanism=mechanism)
-        except PKCS11Error as error:
-            if is_lost(error):
-                raise
-            return False
-        return wrapped == aes_key_wrap_with_padding(_TRIAL_KEK, _TRIAL_KEY)
-
-
-def _extractable_trial_key() -> Template:
-    return _trial_key(_TRIAL_KEY) | {Attribute.EXTRACTABLE: True, Attribute.ENCRYPT: True}
+    with passing(kek):
+        key = session.create_object(_trial_key(_TRIAL_KEY) | {Attribute.EXTRACTABLE: True, Attribute.ENCRYPT: True})
+        with passing(key):
+            try:
+                wrapped: bytes = kek.wrap_key(key, mechanism=mechanism)
+            except PKCS11Error as error:
+                if is_lost(error):
+                    raise
+                return False
+            return wrapped == aes_key_wrap_with_padding(_TRIAL_KEK, _TRIAL_KEY)
 
 
 def _trial_key(value: bytes) -> Template:

@@ -8,13 +8,26 @@ from typing import Any
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der
 from keyclave.crypto.verification import bind_verifier
+from keyclave.errors import CapabilityUnsupported
 from keyclave.models import get_algorithm
-from keyclave.plugin import CreatedKey, CreateKeyRequest, KeyLabel, KeyReference, SignatureEncoding, SigningInput
+from keyclave.plugin import (
+    RSA_AES_KEY_WRAP_SHA1,
+    RSA_AES_KEY_WRAP_SHA256,
+    CreatedKey,
+    CreateKeyRequest,
+    ImportKeyRequest,
+    ImportTicket,
+    KeyLabel,
+    KeyReference,
+    SignatureEncoding,
+    SigningInput,
+)
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
+from msgspec.structs import replace
 
 from tests.services.tokens import Token
 
-__all__ = ["NewLabel", "Open", "create", "require_signatures", "settings_of", "sign_and_verify"]
+__all__ = ["NewLabel", "Open", "create", "move", "require_signatures", "settings_of", "sign_and_verify"]
 
 Open = Callable[..., Pkcs11Backend]
 NewLabel = Callable[[], KeyLabel]
@@ -56,3 +69,17 @@ def require_signatures(backend: Pkcs11Backend, key: KeyReference, spki: bytes) -
     """Sign with every scheme of a key."""
     for scheme in get_algorithm(key.algorithm).schemes:
         sign_and_verify(backend, key, spki, scheme, b"a message")
+
+
+def move(source: Any, destination: Any, key: KeyReference, new_label: NewLabel, *, exportable: bool) -> CreatedKey:
+    """Move a key as the core would: by the method that the destination prefers, or else by what the source can."""
+    request = ImportKeyRequest(label=new_label(), algorithm=key.algorithm, exportable=exportable)
+    ticket: ImportTicket = destination.begin_import(request=request)
+    try:
+        wrapped = source.wrap_key(key=key, wrapping_public_key=ticket.wrapping_public_key, method=ticket.method)
+    except CapabilityUnsupported:
+        other = RSA_AES_KEY_WRAP_SHA1 if ticket.method == RSA_AES_KEY_WRAP_SHA256 else RSA_AES_KEY_WRAP_SHA256
+        ticket = destination.begin_import(request=replace(request, method=other))
+        wrapped = source.wrap_key(key=key, wrapping_public_key=ticket.wrapping_public_key, method=other)
+    created: CreatedKey = destination.import_key(ticket=ticket, wrapped=wrapped)
+    return created

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import keyclave_software.plugin
 import pytest
 from keyclave.models import EnvironmentType
 from keyclave.plugin import BackendContext, KeyLabel
@@ -121,6 +122,20 @@ def proxied(proxy: Proxy, softhsm_token: Token) -> Token:
 def behind_proxy(proxy: Proxy, proxied: Token) -> tuple[Proxy, Token]:
     """Both."""
     return proxy, proxied
+
+
+@pytest.fixture
+def software(instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
+    context = BackendContext(
+        backend_id="software",
+        instance_id=instance_id,
+        environment_type=EnvironmentType.LOCAL,
+        data_directory=tmp_path / "software",
+    )
+    plugin = keyclave_software.plugin
+    backend: Any = plugin.open_backend(plugin.settings_model()(), context)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@
 #define PLAIN(X) \
   X(Initialize, (void *a), (a)) \
   X(Finalize, (void *a), (a)) \
-  X(GetMechanismList, (ck_slot_id_t a, ck_mechanism_type_t *b, unsigned long *c), (a, b, c)) \
   X(OpenSession, (ck_slot_id_t a, ck_flags_t b, void *c, ck_notify_t d, ck_session_handle_t *e), (a, b, c, d, e)) \
   X(CloseSession, (ck_session_handle_t a), (a)) \
   X(Login, (ck_session_handle_t a, ck_user_type_t b, unsigned char *c, unsigned long d), (a, b, c, d)) \
@@ -41,10 +40,6 @@
     ck_object_handle_t *e), (a, b, c, d, e)) \
   X(GenerateKeyPair, (ck_session_handle_t a, struct ck_mechanism *b, struct ck_attribute *c, unsigned long d, \
     struct ck_attribute *e, unsigned long f, ck_object_handle_t *g, ck_object_handle_t *h), (a, b, c, d, e, f, g, h)) \
-  X(WrapKey, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c, ck_object_handle_t d, \
-    unsigned char *e, unsigned long *f), (a, b, c, d, e, f)) \
-  X(UnwrapKey, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c, unsigned char *d, \
-    unsigned long e, struct ck_attribute *f, unsigned long g, ck_object_handle_t *h), (a, b, c, d, e, f, g, h)) \
   X(DeriveKey, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c, struct ck_attribute *d, \
     unsigned long e, ck_object_handle_t *f), (a, b, c, d, e, f))
 
@@ -53,7 +48,12 @@
   X(GetSlotList, (unsigned char a, ck_slot_id_t *b, unsigned long *c), (a, b, c)) \
   X(GetSlotInfo, (ck_slot_id_t a, struct ck_slot_info *b), (a, b)) \
   X(GetTokenInfo, (ck_slot_id_t a, struct ck_token_info *b), (a, b)) \
+  X(GetMechanismList, (ck_slot_id_t a, ck_mechanism_type_t *b, unsigned long *c), (a, b, c)) \
   X(GetMechanismInfo, (ck_slot_id_t a, ck_mechanism_type_t b, struct ck_mechanism_info *c), (a, b, c)) \
+  X(WrapKey, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c, ck_object_handle_t d, \
+    unsigned char *e, unsigned long *f), (a, b, c, d, e, f)) \
+  X(UnwrapKey, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c, unsigned char *d, \
+    unsigned long e, struct ck_attribute *f, unsigned long g, ck_object_handle_t *h), (a, b, c, d, e, f, g, h)) \
   X(SignInit, (ck_session_handle_t a, struct ck_mechanism *b, ck_object_handle_t c), (a, b, c))
 
 #define FUNCTIONS(X) CHANGED(X) PLAIN(X)
@@ -74,7 +74,8 @@ static const unsigned long KILL = ~0UL;
 static struct plan plans[COUNT];
 static struct ck_function_list *real;
 static atomic_ulong token_flags, slot_flags, mechanism_flags, swap_one, swap_other;
-static atomic_int removed, swap_all;
+static atomic_ulong one_call_flags, one_call_instead;
+static atomic_int removed, swap_all, one_call;
 static atomic_ulong last_key;
 static char manufacturer[33], model[17], library[33];
 
@@ -144,9 +145,88 @@ static ck_rv_t forward_GetTokenInfo(ck_slot_id_t slot, struct ck_token_info *inf
   return result;
 }
 
+static ck_rv_t forward_GetMechanismList(ck_slot_id_t slot, ck_mechanism_type_t *types, unsigned long *count) {
+  ck_rv_t result = real->C_GetMechanismList(slot, types, count);
+  for (unsigned long at = 0; one_call_instead && types != NULL && result == CKR_OK && at < *count; at++)
+    if (types[at] == one_call_instead) types[at] = CKM_RSA_AES_KEY_WRAP;
+  return result;
+}
+
 static ck_rv_t forward_GetMechanismInfo(ck_slot_id_t slot, ck_mechanism_type_t type, struct ck_mechanism_info *info) {
+  if (one_call_instead && type == CKM_RSA_AES_KEY_WRAP) {
+    *info = (struct ck_mechanism_info){ .min_key_size = 512, .max_key_size = 16384, .flags = one_call_flags };
+    return CKR_OK;
+  }
   ck_rv_t result = real->C_GetMechanismInfo(slot, type, info);
   info->flags |= mechanism_flags;
+  return result;
+}
+
+struct rsa_aes_key_wrap_params {
+  unsigned long aes_key_bits;
+  struct ck_rsa_pkcs_oaep_params *oaep;
+};
+
+static unsigned char yes = 1, no = 0;
+static unsigned long aes_bytes = 32;
+static struct ck_mechanism aes_kwp = { CKM_AES_KEY_WRAP_PAD, NULL, 0 };
+
+/* Return whether the call is for CKM_RSA_AES_KEY_WRAP; `answer` is what to say otherwise, or to parameters that are
+ * none of it, and CKR_OK where the real module is to be asked. */
+static int is_one_call(struct ck_mechanism *mechanism, struct ck_mechanism *oaep, ck_rv_t *answer) {
+  *answer = one_call && mechanism->mechanism == CKM_AES_KEY_WRAP_PAD ? CKR_MECHANISM_INVALID : CKR_OK;
+  if (!one_call || mechanism->mechanism != CKM_RSA_AES_KEY_WRAP) return 0;
+  struct rsa_aes_key_wrap_params *parameters = mechanism->parameter;
+  if (mechanism->parameter_len != sizeof *parameters || parameters->aes_key_bits != aes_bytes * 8) {
+    *answer = CKR_MECHANISM_PARAM_INVALID;
+    return 0;
+  }
+  *oaep = (struct ck_mechanism){ CKM_RSA_PKCS_OAEP, parameters->oaep, sizeof *parameters->oaep };
+  return 1;
+}
+
+static ck_rv_t forward_WrapKey(ck_session_handle_t session, struct ck_mechanism *mechanism, ck_object_handle_t under,
+                               ck_object_handle_t key, unsigned char *wrapped, unsigned long *size) {
+  struct ck_mechanism oaep, generation = { CKM_AES_KEY_GEN, NULL, 0 };
+  ck_rv_t result;
+  if (!is_one_call(mechanism, &oaep, &result))
+    return result == CKR_OK ? real->C_WrapKey(session, mechanism, under, key, wrapped, size) : result;
+  struct ck_attribute template[] = { { CKA_VALUE_LEN, &aes_bytes, sizeof aes_bytes }, { CKA_TOKEN, &no, 1 },
+                                     { CKA_SENSITIVE, &yes, 1 }, { CKA_EXTRACTABLE, &yes, 1 }, { CKA_WRAP, &yes, 1 } };
+  unsigned char whole[8192];
+  unsigned long first = sizeof whole / 2, second = sizeof whole / 2;
+  ck_object_handle_t kek;
+  if ((result = real->C_GenerateKey(session, &generation, template, 5, &kek)) != CKR_OK) return result;
+  result = real->C_WrapKey(session, &oaep, under, kek, whole, &first);
+  if (result == CKR_OK) result = real->C_WrapKey(session, &aes_kwp, kek, key, whole + first, &second);
+  real->C_DestroyObject(session, kek);
+  if (result != CKR_OK) return result;
+  if (wrapped != NULL && *size < first + second) return CKR_BUFFER_TOO_SMALL;
+  if (wrapped != NULL) memcpy(wrapped, whole, first + second);
+  *size = first + second;
+  return CKR_OK;
+}
+
+static ck_rv_t forward_UnwrapKey(ck_session_handle_t session, struct ck_mechanism *mechanism, ck_object_handle_t under,
+                                 unsigned char *wrapped, unsigned long size, struct ck_attribute *template,
+                                 unsigned long count, ck_object_handle_t *key) {
+  struct ck_mechanism oaep;
+  ck_rv_t result;
+  if (!is_one_call(mechanism, &oaep, &result))
+    return result == CKR_OK
+        ? real->C_UnwrapKey(session, mechanism, under, wrapped, size, template, count, key) : result;
+  unsigned long class = CKO_SECRET_KEY, type = CKK_AES;
+  struct ck_attribute of_kek[] = { { CKA_CLASS, &class, sizeof class }, { CKA_KEY_TYPE, &type, sizeof type },
+                                   { CKA_TOKEN, &no, 1 }, { CKA_SENSITIVE, &yes, 1 }, { CKA_UNWRAP, &yes, 1 } };
+  struct ck_attribute modulus = { CKA_MODULUS, NULL, 0 };
+  ck_object_handle_t kek;
+  if ((result = real->C_GetAttributeValue(session, under, &modulus, 1)) != CKR_OK) return result;
+  if (size <= modulus.value_len) return CKR_WRAPPED_KEY_LEN_RANGE;
+  result = real->C_UnwrapKey(session, &oaep, under, wrapped, modulus.value_len, of_kek, 5, &kek);
+  if (result != CKR_OK) return result;
+  result = real->C_UnwrapKey(session, &aes_kwp, kek, wrapped + modulus.value_len, size - modulus.value_len, template,
+                             count, key);
+  real->C_DestroyObject(session, kek);
   return result;
 }
 
@@ -220,6 +300,14 @@ void proxy_flags(unsigned long token, unsigned long slot, unsigned long mechanis
   mechanism_flags = mechanism;
 }
 
+/* List CKM_RSA_AES_KEY_WRAP, for the uses that the flags say. If it works, SoftHSM's AES-KWP is for the proxy alone, and
+ * for nobody else; if it does not, the token has AES-KWP, and knows nothing of what it lists. */
+void proxy_one_call(unsigned long flags, int works) {
+  one_call_flags = flags;
+  one_call = works;
+  one_call_instead = works ? CKM_AES_KEY_WRAP_PAD : CKM_AES_KEY_WRAP;
+}
+
 /* Give token, slot and module other names; empty ones leave what they are. */
 void proxy_names(const char *maker, const char *kind, const char *module) {
   snprintf(manufacturer, sizeof manufacturer, *maker ? "%-32s" : "%s", maker);
@@ -240,4 +328,6 @@ void proxy_reset(void) {
   proxy_remove(0);
   proxy_flags(0, 0, 0);
   proxy_names("", "", "");
+  one_call = 0;
+  one_call_instead = 0;
 }

@@ -63,6 +63,10 @@ class Proxy:
         """Add flags to what token, slot and mechanisms say."""
         self._library.proxy_flags(ctypes.c_ulong(token), ctypes.c_ulong(slot), ctypes.c_ulong(mechanism))
 
+    def one_call(self, flags: int, *, works: bool = True) -> None:
+        """List CKM_RSA_AES_KEY_WRAP with these flags; where it works, the token has no AES-KWP."""
+        self._library.proxy_one_call(ctypes.c_ulong(flags), int(works))
+
     def names(self, manufacturer: str, model: str, library: str) -> None:
         """Give token, slot and module other names."""
         self._library.proxy_names(manufacturer.encode(), model.encode(), library.encode())

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import keyclave_software.plugin
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -21,20 +17,14 @@ from keyclave.errors import (
     KeyNotFound,
     OutcomeUnknown,
 )
-from keyclave.models import EnvironmentType
 from keyclave.plugin import (
     RSA_AES_KEY_WRAP_SHA1,
     RSA_AES_KEY_WRAP_SHA256,
-    BackendContext,
-    CreatedKey,
     ImportKeyRequest,
-    ImportTicket,
-    KeyReference,
     WrappedKey,
 )
 from keyclave_pkcs11_hsm.backend import Pkcs11Backend
-from msgspec.structs import replace
-from pkcs11_tests.backends import NewLabel, Open, create, require_signatures
+from pkcs11_tests.backends import NewLabel, Open, create, move, require_signatures
 from pkcs11_tests.proxy import Proxy
 from pydantic import SecretBytes
 
@@ -48,34 +38,6 @@ MOVING = ["RSA_2048", "RSA_4096", "ECDSA_P256", "ECDSA_P384", "AES_256"]
 @pytest.fixture
 def token_backend(open_backend: Open, softhsm_token: Token) -> Pkcs11Backend:
     return open_backend(softhsm_token)
-
-
-@pytest.fixture
-def software(instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
-    context = BackendContext(
-        backend_id="software",
-        instance_id=instance_id,
-        environment_type=EnvironmentType.LOCAL,
-        data_directory=tmp_path / "software",
-    )
-    plugin = keyclave_software.plugin
-    backend: Any = plugin.open_backend(plugin.settings_model()(), context)
-    yield backend
-    backend.close()
-
-
-def move(source: Any, destination: Any, key: KeyReference, new_label: NewLabel, *, exportable: bool) -> CreatedKey:
-    """Move a key as the core would: by the method that the destination prefers, or else by what the source can."""
-    request = ImportKeyRequest(label=new_label(), algorithm=key.algorithm, exportable=exportable)
-    ticket: ImportTicket = destination.begin_import(request=request)
-    try:
-        wrapped = source.wrap_key(key=key, wrapping_public_key=ticket.wrapping_public_key, method=ticket.method)
-    except CapabilityUnsupported:
-        other = RSA_AES_KEY_WRAP_SHA1 if ticket.method == RSA_AES_KEY_WRAP_SHA256 else RSA_AES_KEY_WRAP_SHA256
-        ticket = destination.begin_import(request=replace(request, method=other))
-        wrapped = source.wrap_key(key=key, wrapping_public_key=ticket.wrapping_public_key, method=other)
-    created: CreatedKey = destination.import_key(ticket=ticket, wrapped=wrapped)
-    return created
 
 
 @pytest.mark.parametrize("algorithm", [*MOVING, "ED25519"])
