@@ -81,6 +81,17 @@ class _Unwrapper:
             template=(_NOT_OF_PRIVATE_KEYS if self.algorithm.signs else {}) | template,
         )
 
+    def keep(self, capabilities: MechanismFlag, template: Template) -> None:
+        """Keep the key in the token.
+
+        Opencryptoki makes every key that it unwraps readable, whatever the template says. These two attributes may be
+        changed, in this direction alone.
+        """
+        key = self.unwrap(capabilities, template)
+        for attribute in (Attribute.SENSITIVE, Attribute.EXTRACTABLE):
+            if key[attribute] is not template[attribute]:
+                key[attribute] = template[attribute]
+
     def passing(self, capabilities: MechanismFlag) -> Any:
         return self.unwrap(capabilities, {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False})
 
@@ -91,12 +102,12 @@ def _import(unwrapper: _Unwrapper) -> None:
         with passing(unwrapper.passing(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT)) as key:
             if not wrapped_is_aes_256(unwrapper.wrapped, key):
                 raise _wrong(unwrapper.request)
-        unwrapper.unwrap(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(place, exportable=exportable))
+        unwrapper.keep(MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, secret_template(place, exportable=exportable))
         return
     spki = _public_key(unwrapper)
     # The private half last: until it is there, nobody finds the key.
     unwrapper.session.create_object(public_template(place) | public_attributes(spki))
-    unwrapper.unwrap(MechanismFlag.SIGN, private_template(place, exportable=exportable))
+    unwrapper.keep(MechanismFlag.SIGN, private_template(place, exportable=exportable))
 
 
 def _public_key(unwrapper: _Unwrapper) -> bytes:
