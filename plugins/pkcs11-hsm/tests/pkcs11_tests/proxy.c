@@ -25,6 +25,8 @@
   X(DestroyObject, (ck_session_handle_t a, ck_object_handle_t b), (a, b)) \
   X(GetAttributeValue, (ck_session_handle_t a, ck_object_handle_t b, struct ck_attribute *c, unsigned long d), \
     (a, b, c, d)) \
+  X(SetAttributeValue, (ck_session_handle_t a, ck_object_handle_t b, struct ck_attribute *c, unsigned long d), \
+    (a, b, c, d)) \
   X(FindObjectsInit, (ck_session_handle_t a, struct ck_attribute *b, unsigned long c), (a, b, c)) \
   X(FindObjects, (ck_session_handle_t a, ck_object_handle_t *b, unsigned long c, unsigned long *d), (a, b, c, d)) \
   X(FindObjectsFinal, (ck_session_handle_t a), (a)) \
@@ -75,7 +77,7 @@ static struct plan plans[COUNT];
 static struct ck_function_list *real;
 static atomic_ulong token_flags, slot_flags, mechanism_flags, swap_one, swap_other;
 static atomic_ulong one_call_flags, one_call_instead;
-static atomic_int removed, swap_all, one_call;
+static atomic_int removed, swap_all, one_call, readable;
 static atomic_ulong last_key;
 static char manufacturer[33], model[17], library[33];
 
@@ -208,10 +210,16 @@ static ck_rv_t forward_WrapKey(ck_session_handle_t session, struct ck_mechanism 
 }
 
 static ck_rv_t forward_UnwrapKey(ck_session_handle_t session, struct ck_mechanism *mechanism, ck_object_handle_t under,
-                                 unsigned char *wrapped, unsigned long size, struct ck_attribute *template,
+                                 unsigned char *wrapped, unsigned long size, struct ck_attribute *wanted,
                                  unsigned long count, ck_object_handle_t *key) {
   struct ck_mechanism oaep;
+  struct ck_attribute template[32];
   ck_rv_t result;
+  if (count > sizeof template / sizeof *template) return CKR_HOST_MEMORY;
+  memcpy(template, wanted, count * sizeof *template);
+  for (unsigned long at = 0; readable && at < count; at++)
+    if (template[at].type == CKA_SENSITIVE) template[at].value = &no;
+    else if (template[at].type == CKA_EXTRACTABLE) template[at].value = &yes;
   if (!is_one_call(mechanism, &oaep, &result))
     return result == CKR_OK
         ? real->C_UnwrapKey(session, mechanism, under, wrapped, size, template, count, key) : result;
@@ -308,6 +316,9 @@ void proxy_one_call(unsigned long flags, int works) {
   one_call_instead = works ? CKM_AES_KEY_WRAP_PAD : CKM_AES_KEY_WRAP;
 }
 
+/* Unwrap every key as a readable one, whatever the template says, as opencryptoki does. */
+void proxy_readable(void) { readable = 1; }
+
 /* Give token, slot and module other names; empty ones leave what they are. */
 void proxy_names(const char *maker, const char *kind, const char *module) {
   snprintf(manufacturer, sizeof manufacturer, *maker ? "%-32s" : "%s", maker);
@@ -330,4 +341,5 @@ void proxy_reset(void) {
   proxy_names("", "", "");
   one_call = 0;
   one_call_instead = 0;
+  readable = 0;
 }

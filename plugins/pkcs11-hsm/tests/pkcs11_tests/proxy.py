@@ -67,6 +67,10 @@ class Proxy:
         """List CKM_RSA_AES_KEY_WRAP with these flags; where it works, the token has no AES-KWP."""
         self._library.proxy_one_call(ctypes.c_ulong(flags), int(works))
 
+    def readable(self) -> None:
+        """Unwrap every key as a readable one, whatever the template says, as opencryptoki does."""
+        self._library.proxy_readable()
+
     def names(self, manufacturer: str, model: str, library: str) -> None:
         """Give token, slot and module other names."""
         self._library.proxy_names(manufacturer.encode(), model.encode(), library.encode())

@@ -103,6 +103,30 @@ def test_from_two_steps_to_one_call_of_the_proxy(
     require_usable(one_call, moved)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_that_the_token_unwraps_as_a_readable_one_is_kept_as_it_must_be(
+    software: Any, one_call: Pkcs11Backend, proxy: Proxy, new_label: NewLabel, algorithm: str
+) -> None:
+    proxy.readable()
+    original = create(software, new_label(), algorithm, exportable=True)
+    for exportable in (True, False):
+        moved = move(software, one_call, original.reference, new_label, exportable=exportable)
+        assert moved.exportable is exportable
+        require_usable(one_call, moved)
+
+
+def test_a_key_that_stays_readable_is_refused(
+    software: Any, one_call: Pkcs11Backend, proxy: Proxy, new_label: NewLabel
+) -> None:
+    proxy.readable()
+    proxy.answer("SetAttributeValue", 0x10, times=EVERY_CALL)
+    original = create(software, new_label(), "ECDSA_P256", exportable=True)
+    with pytest.raises(InvalidArgument, match="cannot be unwrapped"):
+        move(software, one_call, original.reference, new_label, exportable=False)
+    assert one_call.list_keys(page=None).keys == ()
+    assert passing_objects(one_call) == 0
+
+
 def test_a_key_is_wrapped_in_one_call(one_call: Pkcs11Backend, proxy: Proxy, new_label: NewLabel) -> None:
     key = create(one_call, new_label(), "ECDSA_P256", exportable=True).reference
     one_call.wrap_key(key=key, wrapping_public_key=SPKI, method=RSA_AES_KEY_WRAP_SHA1)  # with the trial
