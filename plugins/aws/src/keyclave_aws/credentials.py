@@ -204,8 +204,8 @@ def _nothing_from(source: CredentialSource, identity: Identity) -> Authenticatio
     if source is CredentialSource.INSTANCE_ROLE:
         return BackendUnavailable(
             f"no credentials from {identity.source}: it does not answer, or has no role",
-            next_step="Give the instance a role (and a hop limit of 2 for containers). Elsewhere than on an instance, "
-            "set `credentials` to another source, and see that it is there.",
+            next_step="Give the instance a role (and a hop limit of 2 for containers). Elsewhere than on an "
+            "instance, set `credentials` to another source, and see that it is there.",
         )
     return AuthenticationFailed(
         f"no credentials from {identity.source}: there are none",

@@ -43,7 +43,7 @@ class _Answer(NamedTuple):
 
 
 _POLICY = "Grant it to the identity of this process; `keyclave doctor --policy aws` prints a policy with all of them."
-_CREDENTIALS = "Check the source of the credentials, which `keyclave backends show` names, and the clock."
+_CREDENTIALS = "Check the source of the credentials, and the clock."
 _AGAIN = "Repeat the call; https://health.aws.amazon.com shows whether the service has a problem."
 _DENIED = _Answer(AccessDenied, "the identity of this process may not call {action}", next_step=_POLICY)
 _REFUSED = _Answer(AuthenticationFailed, "AWS refused the credentials", next_step=_CREDENTIALS)
