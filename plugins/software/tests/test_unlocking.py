@@ -250,7 +250,7 @@ def test_a_keystore_without_costs_does_not_take_a_passphrase(passphrase_file: Pa
         ({"key_file": ""}, "must not be empty"),
         ({"passphrase_file": ""}, "must not be empty"),
         ({"keystore": "~nobody-of-this-name/keys"}, "nobody knows the home directory"),
-        ({"passphrase": "secret"}, "there is no such setting"),
+        ({"passphrase": "secret"}, "Extra inputs are not permitted"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(settings: dict[str, Any], problem: str) -> None:
