@@ -84,6 +84,7 @@ def test_health_says_what_is_available(run: Run, broken: None, config: Path) -> 
         "software": "AVAILABLE",
         "hsm": "UNAVAILABLE",
     }
+    assert answer["hsm"]["detail"].startswith("plugin 'no-such-plugin'")  # its row names the backend
     config.write_text(config.read_text().partition("\n[backends.hsm]")[0])
     assert run("health").stdout.split("\t")[:2] == ["software", "AVAILABLE"]
 

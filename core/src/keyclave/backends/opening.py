@@ -149,7 +149,8 @@ class Opener:
         except KeyboardInterrupt:
             raise
         except ValidationError as error:
-            problem = "; ".join(_describe_setting(p) for p in error.errors(include_input=False, include_url=False))
+            found = error.errors(include_input=False, include_url=False)
+            problem = "; ".join(_describe_setting(one, model) for one in found)
         except KeyclaveError as error:
             problem = bare(error).message
         except Overdue:
@@ -249,12 +250,17 @@ def _describe(calls: HookCalls, plugin: str, *, accept_simulator: bool) -> Backe
     return description
 
 
-def _describe_setting(problem: Any) -> str:
+def _describe_setting(problem: Any, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     cause = problem.get("ctx", {}).get("error")
     foreign = isinstance(cause, Exception) and not isinstance(cause, KeyclaveError)
-    what = describe(cause) if foreign else problem["msg"]  # the text of a foreign one could repeat a secret
-    return f"{where}: {what}" if where else str(what)
+    if foreign:
+        what = describe(cause)  # its text could repeat a secret
+    elif problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+        what = f"there is no such setting; there are {', '.join(model.model_fields) or 'none'}"
+    else:
+        what = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
 
 
 def _close(target: object) -> None:

@@ -95,7 +95,7 @@ class BackendService:
                 status=AvailabilityStatus.UNAVAILABLE,
                 checked_at=checked_at,
                 latency=timedelta(seconds=time.perf_counter() - started),
-                detail=str(error),
+                detail=error.message,
             )
         return result
 

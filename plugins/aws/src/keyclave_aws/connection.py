@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
-from keyclave.errors import KeyclaveError
+from keyclave.errors import AuthenticationFailed, KeyclaveError
 from keyclave.plugin import Record
 
 from keyclave_aws.errors import is_expired, translate
@@ -62,6 +62,11 @@ class Kms:
         url: str = self._connection.client.meta.endpoint_url
         return url
 
+    @property
+    def region(self) -> str:
+        """The region that is called."""
+        return self._connection.client.meta.region_name
+
     def ask(self, call: Callable[[KMSClient], T]) -> T:
         """Return what a call that changes nothing returns.
 
@@ -94,9 +99,9 @@ class Kms:
         except KeyclaveError:
             raise
         except ClientError as error:
-            failure = None if is_expired(error) else translate(error, changes=changes)
+            failure = None if is_expired(error) else _translated(error, connection, changes=changes)
         except _FAILURES as error:
-            failure = translate(error, changes=changes)
+            failure = _translated(error, connection, changes=changes)
         if failure is not None:
             raise failure
         return self._run_renewed(call, connection, changes=changes)
@@ -106,11 +111,23 @@ class Kms:
         with self._lock:
             if self._connection is expired:
                 self._connection = self._connect()
+            connection = self._connection
         try:
             with SILENCE:
-                return call(self._connection.client)
+                return call(connection.client)
         except KeyclaveError:
             raise
         except _FAILURES as error:
-            failure = translate(error, changes=changes)
+            failure = _translated(error, connection, changes=changes)
         raise failure
+
+
+def _translated(error: Exception, connection: Connection, *, changes: bool) -> KeyclaveError:
+    """Return what to raise; where AWS refuses the credentials, with their source.
+
+    A backend that was not opened can show it nowhere else.
+    """
+    failure = translate(error, changes=changes)
+    if isinstance(failure, AuthenticationFailed):
+        failure.message += f"; the credentials come from {connection.identity.source}"
+    return failure

@@ -16,7 +16,7 @@ from botocore.credentials import (
     InstanceMetadataProvider,
     SharedCredentialProvider,
 )
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError
 from botocore.utils import METADATA_BASE_URL, InstanceMetadataFetcher, get_environ_proxies
 from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
 from keyclave.models import AuthenticationMethod, EnvironmentType
@@ -104,7 +104,9 @@ def load_credentials(
         if credentials is not None:
             credentials.get_frozen_credentials()  # a web identity asks only now
             return credentials, identity
-        failure: KeyclaveError = _nothing_from(source)
+        failure: KeyclaveError = _nothing_from(source, identity)
+    except MetadataRetrievalError:  # nobody answers, as on a machine that is no instance
+        failure = _nothing_from(source, identity)
     except (BotoCoreError, ClientError) as error:
         failure = translate(error, changes=False)
         failure.message = f"no credentials from {identity.source}: {failure.message}"
@@ -198,15 +200,16 @@ def _shared_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
     return Path(os.path.expanduser(credentials)), Path(os.path.expanduser(config))  # noqa: PTH111  ~ may have no home
 
 
-def _nothing_from(source: CredentialSource) -> AuthenticationFailed | BackendUnavailable:
+def _nothing_from(source: CredentialSource, identity: Identity) -> AuthenticationFailed | BackendUnavailable:
     if source is CredentialSource.INSTANCE_ROLE:
         return BackendUnavailable(
-            "the instance metadata service does not answer, or has no role",
-            next_step="Give the instance a role (and a hop limit of 2 for containers), or set `credentials`.",
+            f"no credentials from {identity.source}: it does not answer, or has no role",
+            next_step="Give the instance a role (and a hop limit of 2 for containers). Elsewhere than on an "
+            "instance, set `credentials` to another source, and see that it is there.",
         )
     return AuthenticationFailed(
-        f"the source {source.value} has no credentials",
-        next_step="Set `credentials` to the source that you mean, and see that it is there.",
+        f"no credentials from {identity.source}: there are none",
+        next_step="Put them there, or set `credentials` to the source that you mean.",
     )
 
 

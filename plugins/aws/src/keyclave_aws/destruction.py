@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
@@ -66,7 +65,7 @@ class Destruction:
             KeyNotFound: the key at this address has another label.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.arn_of(key)
         try:
             self._require_label(arn, key.label)
         except _Gone:
@@ -83,7 +82,7 @@ class Destruction:
             KeyNotFound: it is gone, or has another label.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.arn_of(key)
         try:
             self._require_label(arn, key.label)
             self._require_no_other(arn, key.label)

@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from botocore import exceptions as sdk
 from keyclave.errors import (
@@ -42,7 +43,7 @@ class _Answer(NamedTuple):
 
 
 _POLICY = "Grant it to the identity of this process; `keyclave doctor --policy aws` prints a policy with all of them."
-_CREDENTIALS = "Check the source of the credentials, which `keyclave backends show` names, and the clock."
+_CREDENTIALS = "Check the source of the credentials, and the clock."
 _AGAIN = "Repeat the call; https://health.aws.amazon.com shows whether the service has a problem."
 _DENIED = _Answer(AccessDenied, "the identity of this process may not call {action}", next_step=_POLICY)
 _REFUSED = _Answer(AuthenticationFailed, "AWS refused the credentials", next_step=_CREDENTIALS)
@@ -125,7 +126,7 @@ _ANSWERS: dict[str, _Answer] = {
     "DryRunOperationException": _Answer(BackendUnavailable, "AWS KMS only tried", retryable=False),
 }
 _UNEXPECTED = _Answer(BackendUnavailable, "AWS answered what it never should", retryable=False, next_step=_AGAIN)
-_CHECK_NETWORK = "Check the network, the proxy and the endpoint; `keyclave health` shows when it is back."
+_CHECK_NETWORK = "Check the network, the proxy, the region and the endpoint; `keyclave health` shows when it is back."
 _NO_CREDENTIALS = (sdk.NoCredentialsError, sdk.PartialCredentialsError)
 _NEVER_SENT = (
     *_NO_CREDENTIALS,
@@ -161,11 +162,21 @@ def translate(error: Exception, *, changes: bool) -> KeyclaveError:
 
 
 def _unsent(error: Exception) -> KeyclaveError:
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, sdk.PartialCredentialsError):
+        return AuthenticationFailed(f"{error.kwargs['cred_var']} is missing", next_step=_CREDENTIALS)
+    if isinstance(error, sdk.NoCredentialsError):
         return AuthenticationFailed("there are no credentials", next_step=_CREDENTIALS)
     if isinstance(error, sdk.ParamValidationError):
         return InvalidArgument("the SDK of AWS refuses the arguments")
-    return BackendUnavailable(f"AWS cannot be reached ({type(error).__name__})", next_step=_CHECK_NETWORK)
+    return BackendUnavailable(
+        f"AWS cannot be reached{_place_of(error)} ({type(error).__name__})", next_step=_CHECK_NETWORK
+    )
+
+
+def _place_of(error: Exception) -> str:
+    """Return where the SDK tried to connect, if it says so; never the proxy, whose URL may hold a password."""
+    url = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
+    return f" at {url.scheme}://{url.netloc}" if url.netloc else ""
 
 
 def code_of(error: sdk.ClientError) -> str:

@@ -113,7 +113,7 @@ def test_a_shared_file_has_profiles(
     assert backend.describe().authentication_method is AuthenticationMethod.API_KEY
     open_backend(own_kms.endpoint, credentials="shared-file", profile="other")
     assert last_key(own_kms) == "AKIDOTHER"
-    with pytest.raises(AuthenticationFailed, match="shared-file has no credentials"):
+    with pytest.raises(AuthenticationFailed, match="profile missing: there are none"):
         open_backend(own_kms.endpoint, credentials="shared-file", profile="missing")
 
 
@@ -129,6 +129,15 @@ def test_static_keys_come_from_files_that_nobody_else_may_read(
     secret_file.unlink()
     with pytest.raises(ConfigurationError, match="FileNotFoundError"):
         open_backend(own_kms.endpoint)
+
+
+def test_half_an_access_key_names_the_other_half(
+    open_backend: Open, own_kms: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(AuthenticationFailed, match=r"environment variables.*: AWS_SECRET_ACCESS_KEY is missing"):
+        open_backend(own_kms.endpoint, credentials="environment")
 
 
 def around(environment: dict[str, str], kind: EnvironmentType = EnvironmentType.LOCAL) -> Surroundings:
@@ -224,8 +233,9 @@ def test_an_instance_without_role_or_without_version_2_is_not_replaced(
     assert last_key(own_kms) == "AKIDINSTANCE"
     before = len(own_kms.kms.calls)
     del source.answers[missing]
-    with pytest.raises(BackendUnavailable, match="metadata"):
+    with pytest.raises(BackendUnavailable, match=r"metadata.*: it does not answer, or has no role") as refused:
         open_backend(own_kms.endpoint, credentials="instance-role")
+    assert "Elsewhere than on an instance, set `credentials`" in refused.value.next_step
     assert len(own_kms.kms.calls) == before
 
 

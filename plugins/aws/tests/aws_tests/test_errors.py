@@ -194,6 +194,13 @@ SILENCE: list[tuple[Exception, type[KeyclaveError], type[KeyclaveError]]] = [
 ]
 
 
+def test_where_nobody_answers_is_named_but_no_proxy() -> None:
+    wrong_region = sdk.EndpointConnectionError(endpoint_url="https://kms.eu-centrl-1.amazonaws.com/")
+    assert "at https://kms.eu-centrl-1.amazonaws.com (" in translate(wrong_region, changes=False).message
+    proxy = sdk.ProxyConnectionError(proxy_url=f"http://me:{SECRET}@proxy")
+    assert translate(proxy, changes=False).message == "AWS cannot be reached (ProxyConnectionError)"
+
+
 @pytest.mark.parametrize(("error", "asked", "changed"), SILENCE, ids=lambda value: getattr(value, "__name__", None))
 def test_silence_is_unknown_only_once_a_change_may_have_been_sent(
     error: Exception, asked: type[KeyclaveError], changed: type[KeyclaveError]

@@ -9,7 +9,14 @@ from uuid import uuid4
 
 import pytest
 from aws_tests.backends import NewLabel, Open, create, require_signatures
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists, KeyDisabled, KeyNotFound
+from keyclave.errors import (
+    CapabilityUnsupported,
+    ConfigurationError,
+    InvalidArgument,
+    KeyAlreadyExists,
+    KeyDisabled,
+    KeyNotFound,
+)
 from keyclave.models import get_algorithm
 from keyclave.plugin import CreateKeyRequest, DestroyState, KeyReference
 from keyclave_aws.backend import AwsBackend
@@ -53,6 +60,27 @@ def test_threads_with_the_same_label_get_the_same_key(on_ministack: AwsBackend, 
         made = list(pool.map(lambda _: create(on_ministack, label).reference, range(8)))
     assert len(set(made)) == 1
     assert on_ministack.list_keys(page=None).keys == (made[0],)
+
+
+def test_a_key_of_another_region_is_not_taken_for_gone(
+    open_backend: Open, ministack: str, new_label: NewLabel
+) -> None:
+    here = open_backend(ministack)
+    signing, encrypting = create(here, new_label()).reference, create(here, new_label(), "AES_256").reference
+    elsewhere = open_backend(ministack, region="eu-west-1")
+    for call in (
+        lambda: elsewhere.destroy_key(key=signing),
+        lambda: elsewhere.cancel_destruction(key=signing),
+        lambda: elsewhere.disable_key(key=signing),
+        lambda: elsewhere.enable_key(key=signing),
+        lambda: elsewhere.public_key(key=signing),
+        lambda: elsewhere.sign(key=signing, data=bytes(32), scheme="ECDSA_SHA256"),
+        lambda: elsewhere.encrypt(key=encrypting, plaintext=b"data key", aad=b""),
+        lambda: elsewhere.decrypt(key=encrypting, ciphertext=b"ciphertext", aad=b""),
+    ):
+        with pytest.raises(ConfigurationError, match="the key is in us-east-1, and the backend in eu-west-1"):
+            call()
+    here.sign(key=signing, data=bytes(32), scheme="ECDSA_SHA256")
 
 
 def test_what_is_not_there_is_not_found(on_ministack: AwsBackend, new_label: NewLabel) -> None:
