@@ -79,6 +79,7 @@ class BackendManager:
                 In the last case the next call tries again.
             AuthenticationFailed: the credential is wrong. It is tried once, not again at the next call.
             ConfigurationError: the settings do not fit the plugin.
+            PolicyViolation: it breaks a rule for backends in this environment.
         """
         slot = self._slot(backend_id)
         opened = slot.opened

@@ -25,6 +25,7 @@ from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import Fault, PluginStage
+from keyclave.backends.standing import standing
 from keyclave.errors import (
     BackendUnavailable,
     CapabilityUnsupported,
@@ -211,6 +212,7 @@ def take(
 
     Raises:
         Broken: it breaks its contract.
+        PolicyViolation: a rule for backends in this environment is broken.
         KeyclaveError: what ``describe`` raised.
     """
     manager = new_manager(KeyStorage, Signing, Health)
@@ -218,6 +220,7 @@ def take(
     try:
         _register(manager, target, calls, limits.other)
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
+        standing(context, description)
         calls.place(description.location)
     except BaseException:
         close_object(target, calls.workers, limits.other)

@@ -92,6 +92,7 @@ class AwsBackend:
             location=Location.REMOTE,
             connection_uri=self._kms.endpoint,
             credential_source=self._kms.identity.source,
+            credential_named=self._kms.identity.named,
             algorithms=supported(custom_key_store=self._settings.custom_key_store_id is not None),
         )
 

@@ -150,7 +150,7 @@ def test_the_order_is_from_sure_to_accidental(environment_type: EnvironmentType)
         order.append(choose_source(settings, around(environment, environment_type)).value)
         environment.pop(name or "", None)
     accidental = ["environment", "environment", "shared-file"]
-    if environment_type is EnvironmentType.PRODUCTION:
+    if environment_type.is_strict:
         accidental = ["instance-role"] * 3
     assert order == ["web-identity", "container", accidental[0], accidental[2], accidental[2], "instance-role"]
 

@@ -15,7 +15,10 @@ from keyclave.models import OperationStatus
 
 from tests.services import faults, ministack
 
-pytestmark = pytest.mark.needs("ministack")
+pytestmark = [
+    pytest.mark.needs("ministack"),
+    pytest.mark.filterwarnings("ignore:FR-023"),  # access keys, since nothing else can be had from an emulator
+]
 
 MESSAGE = b"a message"
 Open = Callable[[], Keyclave]

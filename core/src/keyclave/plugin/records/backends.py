@@ -112,6 +112,8 @@ class BackendDescription(Record, frozen=True, kw_only=True):
         authentication_method: how it proves this process's identity to the backend.
         credential_source: where the credential came from, in a sentence without secrets, such as "the role
             prod-signer of this instance, from the instance metadata service"; ``None`` where it needs no words.
+        credential_named: whether the settings name that source, rather than that it was found. Production and staging
+            take an access key only then.
         location: where it computes.
         connection_uri: where it is, without secrets; ``None`` for one in this process.
         algorithms: what it can do, an entry for each algorithm.
@@ -124,6 +126,7 @@ class BackendDescription(Record, frozen=True, kw_only=True):
     simulator: bool = False
     authentication_method: AuthenticationMethod
     credential_source: str | None = None
+    credential_named: bool = False
     location: Location
     connection_uri: str | None = None
     algorithms: tuple[AlgorithmSupport, ...]
