@@ -10,6 +10,7 @@ import pytest
 from keyclave.backends.backend import Backend
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.opening import take
+from keyclave.backends.retrying import Retries
 from keyclave.errors import PolicyViolation
 from keyclave.models import AuthenticationMethod, EnvironmentType, SecurityLevel
 from keyclave.plugin import BackendContext, BackendDescription, Location, hookimpl
@@ -50,7 +51,15 @@ def opened(target: Described, environment: EnvironmentType, directory: Path) -> 
         backend_id="cloud", instance_id=INSTANCE_ID, environment_type=environment, data_directory=directory
     )
     provider = target.description.provider_type
-    return take(target, provider, context, limits=TimeLimits(), crypto=CRYPTO, on_fault=lambda _: None).backend
+    return take(
+        target,
+        provider,
+        context,
+        limits=TimeLimits(),
+        crypto=CRYPTO,
+        on_fault=lambda _: None,
+        retries=Retries(),
+    ).backend
 
 
 @pytest.mark.parametrize("environment", STRICT)

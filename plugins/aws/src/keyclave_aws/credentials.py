@@ -17,6 +17,7 @@ from botocore.credentials import (
     SharedCredentialProvider,
 )
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from botocore.utils import METADATA_BASE_URL, InstanceMetadataFetcher, get_environ_proxies
 from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
 from keyclave.models import AuthenticationMethod, EnvironmentType
@@ -109,7 +110,7 @@ def load_credentials(
             named = settings.credentials is source
             return credentials, Identity(source=identity.source, method=identity.method, named=named)
         failure: KeyclaveError = _nothing_from(source)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         failure = translate(error, changes=False)
         failure.message = f"no credentials from {identity.source}: {failure.message}"
     except (OSError, LookupError, TypeError, ValueError) as error:
