@@ -31,12 +31,13 @@ from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
 from keyclave_aws.errors import reference_of
-from keyclave_aws.lookup import Lookup, Trail, require_same_key
+from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
 from keyclave_aws.patience import settled
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.tickets import EmptyKey, Tickets, new_ticket_id, refused_ticket
+from keyclave_aws.trails import Trail, Trails
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -57,7 +58,8 @@ class Importing:
 
     Args:
         kms: calls AWS KMS.
-        lookup: finds keys.
+        lookup: looks at keys.
+        trails: finds keys.
         aliases: sets aliases.
         maker: makes empty keys.
         notes: of the imports that were begun, and of the creations.
@@ -65,10 +67,19 @@ class Importing:
     """
 
     def __init__(
-        self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, *, notes: Notes, public_keys: PublicKeys
+        self,
+        kms: Kms,
+        lookup: Lookup,
+        trails: Trails,
+        aliases: Aliases,
+        maker: Maker,
+        *,
+        notes: Notes,
+        public_keys: PublicKeys,
     ) -> None:
         self._kms = kms
         self._lookup = lookup
+        self._trails = trails
         self._aliases = aliases
         self._maker = maker
         self._notes = notes
@@ -162,10 +173,7 @@ class Importing:
 
     def _free_trail(self, label: KeyLabel, *, begun: bool) -> Trail:
         """Return where the aliases of a label lead; refuse one with a key, even one from an unanswered import."""
-        trail = self._lookup.trail(label)
-        found = trail.found
-        if found is None and (begun or trail.strayed):
-            found = self._lookup.left_behind(label, trail)
+        found, trail = self._trails.end(label, begun=begun)
         if found is not None:
             raise _exists()
         return trail
