@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from keyclave.errors import CapabilityUnsupported
+from keyclave.errors import CapabilityUnsupported, KeyNotFound
 from keyclave.models import get_algorithm
 from keyclave.plugin import (
     BackendContext,
@@ -118,8 +118,15 @@ class AwsBackend:
 
     @hookimpl
     def find_key(self, label: KeyLabel) -> KeyReference:
-        """Return the key with this label: by its alias, or else by a look at all keys."""
-        return self._trails.by_label(label).reference(label)
+        """Return the key with this label: by its alias, or else by a look at all keys.
+
+        Where there is none, an import of it that was not answered is ended.
+        """
+        try:
+            return self._trails.by_label(label).reference(label)
+        except KeyNotFound:
+            self._importing.end_unanswered(label)
+            raise
 
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:
