@@ -89,12 +89,14 @@ class AlgorithmSupport(Record, frozen=True, kw_only=True):
     Attributes:
         algorithm: a name of `keyclave.models.algorithms`.
         schemes: how it signs with them; empty for keys that do not sign.
+        min_plaintext: the shortest plaintext that ``encrypt`` takes, in bytes; a service may refuse an empty one.
         max_plaintext: the longest plaintext that ``encrypt`` takes, in bytes; ``None`` is without limit.
         binds_aad: whether ``encrypt`` binds associated data.
     """
 
     algorithm: str
     schemes: tuple[SchemeSupport, ...] = ()
+    min_plaintext: int = 0
     max_plaintext: int | None = None
     binds_aad: bool = False
 
