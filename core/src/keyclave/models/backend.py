@@ -131,9 +131,8 @@ class CryptographicBackend(Model):
             f"{problem} in {self.environment_type.value}, unless the settings name the source of the credential",
         )
         used = self.credential_source or self.authentication_method.value
-        warnings.warn(
-            f"FR-023: authentication_method {problem}; {self.backend_id} uses {used}", UserWarning, stacklevel=2
-        )
+        text = f"FR-023: authentication_method {problem}; {self.backend_id} uses {used}"
+        warnings.warn(text, UserWarning, stacklevel=3)  # whoever makes it, past pydantic
         return self
 
     @model_validator(mode="after")
