@@ -88,6 +88,7 @@ class Destruction:
         Raises:
             KeyAlreadyExists: another key of this label was made meanwhile.
             KeyNotFound: it is gone, or has another label.
+            Conflict: it is scheduled, and AWS does not call it off now.
             OutcomeUnknown: no answer came.
         """
         arn = require_arn(key.uri)
@@ -112,9 +113,13 @@ class Destruction:
         """Call the deletion of a key off; return whether it was scheduled."""
         try:
             self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
-        except Conflict:
-            return False
-        return True
+        except Conflict as error:
+            failure = error
+        else:
+            return True
+        if self._lookup.is_gone(arn):
+            raise failure
+        return False
 
     def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
         if (date := self._date(arn)) is not None:

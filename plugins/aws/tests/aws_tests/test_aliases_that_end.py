@@ -18,6 +18,7 @@ from keyclave.plugin import KeyLabel, KeyReference
 from keyclave_aws.backend import AwsBackend
 from keyclave_aws.labels import tags_of
 
+from tests.services.kms.failures import KmsFailure
 from tests.services.kms.server import Running
 
 USABLE = {"Enabled", "Disabled"}
@@ -162,6 +163,19 @@ def test_own_kms_a_destruction_that_is_called_off_while_a_key_is_made_wins(
         create(there, label)
     assert usable(own_kms, label) == [first.uri]
     assert there.find_key(label=label) == first
+
+
+def test_own_kms_a_destruction_that_aws_does_not_call_off_now_is_not_taken_for_one_that_is(
+    own_kms: Running, on_own_kms: AwsBackend, new_label: NewLabel
+) -> None:
+    key = create(on_own_kms, new_label()).reference
+    on_own_kms.destroy_key(key=key)
+    own_kms.kms.fail("CancelKeyDeletion", KmsFailure("ConflictException"))
+    with pytest.raises(Conflict):
+        on_own_kms.cancel_destruction(key=key)
+    assert usable(own_kms, key.label) == []
+    on_own_kms.cancel_destruction(key=key)
+    assert usable(own_kms, key.label) == [key.uri]
 
 
 def test_own_kms_calling_off_that_was_cut_off_is_finished_by_the_next_call(
