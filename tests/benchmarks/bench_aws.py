@@ -25,6 +25,7 @@ import keyclave
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.opening import take
+from keyclave.backends.retrying import Retries
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der
 from keyclave.crypto.key_checks import check_public_key
@@ -177,7 +178,9 @@ def _ways(simulated: _Service, endpoint: str, secret: Path, scratch: Path) -> _B
         p1363_to_der=p1363_to_der,
         check_public_key=check_public_key,
     )
-    backend = take(target, "aws", context, limits=TimeLimits(), crypto=crypto, on_fault=print).backend
+    backend = take(
+        target, "aws", context, limits=TimeLimits(), crypto=crypto, on_fault=print, retries=Retries()
+    ).backend
     label = KeyLabel(instance_id=context.instance_id, key_id=uuid.uuid4(), version=1, operation_id=uuid.uuid4())
     created = backend.create_key(CreateKeyRequest(label=label, algorithm="ECDSA_P256", exportable=False))
     reference, spki = created.reference, created.public_key

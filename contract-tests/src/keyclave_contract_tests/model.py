@@ -14,17 +14,18 @@ from typing import TypeVar
 from keyclave.errors import (
     CapabilityUnsupported,
     DecryptionFailed,
+    InvalidArgument,
     KeyDisabled,
     KeyNotFound,
     KeyStateError,
     OutcomeUnknown,
 )
 from keyclave.models import get_algorithm
-from keyclave.plugin import CreatedKey, KeyLabel
+from keyclave.plugin import CreatedKey, KeyLabel, SigningInput
 from msgspec import structs
 
 from keyclave_contract_tests.bench import Bench, Key
-from keyclave_contract_tests.violations import Violation, expect
+from keyclave_contract_tests.violations import Violation, expect, refused
 
 __all__ = ["ModelKey"]
 
@@ -96,8 +97,15 @@ class ModelKey:
         expect(found == self.key.reference, "a key is found at another address than before")
 
     def use(self, message: bytes) -> None:
-        """Sign with it and let the oracle judge; or encrypt with it, and decrypt what it encrypted first and last."""
+        """Sign with it and let the oracle judge; or encrypt with it, and decrypt what it encrypted first and last.
+
+        A message beyond the limits that the backend describes is refused, whatever state the key is in.
+        """
         if self.key is None:
+            return
+        if not self._takes(len(message)):
+            what = f"using a key of {self._algorithm} with {len(message)} bytes, which its description excludes,"
+            refused((InvalidArgument, *_GONE), what, partial(self._use, self.key, message))
             return
         try:
             self._use(self.key, message)
@@ -115,6 +123,17 @@ class ModelKey:
         """Return whether a list must hold it; ``None`` if nobody knows."""
         here = {state in _PRESENT for state in self.states}
         return here.pop() if len(here) == 1 else None
+
+    def _takes(self, size: int) -> bool:
+        described = self._bench.subject.description.algorithms
+        support = next(each for each in described if each.algorithm == self._algorithm)
+        shortest, longest = support.min_plaintext, support.max_plaintext
+        if support.schemes:
+            scheme = self._bench.scheme(self._algorithm)
+            shortest, longest = scheme.min_input, scheme.max_input
+            if scheme.input is SigningInput.DIGEST:
+                return True
+        return shortest <= size and (longest is None or size <= longest)
 
     def _use(self, key: Key, message: bytes) -> None:
         if key.spki:

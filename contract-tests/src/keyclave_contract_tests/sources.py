@@ -13,6 +13,7 @@ from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.opening import Broken, Opened, take
+from keyclave.backends.retrying import Retries
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der
 from keyclave.crypto.key_checks import check_public_key
@@ -259,7 +260,13 @@ class Made(Record, frozen=True, kw_only=True):
             return Direct(target)
         try:
             opened = take(
-                target, self.plugin, context, limits=_LIMITS, crypto=self.crypto, on_fault=lambda fault: None
+                target,
+                self.plugin,
+                context,
+                limits=_LIMITS,
+                crypto=self.crypto,
+                on_fault=lambda fault: None,
+                retries=Retries(),
             )
         except Broken as error:
             raise BackendUnavailable(f"the backend breaks its contract: {error}", retryable=False) from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from types import NoneType
 from typing import TypeVar
 
-from keyclave.errors import KeyclaveError, Throttled
+from keyclave.errors import KeyclaveError
 from keyclave.plugin import (
     Attestation,
     BackendDescription,
@@ -40,15 +39,13 @@ __all__ = ["Subject"]
 T = TypeVar("T")
 A = TypeVar("A", CreatedKey, DestroyResult)
 _MAKING = frozenset({"create_key", "import_key"})
-_TRIES = 6
-_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
 class Subject:
     """One opened handle of the backend under test. Safe to share between threads.
 
-    Every method makes one call, repeated where the backend throttles it, and raises what the hook raises, with the
-    operation filled in.
+    Every method makes one call and raises what the hook raises, with the operation filled in. Where the backend is on
+    a network and throttles, the core repeats the call, as it does for an application.
 
     Attributes:
         description: what the backend said about itself when it was opened.
@@ -74,15 +71,7 @@ class Subject:
         self._handle.close()
 
     def call(self, hook: str, due: type[T], **arguments: object) -> T:
-        """Make one call; wait and repeat it where the backend throttles it, which says that nothing changed."""
-        for _ in range(_TRIES - 1):
-            try:
-                return self._once(hook, due, **arguments)
-            except Throttled as error:
-                time.sleep(min(error.retry_after or _PAUSE, _LONGEST_PAUSE))
-        return self._once(hook, due, **arguments)
-
-    def _once(self, hook: str, due: type[T], **arguments: object) -> T:
+        """Make one call."""
         with self._meter.call(hook, makes_key=hook in _MAKING):
             try:
                 return self._handle.call(hook, due, **arguments)

@@ -259,12 +259,14 @@ def test_an_algorithm_that_the_backend_does_not_have(acme: Open, request_for: Re
 
 
 def test_data_that_the_backend_cannot_take(acme: Open, created: Created) -> None:
-    backend = acme()
+    backend = acme(min_plaintext=2)
     key = created(backend, "AES_256").reference
     signing = created(backend).reference
     replace(backend, "encrypt", raising(AssertionError("it was called")))
     with pytest.raises(InvalidArgument, match="encrypts at most 64 bytes"):
         backend.encrypt(key, bytes(65))
+    with pytest.raises(InvalidArgument, match="encrypts at least 2 bytes, not 1"):
+        backend.encrypt(key, b"1")
     with pytest.raises(InvalidArgument, match="plaintext must be bytes, not str"):
         backend.encrypt(key, "text")  # type: ignore[arg-type]
     with pytest.raises(CapabilityUnsupported, match="cannot bind associated data"):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from keyclave.backends.backend import Backend
+from keyclave.backends.manager import BackendManager
 from keyclave.backends.retrying import Budget, Retries
 from keyclave.errors import (
     BackendUnavailable,
@@ -271,6 +272,80 @@ def test_threads_share_the_budget(remote: Backend, clock: Clock, use: Use) -> No
     for thread in threads:
         thread.join()
     assert flaky.calls == 8 * 50 + 7
+
+
+@pytest.fixture
+def opening(
+    installed: Callable[..., None],
+    manage: Callable[..., BackendManager],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Iterable[Exception]], tuple[BackendManager, list[int]]]:
+    """Return a manager whose plugin fails to open its backend as it is told to, and the attempts it made."""
+
+    def make(failures: Iterable[Exception]) -> tuple[BackendManager, list[int]]:
+        installed("acme")
+        manager = manage("acme", location=Location.REMOTE)
+        manager._slots["acme"].retries = Retries(Budget(5, 60.0, clock=clock), sleep=clock.sleep, clock=clock)
+        manager._modules.load("acme")
+        (implementation,) = manager._modules._manager.hook.open_backend.get_hookimpls()
+        real, attempts, due = implementation.function, [0], iter(failures)
+
+        def open_backend(settings: Any, context: Any) -> object:
+            attempts[0] += 1
+            for failure in due:
+                raise failure
+            return real(settings, context)
+
+        object.__setattr__(implementation, "function", open_backend)
+        return manager, attempts
+
+    monkeypatch.setattr("keyclave.backends.opening.monotonic", clock)
+    return make
+
+
+Opening = Callable[[Iterable[Exception]], tuple[BackendManager, list[int]]]
+
+
+@pytest.mark.parametrize("second", [BUSY, DOWN])
+def test_an_opening_that_was_throttled_is_made_again(opening: Opening, clock: Clock, second: Exception) -> None:
+    manager, attempts = opening([Throttled("slow down", retry_after=3), second])
+    assert manager.get("acme").id == "acme"
+    assert attempts == [3]
+    assert 3 <= clock.waits[0] <= 3.1
+
+
+def test_an_opening_that_failed_otherwise_is_not(opening: Opening, clock: Clock) -> None:
+    manager, attempts = opening([DOWN])
+    with pytest.raises(BackendUnavailable, match="refused"):
+        manager.get("acme")
+    assert (attempts, clock.waits) == ([1], [])
+
+
+def test_the_third_opening_is_the_last_and_its_time_is_that_of_all(opening: Opening, clock: Clock) -> None:
+    manager, attempts = opening([BUSY, BUSY, BUSY, Throttled("slow down", retry_after=31)])
+    with pytest.raises(Throttled) as raised:
+        manager.get("acme")
+    assert attempts == [3]
+    assert raised.value.backend_id == "acme"
+    assert raised.value.__context__ is None
+    waits = len(clock.waits)
+    with pytest.raises(Throttled):
+        manager.get("acme")
+    assert (attempts, len(clock.waits)) == ([4], waits)
+
+
+def test_openings_and_calls_share_the_budget(opening: Opening) -> None:
+    manager, attempts = opening(repeat(BUSY, 8))
+    for _ in range(3):
+        with pytest.raises(Throttled):
+            manager.get("acme")
+    assert attempts == [3 + 3 + 2]
+    backend = manager.get("acme")
+    flaky = Flaky(backend, "check_health", repeat(DOWN))
+    with pytest.raises(BackendUnavailable):
+        backend.check_health()
+    assert flaky.calls == 1
 
 
 def test_a_token_is_free_again_after_its_time(clock: Clock) -> None:

@@ -239,7 +239,7 @@ ELSEWHERE = [
     ("1 business rule 2; design: fallback never below the required level", "services/levels.py", "level.satisfies(key.required_security_level)"),
     ("2 invariant 1: BackendId is unique", _STATE, '_new("backends", "backend_id")'),
     ("2 summary: BackendId and ProviderType are immutable", _STATE, '_immutable("backends", "backend_id", "provider_type")'),
-    ("2 business rule 2 (FR-016): the health check sets the status", "services/backends.py", "availability_status="),
+    ("2 business rule 2 (FR-016): the health check sets the status", "backends/standing.py", "availability_status="),
     ("contradiction 4: a cloud below HSM does not satisfy FR-014", "services/selection.py", "level.satisfies(required)"),
     ("3 design: the name is unique", _STATE, '_new("keys", "key_id", "name")'),
     ("3 property Algorithm: supported by the backend", "services/selection.py", "backend.support(algorithm)"),

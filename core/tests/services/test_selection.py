@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from keyclave.backends.calls import HookCalls
 from keyclave.errors import (
@@ -13,7 +11,6 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import AvailabilityStatus
-from msgspec import structs
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
@@ -138,17 +135,3 @@ def test_a_health_check_never_raises(reopen: Reopen) -> None:
         (result,) = clave.backends.health().values()
     assert result.status is AvailabilityStatus.UNAVAILABLE
     assert "the device was unplugged" in (result.detail or "")
-
-
-def test_fr_003_a_backend_that_claims_an_impossible_level_is_refused(
-    acme: str, reopen: Reopen, tmp_path: Path
-) -> None:
-    """No plugin here has the name of one that can never be an HSM, so one is made to say that it has."""
-    clave = reopen(acme + 'level = "HSM"\n')
-    backend = clave._backends.get("acme")
-    backend.provider_type = "tpm"
-    assert structs.asdict(backend.description)["security_level"] == "HSM"
-    with pytest.raises(PolicyViolation, match="FR-003"):
-        clave.backends.show("acme")
-    assert [shown.backend_id for shown in clave.backends.list()] == ["software"]
-    assert "FR-003" in (clave.backends.health()["acme"].detail or "")

@@ -43,6 +43,10 @@ def plaintext_comes_back(bench: Bench, target: Target) -> None:
     texts = [*TRICKY_MESSAGES, *(bytes(length) for length in _lengths(bench, support) if length)]
     drawn = st.binary(max_size=100) if support.binds_aad else st.just(b"")
     bench.each(body, messages.filter(bool), drawn, explicit=[(text, aad) for text in texts])
+    if support.min_plaintext:
+        what = "encrypting less than the shortest plaintext"
+        refused(InvalidArgument, what, lambda: body(bytes(support.min_plaintext - 1), aad))
+        return
     try:
         body(b"", aad)
     except InvalidArgument:

@@ -16,8 +16,9 @@ from keyclave.backends.data import DataCalls
 from keyclave.backends.key_results import KeyResults
 from keyclave.backends.results import unwrap
 from keyclave.backends.signer import SignerBinder
+from keyclave.backends.standing import standing
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
-from keyclave.models import get_algorithm
+from keyclave.models import CryptographicBackend, HealthCheckResult, get_algorithm
 from keyclave.plugin.records import (
     AdoptKeyRequest,
     AlgorithmSupport,
@@ -69,6 +70,7 @@ class Backend:
         self.provider_type = description.provider_type
         self.description = description
         self.accept_simulator = context.accept_simulator
+        self._context = context
         self.calls = calls
         self._results = KeyResults(context, description, crypto.check_public_key)
         self._data = DataCalls(calls, description)
@@ -80,6 +82,10 @@ class Backend:
     def has(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""
         return self.calls.implements(hook)
+
+    def standing(self, health: HealthCheckResult | None = None) -> CryptographicBackend:
+        """Return what the backend shows of itself, with what a health check found."""
+        return standing(self._context, self.description, health)
 
     def support(self, algorithm: str) -> AlgorithmSupport | None:
         """Return what the backend says of keys of an algorithm; ``None`` if it has none."""

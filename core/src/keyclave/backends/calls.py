@@ -72,10 +72,10 @@ class HookCalls:
         self._relay = manager.hook
         self._on_fault = on_fault
 
-    def place(self, location: Location) -> None:
+    def place(self, location: Location, retries: Retries) -> None:
         """Take note of where the backend computes, which decides how long calls may take and whether they repeat."""
         self.limits = self.limits.at(location)
-        self.retries = Retries() if location is Location.REMOTE else None
+        self.retries = retries if location is Location.REMOTE else None
 
     def implements(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""

@@ -69,3 +69,5 @@ class DataCalls:
             raise CapabilityUnsupported("the backend cannot bind associated data")
         if support.max_plaintext is not None and size > support.max_plaintext:
             raise InvalidArgument(f"the backend encrypts at most {support.max_plaintext} bytes")
+        if size < support.min_plaintext:
+            raise InvalidArgument(f"the backend encrypts at least {support.min_plaintext} bytes, not {size}")

@@ -20,6 +20,7 @@ from keyclave.backends.modules import PluginModules
 from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
 from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
+from keyclave.backends.retrying import Retries
 from keyclave.errors import AuthenticationFailed, BackendUnavailable
 from keyclave.models import EnvironmentType
 from keyclave.plugin.records import BackendContext, DetectionEvidence, Host
@@ -36,6 +37,7 @@ class _Slot:
         self.opened: Opened | None = None
         self.refused: AuthenticationFailed | None = None
         self.fault: Fault | None = None
+        self.retries = Retries()
 
     def record(self, fault: Fault | None) -> None:
         """Remember how the plugin broke its contract, for its report."""
@@ -79,6 +81,7 @@ class BackendManager:
                 In the last case the next call tries again.
             AuthenticationFailed: the credential is wrong. It is tried once, not again at the next call.
             ConfigurationError: the settings do not fit the plugin.
+            PolicyViolation: it breaks a rule for backends in this environment.
         """
         slot = self._slot(backend_id)
         opened = slot.opened
@@ -168,7 +171,7 @@ class BackendManager:
         if report.state is not PluginState.LOADED or (slot.fault is not None and slot.fault.final):
             raise _with_fault(report, slot).to_unavailable(instance.id)
         try:
-            slot.opened = self._opener.open(instance, self._context(instance), slot.record)
+            slot.opened = self._opener.open(instance, self._context(instance), slot.record, slot.retries)
         except AuthenticationFailed as error:
             slot.refused = copy(error)
             raise

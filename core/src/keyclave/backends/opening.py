@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from pluggy import PluginManager
@@ -25,12 +26,16 @@ from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import Fault, PluginStage
+from keyclave.backends.results import unwrap
+from keyclave.backends.retrying import Retries
+from keyclave.backends.standing import standing
 from keyclave.errors import (
     BackendUnavailable,
     CapabilityUnsupported,
     ConfigurationError,
     KeyclaveError,
     PluginLoadError,
+    Throttled,
 )
 from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
 from keyclave.plugin.records import BackendContext, BackendDescription, Record
@@ -97,17 +102,44 @@ class Opener:
         self._limits = limits
         self._crypto = crypto
 
-    def open(self, instance: BackendInstance, context: BackendContext, on_fault: Callable[[Fault], None]) -> Opened:
-        """Open the backend; its plugin is loaded.
+    def open(
+        self,
+        instance: BackendInstance,
+        context: BackendContext,
+        on_fault: Callable[[Fault], None],
+        retries: Retries,
+    ) -> Opened:
+        """Open the backend, again if it was throttled; its plugin is loaded.
+
+        Only an open backend says that it is on a network. But nothing else throttles: what is on this machine and
+        does not answer is not asked again.
 
         Raises:
             Broken: the plugin broke its contract.
             ConfigurationError: the settings do not fit the plugin.
+            PolicyViolation: a rule for backends in this environment is broken.
             KeyclaveError: what the plugin raised.
         """
         settings = self._settings(instance, self._settings_model(instance))
-        target = self._target(instance, deepcopy(context), settings)
-        return take(target, instance.plugin, context, limits=self._limits, crypto=self._crypto, on_fault=on_fault)
+        deadline = monotonic() + self._limits.opening
+
+        def attempt(seconds: float) -> Opened | KeyclaveError:
+            try:
+                target = self._target(instance, deepcopy(context), settings, seconds)
+                return take(
+                    target,
+                    instance.plugin,
+                    context,
+                    limits=self._limits,
+                    crypto=self._crypto,
+                    on_fault=on_fault,
+                    retries=retries,
+                )
+            except KeyclaveError as error:
+                return error
+
+        outcome = attempt(self._limits.opening)
+        return unwrap(retries.settle(outcome, attempt, deadline) if isinstance(outcome, Throttled) else outcome)
 
     def permissions_policy(self, plugin: str, instance: BackendInstance | None) -> str:
         """Return the least-privilege policy for a backend, or for any of a plugin; the plugin is loaded.
@@ -159,9 +191,11 @@ class Opener:
             problem = f"its settings model raised {describe(error)}"
         raise ConfigurationError(f"[backends.{instance.id}] {problem}", backend_id=instance.id)
 
-    def _target(self, instance: BackendInstance, context: BackendContext, settings: BaseModel) -> object:
+    def _target(
+        self, instance: BackendInstance, context: BackendContext, settings: BaseModel, seconds: float
+    ) -> object:
         target = self._call(
-            instance.plugin, instance.id, PluginStage.OPEN, "open_backend", self._limits.opening, settings, context
+            instance.plugin, instance.id, PluginStage.OPEN, "open_backend", seconds, settings, context
         )
         if target is None:
             raise Broken(PluginStage.OPEN, "open_backend returned None")
@@ -199,6 +233,7 @@ def take(
     limits: TimeLimits,
     crypto: CryptoFunctions,
     on_fault: Callable[[Fault], None],
+    retries: Retries,
 ) -> Opened:
     """Return an object with hooks as an opened backend; close the object if it cannot be one.
 
@@ -209,9 +244,11 @@ def take(
         limits: how long its hooks may take.
         crypto: what its guards are made of.
         on_fault: is told once when it breaks its contract.
+        retries: repeats its calls, if it is on a network.
 
     Raises:
         Broken: it breaks its contract.
+        PolicyViolation: a rule for backends in this environment is broken.
         KeyclaveError: what ``describe`` raised.
     """
     manager = new_manager(KeyStorage, Signing, Health)
@@ -219,7 +256,8 @@ def take(
     try:
         _register(manager, target, calls, limits.other)
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
-        calls.place(description.location)
+        standing(context, description)
+        calls.place(description.location, retries)
     except BaseException:
         close_object(target, calls.workers, limits.other)
         calls.workers.close()

@@ -55,7 +55,7 @@ class Budget:
 
 
 class Retries:
-    """The retries of one backend.
+    """The retries of one backend, of its opening and of its calls.
 
     Args:
         budget: what its retries are taken from.

@@ -17,7 +17,6 @@ __all__ = ["CLOUD_BACKENDS", "BackendId", "CryptographicBackend", "HealthCheckRe
 
 CLOUD_BACKENDS = frozenset({"azure", "aws", "gcp"})
 _NEVER_HSM = frozenset({"os-keychain", "browser", "software", "tpm"})
-_STRICT_ENVIRONMENTS = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
 _REQUIRED_AUTHENTICATION = {
     **dict.fromkeys(CLOUD_BACKENDS, AuthenticationMethod.MANAGED_IDENTITY),
     "k8s": AuthenticationMethod.SERVICE_ACCOUNT,
@@ -63,6 +62,7 @@ class CryptographicBackend(Model):
         connection_uri: for a cloud a valid absolute URI, without credentials.
         authentication_method: how Keyclave proves itself to it (FR-023).
         credential_source: where the credential came from, in a sentence without secrets; ``None`` if it did not say.
+        credential_named: whether the settings name that source.
     """
 
     backend_id: BackendId
@@ -78,6 +78,7 @@ class CryptographicBackend(Model):
     connection_uri: NonEmptyStr | None = None
     authentication_method: AuthenticationMethod
     credential_source: NonEmptyStr | None = None
+    credential_named: bool = False
 
     @model_validator(mode="after")
     def _check_level(self) -> Self:
@@ -118,18 +119,20 @@ class CryptographicBackend(Model):
 
     @model_validator(mode="after")
     def _check_authentication(self) -> Self:
-        """FR-023: refused in production and staging, a warning elsewhere."""
+        """FR-023: in production and staging refused unless the settings name the source, and a warning otherwise."""
         required = _REQUIRED_AUTHENTICATION.get(self.provider_type)
         if required is None or self.authentication_method is required:
             return self
         problem = f"must be {required.value} for {self.provider_type}"
         require(
-            self.environment_type not in _STRICT_ENVIRONMENTS,
+            self.credential_named or not self.environment_type.is_strict,
             "FR-023",
             "authentication_method",
-            f"{problem} in {self.environment_type.value}",
+            f"{problem} in {self.environment_type.value}, unless the settings name the source of the credential",
         )
-        warnings.warn(f"FR-023: authentication_method {problem}", UserWarning, stacklevel=2)
+        used = self.credential_source or self.authentication_method.value
+        text = f"FR-023: authentication_method {problem}; {self.backend_id} uses {used}"
+        warnings.warn(text, UserWarning, stacklevel=3)  # whoever makes it, past pydantic
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,11 @@ class EnvironmentType(StrEnum):
     DEVELOPMENT = "development"
     LOCAL = "local"
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether what is discouraged elsewhere is refused."""
+        return self in (EnvironmentType.PRODUCTION, EnvironmentType.STAGING)
+
 
 class SecurityLevel(StrEnum):
     """What holds the key: a hardware security module, a trusted platform module, or software."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
-
 from keyclave.backends.backend import Backend
 from keyclave.backends.report import PluginReport
-from keyclave.errors import ConfigurationError, KeyclaveError, PolicyViolation
+from keyclave.errors import ConfigurationError, KeyclaveError
 from keyclave.models import AvailabilityStatus, CryptographicBackend, HealthCheckResult, OperationType
 from keyclave.plugin import PermissionReport
 from keyclave.services.instance import Instance
@@ -101,26 +99,7 @@ class BackendService:
 
     def _record(self, backend: Backend, health: HealthCheckResult | None) -> CryptographicBackend:
         """Write what the backend shows now to the state, and return it."""
-        description = backend.description
-        try:
-            shown = CryptographicBackend(
-                backend_id=backend.id,
-                provider_type=backend.provider_type,
-                environment_type=self._instance.environment.environment_type,
-                security_level=description.security_level,
-                security_evidence=description.evidence,
-                accept_simulator=backend.accept_simulator,
-                availability_status=AvailabilityStatus.AVAILABLE if health is None else health.status,
-                last_health_check=None if health is None else health.checked_at,
-                health_check_status=health,
-                connection_uri=description.connection_uri,
-                authentication_method=description.authentication_method,
-                credential_source=description.credential_source,
-            )
-        except ValidationError as error:
-            problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
-        else:
-            with self._instance.store.write() as state:
-                state.backends.put(shown)
-            return shown
-        raise PolicyViolation(problems, backend_id=backend.id)
+        shown = backend.standing(health)
+        with self._instance.store.write() as state:
+            state.backends.put(shown)
+        return shown

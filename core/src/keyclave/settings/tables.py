@@ -39,7 +39,6 @@ __all__ = [
 
 PREFIX = "KEYCLAVE_"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_STRICT_LEVEL = frozenset({EnvironmentType.PRODUCTION, EnvironmentType.STAGING})
 
 
 def _parse_duration(value: object) -> object:
@@ -134,7 +133,7 @@ class EnvironmentSettings(_Section):
         """The required level, with its default for the type of environment."""
         if self.required_level is not None:
             return self.required_level
-        return SecurityLevel.HSM if self.type in _STRICT_LEVEL else SecurityLevel.SOFTWARE
+        return SecurityLevel.HSM if self.type.is_strict else SecurityLevel.SOFTWARE
 
 
 class StateSettings(_Section):

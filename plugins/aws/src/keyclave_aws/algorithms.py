@@ -91,7 +91,7 @@ def supported(*, custom_key_store: bool) -> tuple[AlgorithmSupport, ...]:
 
 def _support(algorithm: KeyAlgorithm) -> AlgorithmSupport:
     if not algorithm.signs:
-        return AlgorithmSupport(algorithm=algorithm.name, max_plaintext=MAX_MESSAGE, binds_aad=True)
+        return AlgorithmSupport(algorithm=algorithm.name, min_plaintext=1, max_plaintext=MAX_MESSAGE, binds_aad=True)
     encoding = SignatureEncoding.DER if algorithm.family is AlgorithmFamily.EC else SignatureEncoding.RAW
     return AlgorithmSupport(
         algorithm=algorithm.name,

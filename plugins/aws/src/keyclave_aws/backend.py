@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from keyclave.errors import CapabilityUnsupported
+from keyclave.errors import CapabilityUnsupported, KeyNotFound
 from keyclave.models import get_algorithm
 from keyclave.plugin import (
     BackendContext,
@@ -47,6 +47,7 @@ from keyclave_aws.permission_check import PermissionCheck
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.signing import Signing
+from keyclave_aws.trails import Trails
 
 __all__ = ["AwsBackend"]
 
@@ -62,19 +63,21 @@ class AwsBackend:
     """
 
     def __init__(self, kms: Kms, settings: AwsSettings, context: BackendContext, key_policy: str | None) -> None:
-        lookup = Lookup(kms, settings.alias_prefix)
-        aliases = Aliases(kms, lookup)
+        lookup = Lookup(kms)
+        trails = Trails(lookup, settings.alias_prefix)
+        aliases = Aliases(kms, lookup, trails)
         maker, notes = Maker(kms, settings, key_policy), Notes(context.data_directory)
         self._kms = kms
         self._settings = settings
         self._instance_id = context.instance_id
         self._evidence = service_evidence(kms.endpoint)
         self._lookup = lookup
+        self._trails = trails
         self._public_keys = PublicKeys(lookup)
-        self._creation = Creation(kms, lookup, aliases, maker, notes)
-        self._destruction = Destruction(kms, lookup, notes, settings.deletion_days)
+        self._creation = Creation(kms, trails, aliases, maker, notes)
+        self._destruction = Destruction(kms, lookup, trails, aliases, notes=notes, days=settings.deletion_days)
         self._enabling = Enabling(kms, lookup)
-        self._importing = Importing(kms, lookup, aliases, maker, notes=notes, public_keys=self._public_keys)
+        self._importing = Importing(kms, lookup, trails, aliases, maker, notes=notes, public_keys=self._public_keys)
         self._permissions = PermissionCheck(kms, lookup, settings.alias_prefix)
         self._signing = Signing(lookup, self._public_keys)
         self._encryption = Encryption(lookup)
@@ -92,6 +95,7 @@ class AwsBackend:
             location=Location.REMOTE,
             connection_uri=self._kms.endpoint,
             credential_source=self._kms.identity.source,
+            credential_named=self._kms.identity.named,
             algorithms=supported(custom_key_store=self._settings.custom_key_store_id is not None),
         )
 
@@ -114,8 +118,15 @@ class AwsBackend:
 
     @hookimpl
     def find_key(self, label: KeyLabel) -> KeyReference:
-        """Return the key with this label: by its alias, or else by a look at all keys."""
-        return self._lookup.by_label(label).reference(label)
+        """Return the key with this label: by its alias, or else by a look at all keys.
+
+        Where there is none, an import of it that was not answered is ended.
+        """
+        try:
+            return self._trails.by_label(label).reference(label)
+        except KeyNotFound:
+            self._importing.end_unanswered(label)
+            raise
 
     @hookimpl
     def list_keys(self, page: str | None) -> KeyPage:

@@ -8,9 +8,10 @@ from keyclave.plugin import CreateKeyRequest
 from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
-from keyclave_aws.lookup import FoundKey, Lookup, Trail
+from keyclave_aws.lookup import FoundKey
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
+from keyclave_aws.trails import Trail, Trails
 
 __all__ = ["Creation"]
 
@@ -20,15 +21,15 @@ class Creation:
 
     Args:
         kms: calls AWS KMS.
-        lookup: finds keys.
+        trails: finds keys.
         aliases: sets aliases.
         maker: makes keys.
         notes: of the creations that were begun.
     """
 
-    def __init__(self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, notes: Notes) -> None:
+    def __init__(self, kms: Kms, trails: Trails, aliases: Aliases, maker: Maker, notes: Notes) -> None:
         self._kms = kms
-        self._lookup = lookup
+        self._trails = trails
         self._aliases = aliases
         self._maker = maker
         self._notes = notes
@@ -39,14 +40,12 @@ class Creation:
         Raises:
             KeyAlreadyExists: the one that is there is of another algorithm.
             CapabilityUnsupported: there are no keys of this algorithm.
+            Conflict: AWS is about to delete a destroyed key of this label.
             OutcomeUnknown: no answer came; the same call will look for what was made.
         """
         label = request.label
         begun = self._notes.has(label)
-        trail = self._lookup.trail(label)
-        found = trail.found
-        if found is None and (begun or trail.strayed):
-            found = self._lookup.left_behind(label, trail)
+        found, trail = self._trails.end(label, begun=begun)
         if found is not None:
             return _of_algorithm(self._finish(request, found, trail), request.algorithm), None
         return self._create(request, trail, begun=begun)

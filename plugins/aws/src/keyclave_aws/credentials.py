@@ -17,6 +17,7 @@ from botocore.credentials import (
     SharedCredentialProvider,
 )
 from botocore.exceptions import BotoCoreError, ClientError, MetadataRetrievalError
+from botocore.parsers import ResponseParserError
 from botocore.utils import METADATA_BASE_URL, InstanceMetadataFetcher, get_environ_proxies
 from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
 from keyclave.models import AuthenticationMethod, EnvironmentType
@@ -41,10 +42,12 @@ class Identity(Record, frozen=True, kw_only=True):
     Attributes:
         source: where the credentials came from, in a sentence without secrets.
         method: how that proves this process's identity (FR-023).
+        named: whether the settings name the source.
     """
 
     source: str
     method: AuthenticationMethod
+    named: bool = False
 
 
 class Surroundings(Record, frozen=True, kw_only=True):
@@ -64,8 +67,9 @@ class Surroundings(Record, frozen=True, kw_only=True):
 def choose_source(settings: AwsSettings, around: Surroundings) -> CredentialSource:
     """Return the source that the settings name; for ``auto`` the first one that is configured here.
 
-    That is a web identity, then a container role. Outside production come environment variables and shared files
-    next, which anybody can leave lying about; last the role of the instance, for which the network must be asked.
+    That is a web identity, then a container role. Outside production and staging come environment variables and
+    shared files next, which anybody can leave lying about; last the role of the instance, for which the network must
+    be asked.
     """
     if settings.credentials is not CredentialSource.AUTO:
         return settings.credentials
@@ -74,7 +78,7 @@ def choose_source(settings: AwsSettings, around: Surroundings) -> CredentialSour
         return CredentialSource.WEB_IDENTITY
     if any(name in environment for name in _CONTAINER):
         return CredentialSource.CONTAINER
-    if around.environment_type is not EnvironmentType.PRODUCTION:
+    if not around.environment_type.is_strict:
         if _ACCESS_KEY in environment:
             return CredentialSource.ENVIRONMENT
         if _PROFILE in environment or any(file.exists() for file in _shared_files(environment)):
@@ -103,11 +107,12 @@ def load_credentials(
         credentials = load()
         if credentials is not None:
             credentials.get_frozen_credentials()  # a web identity asks only now
-            return credentials, identity
+            named = settings.credentials is source
+            return credentials, Identity(source=identity.source, method=identity.method, named=named)
         failure: KeyclaveError = _nothing_from(source, identity)
     except MetadataRetrievalError:  # nobody answers, as on a machine that is no instance
         failure = _nothing_from(source, identity)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
         failure = translate(error, changes=False)
         failure.message = f"no credentials from {identity.source}: {failure.message}"
     except (OSError, LookupError, TypeError, ValueError) as error:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
 
+from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.notes import Notes
+from keyclave_aws.trails import Trails
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -47,14 +48,20 @@ class Destruction:
 
     Args:
         kms: calls AWS KMS.
-        lookup: finds keys.
+        lookup: looks at keys.
+        trails: finds keys.
+        aliases: sets aliases.
         notes: of the creations and imports that were begun.
         days: how long a destruction can be called off.
     """
 
-    def __init__(self, kms: Kms, lookup: Lookup, notes: Notes, days: int) -> None:
+    def __init__(
+        self, kms: Kms, lookup: Lookup, trails: Trails, aliases: Aliases, *, notes: Notes, days: int
+    ) -> None:
         self._kms = kms
         self._lookup = lookup
+        self._trails = trails
+        self._aliases = aliases
         self._notes = notes
         self._days = days
 
@@ -80,23 +87,38 @@ class Destruction:
         Raises:
             KeyAlreadyExists: another key of this label was made meanwhile.
             KeyNotFound: it is gone, or has another label.
+            Conflict: it is scheduled, and AWS does not call it off now.
             OutcomeUnknown: no answer came.
         """
         arn = self._lookup.arn_of(key)
         try:
             self._require_label(arn, key.label)
-            self._require_no_other(arn, key.label)
-            with suppress(Conflict):  # it is not scheduled
-                self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
         except _Gone:
             raise KeyNotFound("AWS KMS has deleted the key") from None
-
-    def _require_no_other(self, arn: str, label: KeyLabel) -> None:
-        found = self._lookup.trail(label).found
-        if found is not None and found.arn != arn:
+        trail = self._trails.follow(key.label, past=arn)
+        other = trail.found
+        if other is None and self._called_off(arn):
+            # Whoever makes a key of this label meanwhile wants the same alias, and one of both gets it.
+            ours = self._lookup.require_usable(arn, key.algorithm)
+            winner = self._aliases.lead(key.label, ours, trail, past=arn)
+            other = None if winner.arn == arn else winner
+        if other is not None:
+            self._scheduled(arn)
             raise KeyAlreadyExists(
                 "another key of this label was made after the destruction", next_step="Destroy that one first."
             )
+
+    def _called_off(self, arn: str) -> bool:
+        """Call the deletion of a key off; return whether it was scheduled."""
+        try:
+            self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
+        except Conflict as error:
+            failure = error
+        else:
+            return True
+        if self._lookup.is_gone(arn):
+            raise failure
+        return False
 
     def _scheduled(self, arn: str) -> tuple[datetime, str | None]:
         if (date := self._date(arn)) is not None:

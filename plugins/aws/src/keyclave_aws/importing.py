@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from keyclave.crypto.key_checks import check_public_key
 from keyclave.errors import (
     CapabilityUnsupported,
+    Conflict,
     DecryptionFailed,
     InvalidArgument,
     KeyAlreadyExists,
@@ -31,12 +32,13 @@ from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
 from keyclave_aws.errors import reference_of
-from keyclave_aws.lookup import Lookup, Trail, require_same_key
+from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.making import Made, Maker
 from keyclave_aws.notes import Notes
 from keyclave_aws.patience import settled
 from keyclave_aws.public_keys import PublicKeys
 from keyclave_aws.tickets import EmptyKey, Tickets, new_ticket_id, refused_ticket
+from keyclave_aws.trails import Trail, Trails
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -57,7 +59,8 @@ class Importing:
 
     Args:
         kms: calls AWS KMS.
-        lookup: finds keys.
+        lookup: looks at keys.
+        trails: finds keys.
         aliases: sets aliases.
         maker: makes empty keys.
         notes: of the imports that were begun, and of the creations.
@@ -65,10 +68,19 @@ class Importing:
     """
 
     def __init__(
-        self, kms: Kms, lookup: Lookup, aliases: Aliases, maker: Maker, *, notes: Notes, public_keys: PublicKeys
+        self,
+        kms: Kms,
+        lookup: Lookup,
+        trails: Trails,
+        aliases: Aliases,
+        maker: Maker,
+        *,
+        notes: Notes,
+        public_keys: PublicKeys,
     ) -> None:
         self._kms = kms
         self._lookup = lookup
+        self._trails = trails
         self._aliases = aliases
         self._maker = maker
         self._notes = notes
@@ -80,15 +92,40 @@ class Importing:
 
         Raises:
             CapabilityUnsupported: the key cannot be imported, not by this method, or not as an exportable one.
+            OutcomeUnknown: no answer came; the same call, or a look for the label, ends what was made.
         """
         method = request.method or RSA_AES_KEY_WRAP_SHA256
         _require_importable(request, method)
-        found, _ = self._maker.make_empty(request.label, request.algorithm)
+        label = request.label
+        begun = self.end_unanswered(label)
+        self._notes.write(label)
         try:
-            return settled(lambda: self._ticket(request, method, found.arn))
-        except BaseException:
-            self._discard(found.arn)
+            found, _ = self._maker.make_empty(label, request.algorithm)
+        except OutcomeUnknown:
             raise
+        except KeyclaveError:  # and not an interrupt, which may come after the request
+            self._forget(label, begun=begun)
+            raise
+        try:
+            return settled(lambda: self._ticket(request, method, found.arn, begun=begun))
+        except BaseException:
+            if self._discard(found.arn):
+                self._forget(label, begun=begun)
+            raise
+
+    def end_unanswered(self, label: KeyLabel) -> bool:
+        """Schedule the deletion of the empty keys with this label that have no ticket here; return whether to look.
+
+        There is only something to look for where an import, or a creation, was begun and not finished. What is
+        shown late is found by the next look: the note stays.
+        """
+        begun = self._notes.has(label)
+        if begun:
+            kept = self._tickets.keys()
+            for found in self._lookup.labelled(label):
+                if found.state == "PendingImport" and found.arn not in kept:
+                    self._discard(found.arn)
+        return begun
 
     def finish(self, ticket: ImportTicket, wrapped: WrappedKey) -> Made:
         """Give the empty key its material, look at it, and set its alias.
@@ -96,31 +133,32 @@ class Importing:
         Raises:
             InvalidArgument: the ticket or the wrapped key is no good.
             KeyAlreadyExists: there is a key of this label.
+            KeyNotFound: somebody has ended the import.
             OutcomeUnknown: no answer came.
         """
         key, good = self._tickets.take(ticket)
         label = ticket.request.label
-        begun = self._notes.has(label)
         try:
             _require_good(ticket, wrapped, good=good)
-            trail = self._free_trail(label, begun=begun)
-            self._notes.write(label)
+            trail = self._free_trail(label, begun=key.begun)
+            self._notes.write(label)  # that of the ticket may be gone, with another one's import
             made = self._import(ticket.request, key, wrapped.blob, trail)
         except OutcomeUnknown:
-            raise  # recovery finds the key by its tags, if it has its material now
+            raise  # a look for the label finds the key by its tags, whether it has its material now or not
         except BaseException:
-            if self._discard(key.arn) and not begun:
-                self._notes.remove(label)
+            if self._discard(key.arn):
+                self._forget(label, begun=key.begun)
             raise
         self._notes.remove(label)
         return made
 
     def close(self) -> None:
         """End all tickets; their empty keys are scheduled to be deleted."""
-        for key in self._tickets.clear():
-            self._discard(key.arn)
+        for ticket, key in self._tickets.clear():
+            if self._discard(key.arn):
+                self._forget(ticket.request.label, begun=key.begun)
 
-    def _ticket(self, request: ImportKeyRequest, method: str, arn: str) -> ImportTicket:
+    def _ticket(self, request: ImportKeyRequest, method: str, arn: str, *, begun: bool) -> ImportTicket:
         def parameters(kms: KMSClient) -> ImportTicket:
             answer = kms.get_parameters_for_import(
                 KeyId=arn, WrappingAlgorithm=_METHODS[method], WrappingKeySpec="RSA_4096"
@@ -133,7 +171,7 @@ class Importing:
                 wrapping_public_key=answer["PublicKey"],
                 expires_at=answer["ParametersValidTo"].astimezone(UTC),
             )
-            return self._tickets.issue(ticket, EmptyKey(arn=arn, token=answer["ImportToken"]))
+            return self._tickets.issue(ticket, EmptyKey(arn=arn, token=answer["ImportToken"], begun=begun))
 
         return self._kms.ask(parameters)
 
@@ -152,6 +190,8 @@ class Importing:
             reference = self._kms.change(fill)
         except DecryptionFailed:
             raise InvalidArgument("the wrapped key cannot be unwrapped") from None
+        except Conflict as error:
+            raise self._lookup.explained(key.arn, error) from None
         found = settled(lambda: self._lookup.require_usable(key.arn, request.algorithm))
         check_public_key(
             self._public_keys.read(found.reference(request.label)), get_algorithm(request.algorithm).name
@@ -162,13 +202,15 @@ class Importing:
 
     def _free_trail(self, label: KeyLabel, *, begun: bool) -> Trail:
         """Return where the aliases of a label lead; refuse one with a key, even one from an unanswered import."""
-        trail = self._lookup.trail(label)
-        found = trail.found
-        if found is None and (begun or trail.strayed):
-            found = self._lookup.left_behind(label, trail)
+        found, trail = self._trails.end(label, begun=begun)
         if found is not None:
             raise _exists()
         return trail
+
+    def _forget(self, label: KeyLabel, *, begun: bool) -> None:
+        """Remove the note of an import that left nothing; what an earlier call made may still show up."""
+        if not begun:
+            self._notes.remove(label)
 
     def _discard(self, arn: str) -> bool:
         """Schedule the deletion of a key that nobody has seen; return whether that went well."""

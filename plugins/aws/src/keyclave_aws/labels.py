@@ -51,15 +51,16 @@ def alias_of(prefix: str, label: KeyLabel) -> str:
     return f"alias/{prefix}/{instance}/{label.key_id.hex}/{label.version}/{operation}"
 
 
-def next_alias(alias: str, key_id: str) -> str:
+def next_alias(alias: str, key_id: str, times: int = 1) -> str:
     """Return the alias of the key that comes after a destroyed one with the same label.
 
     Args:
         alias: of the first key with this label.
         key_id: the id that AWS gave the destroyed one.
+        times: how many aliases lead to that one, which has one more each time that its destruction is called off.
 
     Examples:
         >>> next_alias("alias/keyclave/00000000/00000000000000000000000000000002/3/00000000", "1234abcd")
         'alias/keyclave/00000000/00000000000000000000000000000002/3/00000000/1234abcd'
     """
-    return f"{alias}/{key_id}"
+    return f"{alias}/{key_id}" if times == 1 else f"{alias}/{key_id}/{times}"

@@ -1,4 +1,4 @@
-"""Find keys: by their alias, by their tags, page by page, and what state they are in."""
+"""Look at keys: by their address, page by page, and what state they are in."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from keyclave.plugin import KeyLabel, KeyReference, Record
 from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import algorithm_of
 from keyclave_aws.connection import Kms
-from keyclave_aws.labels import alias_of, label_in, next_alias
-from keyclave_aws.patience import settled
+from keyclave_aws.labels import label_in
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
     from types_boto3_kms.type_defs import KeyMetadataTypeDef
 
-__all__ = ["FoundKey", "Lookup", "Trail", "require_same_key", "to_found"]
+__all__ = ["FoundKey", "Lookup", "id_of", "require_same_key", "to_found"]
 
 T = TypeVar("T")
 _PAGE, _WHOLE_PAGE, _ALIASES, _TAGS = 500, 1000, 100, 50
@@ -67,20 +66,6 @@ class FoundKey(Record, frozen=True, kw_only=True):
         return KeyReference(label=label, uri=self.arn, algorithm=self.algorithm)
 
 
-class Trail(Record, frozen=True, kw_only=True):
-    """Where the aliases of a label lead: past the keys that are destroyed, each of which names the next alias.
-
-    Attributes:
-        found: the usable key with the label's tags, if they lead to one.
-        free: the alias that was not there: that of the next key with the label.
-        strayed: whether one leads to a key of another label, as none of ours does.
-    """
-
-    found: FoundKey | None
-    free: str
-    strayed: bool
-
-
 def to_found(metadata: KeyMetadataTypeDef) -> FoundKey | None:
     """Return a key from its KeyMetadata; ``None`` if it is of no algorithm of Keyclave."""
     algorithm = algorithm_of(metadata)
@@ -111,16 +96,14 @@ def require_same_key(answer: Any, arn: str) -> None:
 
 
 class Lookup:
-    """Finds keys.
+    """Looks at keys.
 
     Args:
         kms: calls AWS KMS.
-        prefix: the first part of all aliases.
     """
 
-    def __init__(self, kms: Kms, prefix: str) -> None:
+    def __init__(self, kms: Kms) -> None:
         self._kms = kms
-        self._prefix = prefix
 
     def arn_of(self, key: KeyReference) -> str:
         """Return the address of a key, without asking AWS.
@@ -131,62 +114,6 @@ class Lookup:
         """
         return require_arn(key.uri, self._kms.region)
 
-    def by_label(self, label: KeyLabel) -> FoundKey:
-        """Return the usable key with this label.
-
-        Raises:
-            KeyNotFound: there is none, or it is scheduled to be deleted, or was not imported yet.
-        """
-        trail = self.trail(label)
-        found = trail.found or self._by_tags(label, trail)
-        if found is None:
-            raise KeyNotFound("AWS KMS has no usable key with this label")
-        return found
-
-    def trail(self, label: KeyLabel) -> Trail:
-        """Follow the aliases of a label."""
-        first = alias = alias_of(self._prefix, label)
-        passed: set[str] = set()
-        strayed = False
-        while alias not in passed:
-            passed.add(alias)
-            try:
-                arn, found = self._target(alias)
-                if found is not None and found.is_usable:
-                    if self.label_of(arn) == label:
-                        return Trail(found=found, free=alias, strayed=strayed)
-                    strayed = True
-            except KeyNotFound:
-                return Trail(found=None, free=alias, strayed=strayed)
-            alias = next_alias(first, _id_of(arn))
-        return Trail(found=None, free=alias, strayed=True)  # in a circle: somebody moved them
-
-    def left_behind(self, label: KeyLabel, trail: Trail) -> FoundKey | None:
-        """Return the usable key with this label that no alias leads to, once AWS KMS has had time to know of it."""
-
-        def look() -> FoundKey:
-            found = self._by_tags(label, trail)
-            if found is None:
-                raise KeyNotFound("there is none yet")
-            return found
-
-        try:
-            return settled(look)
-        except KeyNotFound:
-            return None
-
-    def _by_tags(self, label: KeyLabel, trail: Trail) -> FoundKey | None:
-        """Look at all keys, and return the oldest usable one with the label's tags.
-
-        A key with an alias of another label is passed over, so that a look does not take a call for each key; unless
-        somebody moved the aliases.
-        """
-        others = frozenset() if trail.strayed else self._keys_of_other_labels(label)
-        arns = (arn for arn in self._all_keys() if _id_of(arn) not in others)
-        labelled = (arn for arn in arns if self._label_if_allowed(arn) == label)
-        found = (key for arn in labelled if (key := self._described_if_there(arn)) is not None)
-        return min((key for key in found if key.is_usable), key=lambda key: (key.created, key.arn), default=None)
-
     def page(self, marker: str | None) -> tuple[list[tuple[KeyLabel, FoundKey]], str | None]:
         """Return the usable keys that have a label on one page of all keys, and the marker of the next page."""
         arns, following = self._page(marker, _PAGE)
@@ -194,8 +121,54 @@ class Lookup:
         found = ((label, self._described_if_there(arn)) for label, arn in labelled)
         return [(label, key) for label, key in found if key is not None and key.is_usable], following
 
+    def all_keys(self) -> Iterator[str]:
+        """Return the ARNs of all keys of the region."""
+        arns, marker = self._page(None, _WHOLE_PAGE)
+        yield from arns
+        while marker is not None:
+            arns, marker = self._page(marker, _WHOLE_PAGE)
+            yield from arns
+
+    def all_aliases(self) -> Iterator[tuple[str, str]]:
+        """Return all aliases of the region, each with the id of the key that it leads to."""
+
+        def read(kms: KMSClient) -> tuple[list[tuple[str, str]], str | None]:
+            page = (
+                kms.list_aliases(Limit=_ALIASES)
+                if marker is None
+                else kms.list_aliases(Limit=_ALIASES, Marker=marker)
+            )
+            found = [(alias["AliasName"], alias.get("TargetKeyId", "")) for alias in page["Aliases"]]
+            return found, page["NextMarker"] if page.get("Truncated") else None
+
+        marker: str | None = None
+        while True:
+            found, marker = self._kms.ask(read)
+            yield from found
+            if marker is None:
+                return
+
+    def target(self, alias: str) -> tuple[str, FoundKey | None]:
+        """Return the ARN of the key that an alias leads to, and the key if it is of an algorithm of Keyclave.
+
+        Raises:
+            KeyNotFound: there is no such alias.
+        """
+
+        def read(kms: KMSClient) -> tuple[str, FoundKey | None]:
+            metadata = kms.describe_key(KeyId=alias)["KeyMetadata"]
+            return metadata["Arn"], to_found(metadata)
+
+        return self._kms.ask(read)
+
+    def labelled(self, label: KeyLabel, but_for: frozenset[str] = frozenset()) -> Iterator[FoundKey]:
+        """Look at the tags of all keys, but for some ids, and return the keys with this label, in whatever state."""
+        arns = (arn for arn in self.all_keys() if id_of(arn) not in but_for)
+        ours = (arn for arn in arns if self._label_if_allowed(arn) == label)
+        return (key for arn in ours if (key := self._described_if_there(arn)) is not None)
+
     def described(self, key_id: str) -> FoundKey | None:
-        """Return the key with this ARN or alias; ``None`` if it is of no algorithm of Keyclave.
+        """Return the key with this ARN; ``None`` if it is of no algorithm of Keyclave.
 
         Raises:
             KeyNotFound: there is none.
@@ -258,48 +231,6 @@ class Lookup:
             return Conflict("the key is being changed", provider_reference=failure.provider_reference)
         return BackendUnavailable("AWS KMS cannot reach the key", provider_reference=failure.provider_reference)
 
-    def _target(self, alias: str) -> tuple[str, FoundKey | None]:
-        """Return the ARN of the key that an alias leads to, and the key if it is of an algorithm of Keyclave."""
-
-        def read(kms: KMSClient) -> tuple[str, FoundKey | None]:
-            metadata = kms.describe_key(KeyId=alias)["KeyMetadata"]
-            return metadata["Arn"], to_found(metadata)
-
-        return self._kms.ask(read)
-
-    def _keys_of_other_labels(self, label: KeyLabel) -> frozenset[str]:
-        """Return the ids of the keys to which an alias of Keyclave leads that is not one of the label."""
-        ours, own = alias_of(self._prefix, label), f"alias/{self._prefix}/"
-        return frozenset(
-            target
-            for alias, target in self._all_aliases()
-            if alias.startswith(own) and alias != ours and not alias.startswith(f"{ours}/")
-        )
-
-    def _all_aliases(self) -> Iterator[tuple[str, str]]:
-        def read(kms: KMSClient) -> tuple[list[tuple[str, str]], str | None]:
-            page = (
-                kms.list_aliases(Limit=_ALIASES)
-                if marker is None
-                else kms.list_aliases(Limit=_ALIASES, Marker=marker)
-            )
-            found = [(alias["AliasName"], alias.get("TargetKeyId", "")) for alias in page["Aliases"]]
-            return found, page["NextMarker"] if page.get("Truncated") else None
-
-        marker: str | None = None
-        while True:
-            found, marker = self._kms.ask(read)
-            yield from found
-            if marker is None:
-                return
-
-    def _all_keys(self) -> Iterator[str]:
-        arns, marker = self._page(None, _WHOLE_PAGE)
-        yield from arns
-        while marker is not None:
-            arns, marker = self._page(marker, _WHOLE_PAGE)
-            yield from arns
-
     def _page(self, marker: str | None, limit: int) -> tuple[list[str], str | None]:
         def read(kms: KMSClient) -> tuple[list[str], str | None]:
             page = kms.list_keys(Limit=limit) if marker is None else kms.list_keys(Limit=limit, Marker=marker)
@@ -322,7 +253,8 @@ class Lookup:
             return None
 
 
-def _id_of(arn: str) -> str:
+def id_of(arn: str) -> str:
+    """Return the id in the ARN of a key."""
     return arn.rpartition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""Durable notes of the creations that were begun: a creation that was cut off looks for its key before it repeats."""
+"""Durable notes of the creations and imports that were begun: what was cut off is looked for by the next call."""
 
 from __future__ import annotations
 

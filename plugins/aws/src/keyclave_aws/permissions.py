@@ -21,11 +21,11 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "encrypt, decrypt": ("kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"),
         "create": ("kms:CreateKey", "kms:TagResource", "kms:CreateAlias", "kms:ScheduleKeyDeletion"),
         "enable, disable": ("kms:EnableKey", "kms:DisableKey"),
-        "destroy, call off": ("kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion"),
+        "destroy, call off": ("kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "kms:CreateAlias"),
         "import": ("kms:GetParametersForImport", "kms:ImportKeyMaterial"),
     }
 )
-"""What each capability calls. Creating is part of importing, and finding of both."""
+"""What each capability calls. Creating is part of importing, and finding of both and of calling off."""
 
 ALIAS_ACTIONS = frozenset({"kms:CreateAlias"})
 _EVERYWHERE = frozenset({"kms:ListAliases", "kms:ListKeys", "kms:DescribeKey", "kms:ListResourceTags"})

@@ -18,10 +18,12 @@ class EmptyKey(Record, frozen=True, kw_only=True):
     Attributes:
         arn: its address.
         token: what AWS wants back with the material.
+        begun: whether an earlier creation or import of its label was not finished.
     """
 
     arn: str
     token: bytes
+    begun: bool
 
     def __repr__(self) -> str:
         return f"EmptyKey(arn={self.arn!r}, token=<{len(self.token)} bytes>)"
@@ -57,10 +59,15 @@ class Tickets:
             raise refused_ticket()
         return key, issued == ticket and datetime.now(UTC) < ticket.expires_at
 
-    def clear(self) -> list[EmptyKey]:
-        """End all tickets; return the empty keys of them."""
+    def keys(self) -> frozenset[str]:
+        """Return the addresses of the empty keys."""
         with self._lock:
-            ended = [key for _, key in self._open.values()]
+            return frozenset(key.arn for _, key in self._open.values())
+
+    def clear(self) -> list[tuple[ImportTicket, EmptyKey]]:
+        """End all tickets; return them with their empty keys."""
+        with self._lock:
+            ended = list(self._open.values())
             self._open.clear()
         return ended
 

@@ -18,7 +18,7 @@ class Source:
     """What it answers.
 
     Attributes:
-        answers: by method and path: text, a record, or a status.
+        answers: by method and path: text, a record, a status, or a status with text.
         asked: method, path and Authorization of each request.
         url: where it is.
     """
@@ -49,17 +49,16 @@ def running() -> Iterator[Source]:
             asked = f"{self.command} {self.path}"
             source.asked.append((asked, self.headers.get("Authorization")))
             answer = source.answers.get(asked, 404)
-            body = (
-                b""
-                if isinstance(answer, int)
-                else (answer if isinstance(answer, str) else json.dumps(answer)).encode()
-            )
-            self.send_response(answer if isinstance(answer, int) else 200)
+            if isinstance(answer, int):
+                answer = answer, ""
+            status, said = answer if isinstance(answer, tuple) else (200, answer)
+            body = (said if isinstance(said, str) else json.dumps(said)).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = _answer  # noqa: N815  names of http.server
+        do_GET = do_PUT = do_POST = _answer  # noqa: N815  names of http.server
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -12,7 +12,7 @@ import pytest
 from aws_tests import metadata
 from aws_tests.backends import REGION, NewLabel, Open, create
 from aws_tests.metadata import Source
-from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
+from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError, Throttled
 from keyclave.models import AuthenticationMethod, EnvironmentType
 from keyclave.plugin import KeyLabel
 from keyclave_aws.credentials import Surroundings, choose_source, load_credentials
@@ -67,6 +67,30 @@ def test_a_real_sts_takes_a_web_identity(
     assert "web identity: arn:aws:iam::000000000000:role/signer" in described.credential_source
     assert "a.web.token" not in described.credential_source
     assert described.authentication_method is AuthenticationMethod.MANAGED_IDENTITY
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ((400, "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>"), Throttled),
+        (503, BackendUnavailable),
+    ],
+)
+def test_an_sts_that_is_throttled_or_away_says_so(  # noqa: PLR0917  fixtures
+    open_backend: Open,
+    source: Source,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    answer: object,
+    kind: type[KeyclaveError],
+) -> None:
+    (tmp_path / "token").write_text("a.web.token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::000000000000:role/signer")
+    source.answers["POST /"] = answer
+    with pytest.raises(kind, match="no credentials from web identity"):
+        open_backend(source.url, credentials="auto")
+    assert len(source.asked) == 1
 
 
 @pytest.mark.parametrize("chosen", ["auto", "container"])
@@ -159,7 +183,7 @@ def test_the_order_is_from_sure_to_accidental(environment_type: EnvironmentType)
         order.append(choose_source(settings, around(environment, environment_type)).value)
         environment.pop(name or "", None)
     accidental = ["environment", "environment", "shared-file"]
-    if environment_type is EnvironmentType.PRODUCTION:
+    if environment_type.is_strict:
         accidental = ["instance-role"] * 3
     assert order == ["web-identity", "container", accidental[0], accidental[2], accidental[2], "instance-role"]
 

@@ -10,12 +10,15 @@ import keyclave
 import pytest
 from aws_tests.faulty import Place, asks_for, place_before, settings_for
 from keyclave import Keyclave
-from keyclave.errors import BackendUnavailable, DecryptionFailed, IntegrityError, OutcomeUnknown
+from keyclave.errors import BackendUnavailable, DecryptionFailed, IntegrityError, OutcomeUnknown, Throttled
 from keyclave.models import OperationStatus
 
 from tests.services import faults, ministack
 
-pytestmark = pytest.mark.needs("ministack")
+pytestmark = [
+    pytest.mark.needs("ministack"),
+    pytest.mark.filterwarnings("ignore:FR-023"),  # access keys, since nothing else can be had from an emulator
+]
 
 MESSAGE = b"a message"
 Open = Callable[[], Keyclave]
@@ -110,6 +113,17 @@ def test_a_throttled_creation_is_repeated_and_makes_one_key(place: Place, clave:
         assert place.proxy.disarm() == 0
     assert states(place) == ["Enabled"] * 4
     assert clave.recovery.open_intents() == ()
+
+
+def test_an_opening_that_is_throttled_is_repeated(place: Place, reopen: Open) -> None:
+    throttled = faults.answered(400, b'{"__type":"ThrottlingException"}')
+    place.proxy.arm(throttled, asks_for("DescribeKey"), times=2)
+    assert reopen().backends.show("cloud").backend_id == "cloud"
+    assert count(place, "DescribeKey") == 3
+    place.proxy.arm(throttled, asks_for("DescribeKey"), times=4)
+    with pytest.raises(Throttled):
+        reopen().backends.show("cloud")
+    assert place.proxy.disarm() == 1
 
 
 @pytest.mark.parametrize("fault", [faults.lost_before, faults.lost_after, faults.truncated, faults.answered(503)])

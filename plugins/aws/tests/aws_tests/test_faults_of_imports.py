@@ -78,8 +78,37 @@ def test_a_ticket_that_does_not_come_leaves_no_key(
     assert {place.state(arn) for arn in place.arns(label)} <= {"PendingImport"}
     assert backend.list_keys(page=None).keys == ()
     with pytest.raises(KeyNotFound):
-        backend.find_key(label=label)
+        place.open().find_key(label=label)
+    assert place.arns(label) == []
     require_import(place, backend, label)
+
+
+def test_an_empty_key_that_was_not_answered_for_is_ended_by_the_next_import(
+    place: Place, backend: AwsBackend
+) -> None:
+    label = place.label()
+    place.proxy.arm(FAULTS["lost after"].fault, asks_for("CreateKey"))
+    with pytest.raises(OutcomeUnknown):
+        begin(backend, label)
+    (unanswered,) = place.arns(label)
+    require_import(place, place.open(), label)
+    assert place.state(unanswered) == "PendingDeletion"
+
+
+def test_the_empty_key_of_a_process_that_ended_is_ended_by_a_look_for_it(place: Place, backend: AwsBackend) -> None:
+    label, other = place.label(), place.label()
+    ticket, kept = begin(backend, label), begin(backend, other)
+    for each in (label, other):  # those of open tickets stay
+        with pytest.raises(KeyNotFound):
+            backend.find_key(label=each)
+        assert [place.state(arn) for arn in place.arns(each)] == ["PendingImport"]
+    with pytest.raises(KeyNotFound):
+        place.open().find_key(label=label)
+    assert place.arns(label) == []
+    with pytest.raises(KeyNotFound):
+        finish(backend, ticket)
+    created = finish(backend, kept)
+    assert backend.find_key(label=other) == created.reference
 
 
 @pytest.mark.parametrize("fault", ["lost before", "truncated", "lost after", "ThrottlingException", "503"])
@@ -92,7 +121,11 @@ def test_material_that_is_not_answered_for_is_there_or_is_not(place: Place, back
     assert place.proxy.disarm() == 0
     with pytest.raises(InvalidArgument, match="ticket"):
         finish(backend, ticket)
-    if arrives:
+    if not arrives:
+        with pytest.raises(KeyNotFound):
+            backend.find_key(label=label)
+        assert place.arns(label) == []
+    else:
         ticket = begin(backend, label)
         with pytest.raises(KeyAlreadyExists):
             finish(backend, ticket)

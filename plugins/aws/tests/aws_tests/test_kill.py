@@ -15,7 +15,7 @@ from keyclave.errors import KeyNotFound, OutcomeUnknown
 from keyclave.plugin import KeyLabel
 from keyclave_aws.backend import AwsBackend
 from keyclave_aws.labels import alias_of, label_in
-from keyclave_aws.lookup import Trail
+from keyclave_aws.trails import Trail
 
 from tests.services.kms.clients import client
 from tests.services.kms.failures import KmsFailure
@@ -104,9 +104,9 @@ def test_own_kms_of_two_keys_with_one_label_the_one_with_the_alias_stays(
     label = new_label()
     first = create(on_own_kms, label)
     # Another process looked before the alias was there, and makes one of its own.
-    look = on_own_kms._lookup.trail
-    seen = iter([Trail(found=None, free=alias_of("keyclave", label), strayed=False)])
-    monkeypatch.setattr(on_own_kms._lookup, "trail", lambda wanted: next(seen, look(wanted)))
+    look = on_own_kms._trails.follow
+    seen = iter([Trail(found=None, free=alias_of("keyclave", label), strayed=False, ends=None)])
+    monkeypatch.setattr(on_own_kms._trails, "follow", lambda wanted, **_: next(seen, look(wanted)))
     assert create(on_own_kms, label).reference == first.reference
     states = {key.arn: key.state for key in own_kms.kms.account.keyring.keys.values()}
     assert states.pop(first.reference.uri) == "Enabled"

@@ -89,12 +89,14 @@ class AlgorithmSupport(Record, frozen=True, kw_only=True):
     Attributes:
         algorithm: a name of `keyclave.models.algorithms`.
         schemes: how it signs with them; empty for keys that do not sign.
+        min_plaintext: the shortest plaintext that ``encrypt`` takes, in bytes; a service may refuse an empty one.
         max_plaintext: the longest plaintext that ``encrypt`` takes, in bytes; ``None`` is without limit.
         binds_aad: whether ``encrypt`` binds associated data.
     """
 
     algorithm: str
     schemes: tuple[SchemeSupport, ...] = ()
+    min_plaintext: int = 0
     max_plaintext: int | None = None
     binds_aad: bool = False
 
@@ -112,6 +114,8 @@ class BackendDescription(Record, frozen=True, kw_only=True):
         authentication_method: how it proves this process's identity to the backend.
         credential_source: where the credential came from, in a sentence without secrets, such as "the role
             prod-signer of this instance, from the instance metadata service"; ``None`` where it needs no words.
+        credential_named: whether the settings name that source, rather than that it was found. Production and staging
+            take an access key only then.
         location: where it computes.
         connection_uri: where it is, without secrets; ``None`` for one in this process.
         algorithms: what it can do, an entry for each algorithm.
@@ -124,6 +128,7 @@ class BackendDescription(Record, frozen=True, kw_only=True):
     simulator: bool = False
     authentication_method: AuthenticationMethod
     credential_source: str | None = None
+    credential_named: bool = False
     location: Location
     connection_uri: str | None = None
     algorithms: tuple[AlgorithmSupport, ...]

@@ -81,6 +81,7 @@ class MemoryBackend:
                 AlgorithmSupport(algorithm="ED25519", schemes=(eddsa,)),
                 AlgorithmSupport(
                     algorithm="AES_256",
+                    min_plaintext=self._settings.min_plaintext,
                     max_plaintext=self._settings.max_plaintext,
                     binds_aad=self._settings.binds_aad,
                 ),

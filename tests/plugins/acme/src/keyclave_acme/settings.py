@@ -15,6 +15,7 @@ class AcmeSettings(BaseModel, extra="forbid", frozen=True):
     encoding: SignatureEncoding = SignatureEncoding.DER
     level: SecurityLevel = SecurityLevel.SOFTWARE
     page_size: int = 2
+    min_plaintext: int = 0
     max_plaintext: int = 64
     binds_aad: bool = True
     contract: str = "2026.11"
