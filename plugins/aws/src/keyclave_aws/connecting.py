@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
+from botocore.loaders import Loader
 from botocore.session import Session
 from keyclave.errors import ConfigurationError
 from keyclave.plugin import BackendContext
@@ -21,11 +22,13 @@ from keyclave_aws.whole_answers import require_whole
 
 __all__ = ["connect"]
 
-# For each the key in a file of AWS, the environment variable, the default, and how it is read.
-_NO_FILES = {
-    "profile": (None, None, None, None),
+# For each the key in a file of AWS, the environment variable, the default, and how it is read. Without a key and a
+# variable only the default is left: some of them move the calls, and AWS_CSM_HOST sends session tokens elsewhere.
+_VARIABLES = {
+    **{name: (None, None, default, read) for name, (_, _, default, read) in Session.SESSION_VARIABLES.items()},
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
+    "ca_bundle": (None, "AWS_CA_BUNDLE", None, None),
 }
 _CONNECTIONS = 64
 """As many as the core has threads for a backend: a call never waits for a connection."""
@@ -83,7 +86,11 @@ class _Loaded(CredentialProvider):
 
 
 def _session() -> Session:
-    return Session(session_vars=_NO_FILES)
+    session = Session(session_vars=_VARIABLES)
+    # Only the SDK's own data: rules in ~/.aws/models would say where the calls of KMS go.
+    own = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own)
+    return session
 
 
 def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str | None) -> Any:
