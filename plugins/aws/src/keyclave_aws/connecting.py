@@ -18,7 +18,7 @@ from keyclave_aws.credentials import Surroundings, load_credentials
 from keyclave_aws.endpoints import is_aws, is_plain
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.silence import SILENCE
-from keyclave_aws.whole_answers import require_whole
+from keyclave_aws.whole_answers import require_kms, require_whole
 
 __all__ = ["connect"]
 
@@ -69,7 +69,9 @@ def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
     credentials, identity = load_credentials(settings, around, sts)
     session = _session()
     session.register_component("credential_provider", CredentialResolver([_Loaded(credentials)]))
-    return Connection(client=_client(session, "kms", settings, settings.endpoint), identity=identity)
+    client = _client(session, "kms", settings, settings.endpoint)
+    client.meta.events.register("before-parse", require_kms)
+    return Connection(client=client, identity=identity)
 
 
 class _Loaded(CredentialProvider):

@@ -23,7 +23,8 @@ __all__ = ["Connection", "Kms"]
 
 T = TypeVar("T")
 # Beside the SDK's own: what its parsers, and the look at an answer, raise when the answer is not what it should be.
-_MALFORMED = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
+# Too deep JSON is a RuntimeError, and so is a date that no calendar has; another one is an ArithmeticError.
+_MALFORMED = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 _FAILURES = (BotoCoreError, ClientError, OSError, *_MALFORMED)
 
 
