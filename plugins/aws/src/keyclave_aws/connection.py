@@ -63,6 +63,11 @@ class Kms:
         url: str = self._connection.client.meta.endpoint_url
         return url
 
+    @property
+    def region(self) -> str:
+        """The region that is called."""
+        return self._connection.client.meta.region_name
+
     def ask(self, call: Callable[[KMSClient], T]) -> T:
         """Return what a call that changes nothing returns.
 

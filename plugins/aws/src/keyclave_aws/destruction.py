@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
+from keyclave.errors import Conflict, IntegrityError, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.notes import Notes
+from keyclave_aws.patience import settled
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -63,10 +62,10 @@ class Destruction:
         """Schedule the deletion of a key, unless it is scheduled or gone. AWS deletes its alias with it.
 
         Raises:
-            KeyNotFound: the key at this address has another label.
+            IntegrityError: the key at this address has another label.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         try:
             self._require_label(arn, key.label)
         except _Gone:
@@ -80,17 +79,28 @@ class Destruction:
 
         Raises:
             KeyAlreadyExists: another key of this label was made meanwhile.
-            KeyNotFound: it is gone, or has another label.
+            KeyNotFound: it is gone.
+            IntegrityError: it has another label.
+            Conflict: it is scheduled, and AWS does not call it off now.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         try:
             self._require_label(arn, key.label)
             self._require_no_other(arn, key.label)
-            with suppress(Conflict):  # it is not scheduled
-                self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
+            self._cancel(arn)
         except _Gone:
             raise KeyNotFound("AWS KMS has deleted the key") from None
+
+    def _cancel(self, arn: str) -> None:
+        try:
+            self._kms.change(lambda kms: require_same_key(kms.cancel_key_deletion(KeyId=arn), arn))
+        except Conflict as error:
+            failure = error
+        else:
+            return
+        if self._lookup.is_gone(arn):  # and else it was not scheduled
+            raise failure
 
     def _require_no_other(self, arn: str, label: KeyLabel) -> None:
         found = self._lookup.trail(label).found
@@ -116,11 +126,11 @@ class Destruction:
 
     def _require_label(self, arn: str, label: KeyLabel) -> None:
         try:
-            found = self._lookup.label_of(arn)
+            found = settled(lambda: self._lookup.label_of(arn))  # one that was just made is not known everywhere
         except KeyNotFound:
             raise _Gone from None
         if found != label:
-            raise KeyNotFound(
+            raise IntegrityError(  # and not KeyNotFound: the key is there
                 "the key at this address does not have this label",
                 next_step="Find out who changed its tags; Keyclave destroys only what they say is its own.",
             )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyReference
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.connection import Kms
 from keyclave_aws.lookup import Lookup
 
@@ -37,7 +36,7 @@ class Enabling:
             KeyNotFound: there is no such key, or it is scheduled to be deleted.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         self._change(arn, lambda kms: kms.enable_key(KeyId=arn))
 
     def disable(self, key: KeyReference) -> None:
@@ -47,7 +46,7 @@ class Enabling:
             KeyNotFound: there is no such key, or it is scheduled to be deleted.
             OutcomeUnknown: no answer came.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         self._change(arn, lambda kms: kms.disable_key(KeyId=arn))
 
     def _change(self, arn: str, call: Callable[[KMSClient], object]) -> None:

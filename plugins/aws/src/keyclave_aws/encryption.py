@@ -13,7 +13,6 @@ from keyclave.errors import CapabilityUnsupported, DecryptionFailed, InvalidArgu
 from keyclave.models import get_algorithm
 from keyclave.plugin import Decrypted, Encrypted, KeyReference
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import MAX_MESSAGE
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
@@ -47,7 +46,7 @@ class Encryption:
             KeyNotFound: there is no such key.
             KeyDisabled: it is disabled.
         """
-        arn = _address(key)
+        arn = self._address(key)
         if not 1 <= len(plaintext) <= MAX_MESSAGE:
             raise InvalidArgument(f"AWS KMS encrypts 1 to {MAX_MESSAGE} bytes")
         context = _context(aad)
@@ -73,7 +72,7 @@ class Encryption:
             KeyNotFound: there is no such key.
             KeyDisabled: it is disabled.
         """
-        arn = _address(key)
+        arn = self._address(key)
         if not 1 <= len(ciphertext) <= _LONGEST_CIPHERTEXT:
             raise DecryptionFailed("the ciphertext, the key and the associated data do not belong together")
         context = _context(aad)
@@ -90,11 +89,10 @@ class Encryption:
             ),
         )
 
-
-def _address(key: KeyReference) -> str:
-    if get_algorithm(key.algorithm).signs:
-        raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} does not encrypt")
-    return require_arn(key.uri)
+    def _address(self, key: KeyReference) -> str:
+        if get_algorithm(key.algorithm).signs:
+            raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} does not encrypt")
+        return self._lookup.address(key)
 
 
 def _context(aad: bytes) -> dict[str, str]:

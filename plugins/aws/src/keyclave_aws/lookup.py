@@ -18,6 +18,7 @@ from keyclave.errors import (
 )
 from keyclave.plugin import KeyLabel, KeyReference, Record
 
+from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import algorithm_of
 from keyclave_aws.connection import Kms
 from keyclave_aws.labels import alias_of, label_in, next_alias
@@ -120,6 +121,10 @@ class Lookup:
     def __init__(self, kms: Kms, prefix: str) -> None:
         self._kms = kms
         self._prefix = prefix
+
+    def address(self, key: KeyReference) -> str:
+        """Return the ARN of a key that is kept here; see `keyclave_aws.addresses.require_arn`."""
+        return require_arn(key.uri, self._kms.region)
 
     def by_label(self, label: KeyLabel) -> FoundKey:
         """Return the usable key with this label.

@@ -8,7 +8,6 @@ from keyclave.errors import CapabilityUnsupported, KeyDisabled
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyReference
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.lookup import Lookup, require_same_key
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class PublicKeys:
             KeyNotFound: there is no such key.
             KeyDisabled: it is disabled, and its public key was not read before.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         if not get_algorithm(key.algorithm).signs:
             raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} has no public key")
         self._lookup.require_usable(arn, key.algorithm)  # AWS may give the public key of one that is to be deleted

@@ -10,7 +10,6 @@ from keyclave.errors import CapabilityUnsupported, IntegrityError, InvalidArgume
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyReference, Signed
 
-from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import MAX_MESSAGE, WAYS, Way
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
@@ -44,7 +43,7 @@ class Signing:
             KeyNotFound: there is no such key.
             KeyDisabled: it is disabled.
         """
-        arn = require_arn(key.uri)
+        arn = self._lookup.address(key)
         if scheme not in WAYS or scheme not in get_algorithm(key.algorithm).schemes:
             raise CapabilityUnsupported(f"a key of algorithm {key.algorithm} cannot sign with {scheme}")
         way = WAYS[scheme]

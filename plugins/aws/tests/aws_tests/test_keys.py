@@ -9,7 +9,14 @@ from uuid import uuid4
 
 import pytest
 from aws_tests.backends import NewLabel, Open, create, require_signatures
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists, KeyDisabled, KeyNotFound
+from keyclave.errors import (
+    CapabilityUnsupported,
+    IntegrityError,
+    InvalidArgument,
+    KeyAlreadyExists,
+    KeyDisabled,
+    KeyNotFound,
+)
 from keyclave.models import get_algorithm
 from keyclave.plugin import CreateKeyRequest, DestroyState, KeyReference
 from keyclave_aws.backend import AwsBackend
@@ -169,7 +176,7 @@ def test_a_key_without_its_tags_is_neither_found_nor_destroyed(
     sdk.untag_resource(KeyId=key.uri, TagKeys=["keyclave:version"])
     with pytest.raises(KeyNotFound):
         on_ministack.find_key(label=key.label)
-    with pytest.raises(KeyNotFound):
+    with pytest.raises(IntegrityError):
         on_ministack.destroy_key(key=key)
     assert sdk.describe_key(KeyId=key.uri)["KeyMetadata"]["KeyState"] == "Enabled"
 

@@ -1,4 +1,4 @@
-"""What is in the environment and in the home directory of the user decides neither where calls go nor who sees them."""
+"""What the environment and the home directory say decides neither where calls go nor who sees them."""
 
 from __future__ import annotations
 
