@@ -22,6 +22,7 @@ from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import algorithm_of
 from keyclave_aws.connection import Kms
 from keyclave_aws.labels import alias_of, label_in, next_alias
+from keyclave_aws.pages import items
 from keyclave_aws.patience import settled
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ class Lookup:
         )
 
     def _all_aliases(self) -> Iterator[tuple[str, str]]:
-        def read(kms: KMSClient) -> tuple[list[tuple[str, str]], str | None]:
+        def read(kms: KMSClient, marker: str | None) -> tuple[list[tuple[str, str]], str | None]:
             page = (
                 kms.list_aliases(Limit=_ALIASES)
                 if marker is None
@@ -281,19 +282,10 @@ class Lookup:
             found = [(alias["AliasName"], alias.get("TargetKeyId", "")) for alias in page["Aliases"]]
             return found, page["NextMarker"] if page.get("Truncated") else None
 
-        marker: str | None = None
-        while True:
-            found, marker = self._kms.ask(read)
-            yield from found
-            if marker is None:
-                return
+        return items(lambda marker: self._kms.ask(lambda kms: read(kms, marker)))
 
     def _all_keys(self) -> Iterator[str]:
-        arns, marker = self._page(None, _WHOLE_PAGE)
-        yield from arns
-        while marker is not None:
-            arns, marker = self._page(marker, _WHOLE_PAGE)
-            yield from arns
+        return items(lambda marker: self._page(marker, _WHOLE_PAGE))
 
     def _page(self, marker: str | None, limit: int) -> tuple[list[str], str | None]:
         def read(kms: KMSClient) -> tuple[list[str], str | None]:
@@ -321,10 +313,13 @@ def _id_of(arn: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def _tags(kms: KMSClient, arn: str) -> list[Any]:
-    answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS)
-    tags = list(answer["Tags"])
-    while answer.get("Truncated"):
-        answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS, Marker=answer["NextMarker"])
-        tags += answer["Tags"]
-    return tags
+def _tags(kms: KMSClient, arn: str) -> Iterator[Any]:
+    def read(marker: str | None) -> tuple[list[Any], str | None]:
+        page = (
+            kms.list_resource_tags(KeyId=arn, Limit=_TAGS)
+            if marker is None
+            else kms.list_resource_tags(KeyId=arn, Limit=_TAGS, Marker=marker)
+        )
+        return page["Tags"], page["NextMarker"] if page.get("Truncated") else None
+
+    return items(read)

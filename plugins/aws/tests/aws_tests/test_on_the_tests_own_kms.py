@@ -13,6 +13,7 @@ from keyclave.errors import (
     AccessDenied,
     AuthenticationFailed,
     DecryptionFailed,
+    IntegrityError,
     InvalidArgument,
     KeyDisabled,
     KeyNotFound,
@@ -26,6 +27,7 @@ from keyclave_aws.permissions import CAPABILITIES, actions
 from tests.services.kms.clients import client
 from tests.services.kms.failures import KmsFailure
 from tests.services.kms.server import Running
+from tests.services.kms.service import Reply
 
 
 def listed(backend: AwsBackend) -> list[KeyReference]:
@@ -49,6 +51,29 @@ def test_own_kms_all_pages_together_are_complete(
     assert on_own_kms.find_key(label=made[-1].label) == made[-1]
     with pytest.raises(InvalidArgument):
         on_own_kms.list_keys(page="aws-kms:nonsense")
+
+
+@pytest.mark.parametrize("operation", ["ListKeys", "ListAliases", "ListResourceTags"])
+def test_own_kms_a_list_without_an_end_ends(
+    own_kms: Running, on_own_kms: AwsBackend, new_label: NewLabel, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    create(on_own_kms, new_label())
+    reply, label = own_kms.kms.reply, new_label()
+
+    def endless(target: str, authorization: str, body: bytes) -> Reply:
+        if not target.endswith(f".{operation}"):
+            return reply(target, authorization, body)
+        first = {name: value for name, value in json.loads(body).items() if name != "Marker"}
+        answer = reply(target, authorization, json.dumps(first).encode())
+        content = json.loads(answer.body) | {"Truncated": True, "NextMarker": "the same"}
+        return Reply(answer.status, answer.headers, json.dumps(content).encode())
+
+    # Keys with an alias of another label are passed over.
+    client(own_kms.endpoint).delete_alias(AliasName=next(iter(own_kms.kms.account.keyring.aliases)))
+    monkeypatch.setattr(own_kms.kms, "reply", endless)
+    with pytest.raises(IntegrityError, match="repeats a page"):
+        on_own_kms.find_key(label=label)
+    assert own_kms.kms.count(operation) == 2
 
 
 def test_own_kms_a_key_between_two_pages_is_not_lost(
