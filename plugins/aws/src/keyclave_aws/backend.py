@@ -175,9 +175,10 @@ class AwsBackend:
         return self._encryption.decrypt(key, ciphertext, aad)
 
     def close(self) -> None:
-        """End the import tickets, and close the connections."""
-        self._importing.close()
-        self._kms.close()
+        """End the import tickets, and close the connections. A forked child closes nothing."""
+        if not self._kms.is_inherited:
+            self._importing.close()
+            self._kms.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an opened backend cannot be copied or pickled")

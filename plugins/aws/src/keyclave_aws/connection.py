@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
-from keyclave.errors import KeyclaveError
+from keyclave.errors import BackendUnavailable, KeyclaveError
 from keyclave.plugin import Record
 
 from keyclave_aws.errors import is_expired, translate
@@ -50,6 +51,7 @@ class Kms:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._connection = connect()
 
     @property
@@ -62,6 +64,11 @@ class Kms:
         """The URL that is called."""
         url: str = self._connection.client.meta.endpoint_url
         return url
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child of the process that connected."""
+        return os.getpid() != self._process
 
     @property
     def region(self) -> str:
@@ -93,6 +100,8 @@ class Kms:
         self._connection.client.close()
 
     def _run(self, call: Callable[[KMSClient], T], *, changes: bool) -> T:
+        if self.is_inherited:
+            raise _forked()
         connection = self._connection
         try:
             with SILENCE:
@@ -120,3 +129,12 @@ class Kms:
         except _FAILURES as error:
             failure = translate(error, changes=changes)
         raise failure
+
+
+def _forked() -> BackendUnavailable:
+    """Return the error for a child whose sockets are its parent's: each would read what the other one asked for."""
+    return BackendUnavailable(
+        "this process was forked from the one that opened the backend, and has no connection of its own",
+        retryable=False,
+        next_step="Open Keyclave in the child process, or start it by spawn.",
+    )
