@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from keyclave.models import AuthenticationMethod, EnvironmentType
 from keyclave.plugin import KeyLabel
 from keyclave_aws.credentials import Surroundings, choose_source, load_credentials
 from keyclave_aws.settings import AwsSettings, CredentialSource
+from keyclave_aws.tickets import EmptyKey
+from rich.console import Console
+from rich.pretty import pretty_repr
+from rich.traceback import Traceback
 
 from tests.services.kms.clients import client
 from tests.services.kms.server import Running
@@ -247,6 +252,30 @@ def test_metadata_come_from_elsewhere_for_simulators_only(source: Source, monkey
     with pytest.raises(BackendUnavailable):  # AWS_EC2_METADATA_DISABLED keeps the test from asking the real address
         load_credentials(settings, strict, lambda: None)
     assert source.asked == []
+
+
+def test_a_traceback_with_variables_shows_no_secret(source: Source) -> None:
+    environment = {"AWS_SECRET_ACCESS_KEY": "a-secret-key", "AWS_SESSION_TOKEN": "a-token"}
+    settings = AwsSettings(region=REGION, credentials=CredentialSource.CONTAINER)
+    with pytest.raises(KeyclaveError) as failed:
+        load_credentials(settings, around(environment), lambda: None)
+    error = failed.value
+    assert error.__traceback__ is not None
+    shown = Traceback.from_exception(  # without the frame of this test
+        type(error),
+        error,
+        error.__traceback__.tb_next,
+        show_locals=True,
+        locals_max_length=None,
+        locals_max_string=None,
+    )
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(shown)
+    text = console.export_text()
+    assert "around = Surroundings" in text
+    assert "a-secret-key" not in text
+    assert "a-token" not in text
+    assert "a-token" not in pretty_repr(EmptyKey(arn="arn", token=b"a-token"))
 
 
 def test_nothing_else_in_the_environment_changes_where_or_as_whom_is_called(
