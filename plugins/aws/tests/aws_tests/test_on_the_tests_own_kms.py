@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,33 @@ def test_own_kms_the_message_type_is_always_sent(
     signed = [call.request for call in own_kms.kms.calls if call.operation == "Sign"]
     digest = algorithm.startswith(("RSA", "ECDSA"))
     assert {request["MessageType"] for request in signed} == {"DIGEST" if digest else "RAW"}
+
+
+@pytest.mark.parametrize("wrong", [b"garbage", None], ids=["garbage", "another key"])
+def test_own_kms_a_wrong_public_key_is_not_kept(
+    open_backend: Open,
+    own_kms: Running,
+    new_label: NewLabel,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: bytes | None,
+) -> None:
+    created = create(open_backend(own_kms.endpoint), new_label(), "ML_DSA_65")
+    assert created.public_key is not None
+    other = create(open_backend(own_kms.endpoint), new_label()).public_key
+    backend, reply = open_backend(own_kms.endpoint), own_kms.kms.reply
+
+    def answer(target: str, authorization: str, body: bytes) -> Reply:
+        right = reply(target, authorization, body)
+        if not target.endswith(".GetPublicKey"):
+            return right
+        content = json.loads(right.body) | {"PublicKey": base64.b64encode(wrong or other or b"").decode()}
+        return Reply(right.status, right.headers, json.dumps(content).encode())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_kms.kms, "reply", answer)
+        with pytest.raises(IntegrityError, match="another public key"):
+            backend.sign(key=created.reference, data=bytes(5000), scheme="ML_DSA_65")
+    sign_and_verify(backend, created.reference, created.public_key, "ML_DSA_65", bytes(5000))
 
 
 def test_own_kms_what_is_too_long_or_too_short_is_not_sent(
