@@ -68,7 +68,7 @@ class AwsBackend:
         self._kms = kms
         self._settings = settings
         self._instance_id = context.instance_id
-        self._evidence = service_evidence(kms.endpoint)
+        self._evidence = service_evidence(kms.endpoint, kms.ca_bundle)
         self._lookup = lookup
         self._public_keys = PublicKeys(lookup)
         self._creation = Creation(kms, lookup, aliases, maker, notes)

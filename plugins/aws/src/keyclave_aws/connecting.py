@@ -71,7 +71,7 @@ def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
     session.register_component("credential_provider", CredentialResolver([_Loaded(credentials)]))
     client = _client(session, "kms", settings, settings.endpoint)
     client.meta.events.register("before-parse", require_kms)
-    return Connection(client=client, identity=identity)
+    return Connection(client=client, identity=identity, ca_bundle=session.get_config_variable("ca_bundle"))
 
 
 class _Loaded(CredentialProvider):

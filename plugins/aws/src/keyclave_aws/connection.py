@@ -35,10 +35,12 @@ class Connection(Record, frozen=True, kw_only=True):
     Attributes:
         client: the client.
         identity: where its credentials came from.
+        ca_bundle: the file with the authorities that it believes; ``None`` for those of the SDK.
     """
 
     client: KMSClient
     identity: Identity
+    ca_bundle: str | None = None
 
 
 class Kms:
@@ -64,6 +66,11 @@ class Kms:
         """The URL that is called."""
         url: str = self._connection.client.meta.endpoint_url
         return url
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The file with the authorities whose certificates are believed, if it is not the SDK's."""
+        return self._connection.ca_bundle
 
     @property
     def is_inherited(self) -> bool:

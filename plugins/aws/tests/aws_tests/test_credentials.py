@@ -266,8 +266,8 @@ def test_a_traceback_with_variables_shows_no_secret(source: Source) -> None:
         error,
         error.__traceback__.tb_next,
         show_locals=True,
-        locals_max_length=None,
-        locals_max_string=None,
+        locals_max_length=1000,
+        locals_max_string=1000,
     )
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(shown)

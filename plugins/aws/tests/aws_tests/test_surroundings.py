@@ -7,9 +7,16 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aws_tests.backends import Open
+from keyclave.models import EnvironmentType
+from keyclave.plugin import BackendContext
+from keyclave_aws.backend import AwsBackend
+from keyclave_aws.connecting import connect
+from keyclave_aws.connection import Kms
+from keyclave_aws.settings import AwsSettings, CredentialSource
 
 from tests.services.kms.server import Running
 
@@ -94,6 +101,32 @@ def test_the_region_is_asked_and_nobody_else(variables: dict[str, str], tmp_path
         timeout=60,
     )
     assert ran.stdout.split() == ["kms.us-east-1.amazonaws.com"], ran.stderr
+
+
+def test_the_evidence_says_whose_certificates_are_believed(
+    secret_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = AwsSettings(
+        region="us-east-1",
+        credentials=CredentialSource.STATIC,
+        access_key_id="AKIDTEST",
+        secret_access_key_file=secret_file,
+    )
+    context = BackendContext(
+        backend_id="kms",
+        instance_id=uuid4(),
+        environment_type=EnvironmentType.PRODUCTION,
+        data_directory=tmp_path / "data",
+        accept_simulator=False,
+    )
+
+    def evidence() -> tuple[str, ...]:
+        kms = Kms(lambda: connect(settings, context))  # which sends nothing yet
+        return AwsBackend(kms, settings, context, None).describe().evidence
+
+    assert not any("AWS_CA_BUNDLE" in sentence for sentence in evidence())
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/proxy.pem")
+    assert evidence()[-1] == "That it is AWS is believed of whom /etc/proxy.pem trusts (AWS_CA_BUNDLE)."
 
 
 def test_the_monitoring_of_the_sdk_tells_nobody_the_session_token(
