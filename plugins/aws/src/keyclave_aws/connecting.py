@@ -67,8 +67,7 @@ def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
         return _client(_session(), "sts", settings, elsewhere)
 
     credentials, identity = load_credentials(settings, around, sts)
-    session = _session()
-    session.register_component("credential_provider", CredentialResolver([_Loaded(credentials)]))
+    session = _session(_Loaded(credentials))
     client = _client(session, "kms", settings, settings.endpoint)
     client.meta.events.register("before-parse", require_kms)
     return Connection(client=client, identity=identity, ca_bundle=session.get_config_variable("ca_bundle"))
@@ -87,8 +86,10 @@ class _Loaded(CredentialProvider):
         return self._credentials
 
 
-def _session() -> Session:
+def _session(*providers: CredentialProvider) -> Session:
     session = Session(session_vars=_VARIABLES)
+    # Without any as well: the SDK would look for some in the environment, and ask for metadata of the instance.
+    session.register_component("credential_provider", CredentialResolver(list(providers)))
     # Only the SDK's own data: rules in ~/.aws/models would say where the calls of KMS go.
     own = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     session.register_component("data_loader", own)

@@ -74,6 +74,18 @@ def test_a_real_sts_takes_a_web_identity(
     assert described.authentication_method is AuthenticationMethod.MANAGED_IDENTITY
 
 
+@pytest.mark.needs("ministack")
+def test_a_web_identity_needs_nothing_else(
+    open_backend: Open, ministack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a.web.token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::000000000000:role/signer")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDALONE")  # without its other half, which nobody needs here
+    described = open_backend(ministack, credentials="web-identity").describe()
+    assert described.authentication_method is AuthenticationMethod.MANAGED_IDENTITY
+
+
 @pytest.mark.parametrize("chosen", ["auto", "container"])
 def test_a_container_role_comes_from_its_uri_with_its_token(
     open_backend: Open, own_kms: Running, source: Source, monkeypatch: pytest.MonkeyPatch, chosen: str
