@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -28,7 +29,6 @@ _VARIABLES = {
     **{name: (None, None, default, read) for name, (_, _, default, read) in Session.SESSION_VARIABLES.items()},
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
-    "ca_bundle": (None, "AWS_CA_BUNDLE", None, None),
 }
 _CONNECTIONS = 64
 """As many as the core has threads for a backend: a call never waits for a connection."""
@@ -38,7 +38,8 @@ def connect(settings: AwsSettings, context: BackendContext) -> Connection:
     """Return a new connection, with credentials that were loaded now.
 
     Raises:
-        ConfigurationError: plain http without ``accept_simulator``, or a source of credentials that is not there.
+        ConfigurationError: plain http without ``accept_simulator``, a source of credentials that is not there, or
+            certificates that are not.
         AuthenticationFailed: there are no credentials.
         BackendUnavailable: their source cannot be reached.
     """
@@ -70,7 +71,7 @@ def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
     session = _session(_Loaded(credentials))
     client = _client(session, "kms", settings, settings.endpoint)
     client.meta.events.register("before-parse", require_kms)
-    return Connection(client=client, identity=identity, ca_bundle=session.get_config_variable("ca_bundle"))
+    return Connection(client=client, identity=identity, ca_bundle=_authorities())
 
 
 class _Loaded(CredentialProvider):
@@ -108,7 +109,21 @@ def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str
         tcp_keepalive=True,
     )
     client = boto3.Session(botocore_session=session).client(
-        service, region_name=settings.effective_region, endpoint_url=endpoint, config=config
+        service,
+        region_name=settings.effective_region,
+        endpoint_url=endpoint,
+        verify=_authorities() or True,  # without it REQUESTS_CA_BUNDLE would say so
+        config=config,
     )
     client.meta.events.register("before-parse", require_whole)
     return client
+
+
+def _authorities() -> str | None:
+    """Return the file with the authorities whose certificates are believed; ``None`` for those of the SDK."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if bundle is not None and (not bundle.strip() or not Path(bundle).exists()):
+        raise ConfigurationError(
+            "AWS_CA_BUNDLE names no file", next_step="Unset it, or let it name a file with certificates in PEM."
+        )
+    return bundle

@@ -6,11 +6,18 @@ import json
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from aws_tests.backends import Open
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from keyclave.errors import BackendUnavailable, ConfigurationError
 from keyclave.models import EnvironmentType
 from keyclave.plugin import BackendContext
 from keyclave_aws.backend import AwsBackend
@@ -18,6 +25,7 @@ from keyclave_aws.connecting import connect
 from keyclave_aws.connection import Kms
 from keyclave_aws.settings import AwsSettings, CredentialSource
 
+from tests.services.kms import server
 from tests.services.kms.server import Running
 
 ELSEWHERE = "https://kms.example.invalid"
@@ -75,6 +83,27 @@ def rules_below(directory: Path) -> Path:
     return directory
 
 
+def certificate_below(directory: Path) -> Path:
+    """Write a certificate for this machine that nobody has signed, with its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "KMS")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = directory / "certificate.pem"
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
+    return path
+
+
 @pytest.mark.parametrize(
     "variables",
     [
@@ -125,8 +154,27 @@ def test_the_evidence_says_whose_certificates_are_believed(
         return AwsBackend(kms, settings, context, None).describe().evidence
 
     assert not any("AWS_CA_BUNDLE" in sentence for sentence in evidence())
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/proxy.pem")
-    assert evidence()[-1] == "That it is AWS is believed of whom /etc/proxy.pem trusts (AWS_CA_BUNDLE)."
+    bundle = certificate_below(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    assert evidence()[-1] == f"That it is AWS is believed of whom {bundle} trusts (AWS_CA_BUNDLE)."
+
+
+def test_only_one_variable_says_whose_certificates_are_believed(
+    open_backend: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = certificate_below(tmp_path)
+    with server.running(certificate) as own:
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(name, str(certificate))
+        with pytest.raises(BackendUnavailable):
+            open_backend(own.endpoint)
+        for nothing in ("", str(tmp_path / "missing")):
+            monkeypatch.setenv("AWS_CA_BUNDLE", nothing)
+            with pytest.raises(ConfigurationError, match="AWS_CA_BUNDLE names no file"):
+                open_backend(own.endpoint)
+        assert own.kms.calls == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        open_backend(own.endpoint)
 
 
 def test_the_monitoring_of_the_sdk_tells_nobody_the_session_token(
