@@ -8,6 +8,7 @@ from uuid import UUID
 import keyclave.plugin
 import msgspec
 import pytest
+import rich.pretty
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keyclave.errors import InvalidArgument
@@ -106,7 +107,9 @@ def test_any_text_is_a_label_or_refused(text: str) -> None:
 
 
 def test_a_plaintext_is_not_shown() -> None:
-    shown = repr(Decrypted(plaintext=b"canary", provider_reference="canary"))
+    decrypted = Decrypted(plaintext=b"canary", provider_reference="canary")
+    shown = repr(decrypted)
+    assert rich.pretty.pretty_repr(decrypted) == shown
     assert "canary" not in shown
     assert "6 bytes" in shown
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from tests.services.kms.service import Kms
 
@@ -20,22 +22,27 @@ class Running:
 
     kms: Kms
     port: int
+    scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
         """Its URL."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Running]:
-    """Start a service without keys, and stop it at the end."""
+def running(certificate: Path | None = None) -> Iterator[Running]:
+    """Start a service without keys, and stop it at the end; over TLS with a file that has certificate and key."""
     kms = Kms()
     with _Server(("127.0.0.1", 0), _handler(kms)) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield Running(kms, server.server_port)
+            yield Running(kms, server.server_port, "http" if certificate is None else "https")
         finally:
             server.shutdown()
             thread.join()

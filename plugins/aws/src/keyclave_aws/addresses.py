@@ -9,19 +9,26 @@ __all__ = ["require_arn"]
 
 
 def require_arn(uri: str, region: str) -> str:
-    """Return the ARN of a key in a region.
+    """Return the ARN of a key.
+
+    Args:
+        uri: the address.
+        region: where the backend looks for keys. AWS says there of a key of another region that it does not exist,
+            which must not pass for its destruction.
 
     Raises:
         KeyNotFound: it is an alias, a key id or something else.
-        ConfigurationError: the key is in another region. AWS would say that there is no such key, which would pass
-            for destroyed while it goes on.
+        ConfigurationError: the key is in another region.
+
+    Examples:
+        >>> require_arn("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", "eu-west-1")
+        'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'
     """
     if not is_provider_uri(uri, "aws"):
         raise KeyNotFound("the address is not the ARN of a key")
-    there = uri.split(":")[3]
-    if there != region:
+    if (its_region := uri.split(":")[3]) != region:
         raise ConfigurationError(
-            f"the key is in {there}, and the backend in {region}",
-            next_step="Set `region` to that of this backend's keys; configure another region as another backend.",
+            f"the key is in the region {its_region}, and this backend looks in {region}",
+            next_step="Set the region in which the key was made; for another region, configure another backend.",
         )
     return uri

@@ -70,7 +70,7 @@ class AwsBackend:
         self._kms = kms
         self._settings = settings
         self._instance_id = context.instance_id
-        self._evidence = service_evidence(kms.endpoint)
+        self._evidence = service_evidence(kms.endpoint, kms.ca_bundle)
         self._lookup = lookup
         self._trails = trails
         self._public_keys = PublicKeys(lookup)
@@ -186,9 +186,10 @@ class AwsBackend:
         return self._encryption.decrypt(key, ciphertext, aad)
 
     def close(self) -> None:
-        """End the import tickets, and close the connections."""
-        self._importing.close()
-        self._kms.close()
+        """End the import tickets, and close the connections. A forked child closes nothing."""
+        if not self._kms.is_inherited:
+            self._importing.close()
+            self._kms.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an opened backend cannot be copied or pickled")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
+from botocore.loaders import Loader
 from botocore.session import Session
 from keyclave.errors import ConfigurationError
 from keyclave.plugin import BackendContext
@@ -17,13 +19,14 @@ from keyclave_aws.credentials import Surroundings, load_credentials
 from keyclave_aws.endpoints import is_aws, is_plain
 from keyclave_aws.settings import AwsSettings
 from keyclave_aws.silence import SILENCE
-from keyclave_aws.whole_answers import require_whole
+from keyclave_aws.whole_answers import require_kms, require_whole
 
 __all__ = ["connect"]
 
-# For each the key in a file of AWS, the environment variable, the default, and how it is read.
-_NO_FILES = {
-    "profile": (None, None, None, None),
+# For each the key in a file of AWS, the environment variable, the default, and how it is read. Without a key and a
+# variable only the default is left: some of them move the calls, and AWS_CSM_HOST sends session tokens elsewhere.
+_VARIABLES = {
+    **{name: (None, None, default, read) for name, (_, _, default, read) in Session.SESSION_VARIABLES.items()},
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
@@ -35,7 +38,8 @@ def connect(settings: AwsSettings, context: BackendContext) -> Connection:
     """Return a new connection, with credentials that were loaded now.
 
     Raises:
-        ConfigurationError: plain http without ``accept_simulator``, or a source of credentials that is not there.
+        ConfigurationError: plain http without ``accept_simulator``, a source of credentials that is not there, or
+            certificates that are not.
         AuthenticationFailed: there are no credentials.
         BackendUnavailable: their source cannot be reached.
     """
@@ -64,9 +68,10 @@ def _connect(settings: AwsSettings, context: BackendContext) -> Connection:
         return _client(_session(), "sts", settings, elsewhere)
 
     credentials, identity = load_credentials(settings, around, sts)
-    session = _session()
-    session.register_component("credential_provider", CredentialResolver([_Loaded(credentials)]))
-    return Connection(client=_client(session, "kms", settings, settings.endpoint), identity=identity)
+    session = _session(_Loaded(credentials))
+    client = _client(session, "kms", settings, settings.endpoint)
+    client.meta.events.register("before-parse", require_kms)
+    return Connection(client=client, identity=identity, ca_bundle=_authorities())
 
 
 class _Loaded(CredentialProvider):
@@ -82,8 +87,14 @@ class _Loaded(CredentialProvider):
         return self._credentials
 
 
-def _session() -> Session:
-    return Session(session_vars=_NO_FILES)
+def _session(*providers: CredentialProvider) -> Session:
+    session = Session(session_vars=_VARIABLES)
+    # Without any as well: the SDK would look for some in the environment, and ask for metadata of the instance.
+    session.register_component("credential_provider", CredentialResolver(list(providers)))
+    # Only the SDK's own data: rules in ~/.aws/models would say where the calls of KMS go.
+    own = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own)
+    return session
 
 
 def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str | None) -> Any:
@@ -98,7 +109,21 @@ def _client(session: Session, service: Any, settings: AwsSettings, endpoint: str
         tcp_keepalive=True,
     )
     client = boto3.Session(botocore_session=session).client(
-        service, region_name=settings.effective_region, endpoint_url=endpoint, config=config
+        service,
+        region_name=settings.effective_region,
+        endpoint_url=endpoint,
+        verify=_authorities() or True,  # without it REQUESTS_CA_BUNDLE would say so
+        config=config,
     )
     client.meta.events.register("before-parse", require_whole)
     return client
+
+
+def _authorities() -> str | None:
+    """Return the file with the authorities whose certificates are believed; ``None`` for those of the SDK."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if bundle is not None and (not bundle.strip() or not Path(bundle).exists()):
+        raise ConfigurationError(
+            "AWS_CA_BUNDLE names no file", next_step="Unset it, or let it name a file with certificates in PEM."
+        )
+    return bundle

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
-from keyclave.errors import AuthenticationFailed, KeyclaveError
+from keyclave.errors import AuthenticationFailed, BackendUnavailable, KeyclaveError
 from keyclave.plugin import Record
 
 from keyclave_aws.errors import is_expired, translate
@@ -23,7 +24,8 @@ __all__ = ["Connection", "Kms"]
 
 T = TypeVar("T")
 # Beside the SDK's own: what its parsers, and the look at an answer, raise when the answer is not what it should be.
-_MALFORMED = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
+# Too deep JSON is a RuntimeError, and so is a date that no calendar has; another one is an ArithmeticError.
+_MALFORMED = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 _FAILURES = (BotoCoreError, ClientError, OSError, *_MALFORMED)
 
 
@@ -33,10 +35,12 @@ class Connection(Record, frozen=True, kw_only=True):
     Attributes:
         client: the client.
         identity: where its credentials came from.
+        ca_bundle: the file with the authorities that it believes; ``None`` for those of the SDK.
     """
 
     client: KMSClient
     identity: Identity
+    ca_bundle: str | None = None
 
 
 class Kms:
@@ -49,6 +53,7 @@ class Kms:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._connection = connect()
 
     @property
@@ -61,6 +66,16 @@ class Kms:
         """The URL that is called."""
         url: str = self._connection.client.meta.endpoint_url
         return url
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The file with the authorities whose certificates are believed, if it is not the SDK's."""
+        return self._connection.ca_bundle
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a forked child of the process that connected."""
+        return os.getpid() != self._process
 
     @property
     def region(self) -> str:
@@ -92,6 +107,8 @@ class Kms:
         self._connection.client.close()
 
     def _run(self, call: Callable[[KMSClient], T], *, changes: bool) -> T:
+        if self.is_inherited:
+            raise _forked()
         connection = self._connection
         try:
             with SILENCE:
@@ -131,3 +148,12 @@ def _translated(error: Exception, connection: Connection, *, changes: bool) -> K
     if isinstance(failure, AuthenticationFailed):
         failure.message += f"; the credentials come from {connection.identity.source}"
     return failure
+
+
+def _forked() -> BackendUnavailable:
+    """Return the error for a child whose sockets are its parent's: each would read what the other one asked for."""
+    return BackendUnavailable(
+        "this process was forked from the one that opened the backend, and has no connection of its own",
+        retryable=False,
+        next_step="Open Keyclave in the child process, or start it by spawn.",
+    )

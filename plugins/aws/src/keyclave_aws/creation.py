@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyclave.errors import KeyAlreadyExists, KeyclaveError, OutcomeUnknown
+from keyclave.errors import IntegrityError, KeyAlreadyExists, KeyclaveError, OutcomeUnknown
 from keyclave.plugin import CreateKeyRequest
 
 from keyclave_aws.aliases import Aliases
@@ -39,6 +39,7 @@ class Creation:
 
         Raises:
             KeyAlreadyExists: the one that is there is of another algorithm.
+            IntegrityError: the one that is there was not made by AWS, so that somebody else may have a copy of it.
             CapabilityUnsupported: there are no keys of this algorithm.
             Conflict: AWS is about to delete a destroyed key of this label.
             OutcomeUnknown: no answer came; the same call will look for what was made.
@@ -47,7 +48,7 @@ class Creation:
         begun = self._notes.has(label)
         found, trail = self._trails.end(label, begun=begun)
         if found is not None:
-            return _of_algorithm(self._finish(request, found, trail), request.algorithm), None
+            return _as_asked_for(self._finish(request, found, trail), request.algorithm), None
         return self._create(request, trail, begun=begun)
 
     def _create(self, request: CreateKeyRequest, trail: Trail, *, begun: bool) -> Made:
@@ -61,7 +62,7 @@ class Creation:
             if not begun:  # else what an earlier call made may still show up
                 self._notes.remove(label)
             raise
-        return _of_algorithm(self._finish(request, made, trail), request.algorithm), reference
+        return _as_asked_for(self._finish(request, made, trail), request.algorithm), reference
 
     def _finish(self, request: CreateKeyRequest, found: FoundKey, trail: Trail) -> FoundKey:
         """Set the alias, which is the moment at which one of several calls wins; return the key that it leads to."""
@@ -72,7 +73,12 @@ class Creation:
         return winner
 
 
-def _of_algorithm(found: FoundKey, algorithm: str) -> FoundKey:
+def _as_asked_for(found: FoundKey, algorithm: str) -> FoundKey:
     if found.algorithm != algorithm:
         raise KeyAlreadyExists(f"a key of this label exists, and is of algorithm {found.algorithm}")
+    if found.origin not in {"AWS_KMS", "AWS_CLOUDHSM"}:
+        raise IntegrityError(
+            "a key of this label exists, and was not made by AWS",
+            next_step="Find out who imported it and gave it the tags of Keyclave.",
+        )
     return found

@@ -63,6 +63,9 @@ class Surroundings(Record, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     accept_simulator: bool
 
+    def __repr__(self) -> str:
+        return f"Surroundings(environment_type={self.environment_type!r}, environment=<{len(self.environment)}>)"
+
 
 def choose_source(settings: AwsSettings, around: Surroundings) -> CredentialSource:
     """Return the source that the settings name; for ``auto`` the first one that is configured here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from keyclave.errors import Conflict, KeyAlreadyExists, KeyNotFound
+from keyclave.errors import Conflict, IntegrityError, KeyAlreadyExists, KeyNotFound
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel, KeyReference
 
 from keyclave_aws.aliases import Aliases
@@ -13,6 +13,7 @@ from keyclave_aws.connection import Kms
 from keyclave_aws.errors import reference_of
 from keyclave_aws.lookup import Lookup, require_same_key
 from keyclave_aws.notes import Notes
+from keyclave_aws.patience import settled
 from keyclave_aws.trails import Trails
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Destruction:
         """Schedule the deletion of a key, unless it is scheduled or gone. AWS deletes its alias with it.
 
         Raises:
-            KeyNotFound: the key at this address has another label.
+            IntegrityError: the key at this address has another label.
             OutcomeUnknown: no answer came.
         """
         arn = self._lookup.arn_of(key)
@@ -86,7 +87,8 @@ class Destruction:
 
         Raises:
             KeyAlreadyExists: another key of this label was made meanwhile.
-            KeyNotFound: it is gone, or has another label.
+            KeyNotFound: it is gone.
+            IntegrityError: it has another label.
             Conflict: it is scheduled, and AWS does not call it off now.
             OutcomeUnknown: no answer came.
         """
@@ -137,11 +139,11 @@ class Destruction:
 
     def _require_label(self, arn: str, label: KeyLabel) -> None:
         try:
-            found = self._lookup.label_of(arn)
+            found = settled(lambda: self._lookup.label_of(arn))  # one that was just made is not known everywhere
         except KeyNotFound:
             raise _Gone from None
         if found != label:
-            raise KeyNotFound(
+            raise IntegrityError(  # and not KeyNotFound: the key is there
                 "the key at this address does not have this label",
                 next_step="Find out who changed its tags; Keyclave destroys only what they say is its own.",
             )

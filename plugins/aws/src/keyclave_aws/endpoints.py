@@ -19,6 +19,9 @@ _AWS_HOST = re.compile(
     r"|api\.cloud-aws\.adc-e\.uk)"
 )
 
+_PLAIN_TEXT = re.compile(r"[!-\[\]-~]+")
+"""What all readers of URLs read alike: some drop or replace other characters, and see another host."""
+
 
 def checked_endpoint(url: str) -> str:
     """Return the URL of an endpoint as it was given.
@@ -33,6 +36,10 @@ def checked_endpoint(url: str) -> str:
         raise InvalidArgument("the endpoint is not a URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise InvalidArgument("the endpoint must be an https URL with a host")
+    if not _PLAIN_TEXT.fullmatch(url):
+        raise InvalidArgument(
+            "the endpoint must be a URL without spaces, backslashes and other than ASCII characters"
+        )
     if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
         raise InvalidArgument("the endpoint must be a URL without user, path, query and fragment")
     if parts.scheme == "http" and not is_loopback(url):

@@ -33,11 +33,18 @@ class ServiceEvidence(Record, frozen=True, kw_only=True):
     sentences: tuple[str, ...]
 
 
-def service_evidence(endpoint: str) -> ServiceEvidence:
-    """Return what an endpoint shows by its name, which TLS proves."""
+def service_evidence(endpoint: str, ca_bundle: str | None = None) -> ServiceEvidence:
+    """Return what an endpoint shows by its name, which TLS proves.
+
+    Args:
+        endpoint: its URL.
+        ca_bundle: the file with the authorities that are believed; ``None`` for those that everybody believes.
+    """
     if is_aws(endpoint):
-        sentence = "AWS KMS says that it keeps keys in hardware security modules; it gives no proof of it."
-        return ServiceEvidence(level=SecurityLevel.HSM, simulator=False, sentences=(sentence,))
+        sentences = ["AWS KMS says that it keeps keys in hardware security modules; it gives no proof of it."]
+        if ca_bundle is not None:
+            sentences.append(f"That it is AWS is believed of whom {ca_bundle} trusts (AWS_CA_BUNDLE).")
+        return ServiceEvidence(level=SecurityLevel.HSM, simulator=False, sentences=tuple(sentences))
     sentence = "The endpoint is not one of AWS, so nothing shows how it keeps keys."
     return ServiceEvidence(level=SecurityLevel.SOFTWARE, simulator=True, sentences=(sentence,))
 

@@ -22,6 +22,7 @@ from keyclave_aws.addresses import require_arn
 from keyclave_aws.algorithms import algorithm_of
 from keyclave_aws.connection import Kms
 from keyclave_aws.labels import label_in
+from keyclave_aws.pages import items
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
@@ -123,16 +124,12 @@ class Lookup:
 
     def all_keys(self) -> Iterator[str]:
         """Return the ARNs of all keys of the region."""
-        arns, marker = self._page(None, _WHOLE_PAGE)
-        yield from arns
-        while marker is not None:
-            arns, marker = self._page(marker, _WHOLE_PAGE)
-            yield from arns
+        return items(lambda marker: self._page(marker, _WHOLE_PAGE))
 
     def all_aliases(self) -> Iterator[tuple[str, str]]:
         """Return all aliases of the region, each with the id of the key that it leads to."""
 
-        def read(kms: KMSClient) -> tuple[list[tuple[str, str]], str | None]:
+        def read(kms: KMSClient, marker: str | None) -> tuple[list[tuple[str, str]], str | None]:
             page = (
                 kms.list_aliases(Limit=_ALIASES)
                 if marker is None
@@ -141,12 +138,7 @@ class Lookup:
             found = [(alias["AliasName"], alias.get("TargetKeyId", "")) for alias in page["Aliases"]]
             return found, page["NextMarker"] if page.get("Truncated") else None
 
-        marker: str | None = None
-        while True:
-            found, marker = self._kms.ask(read)
-            yield from found
-            if marker is None:
-                return
+        return items(lambda marker: self._kms.ask(lambda kms: read(kms, marker)))
 
     def target(self, alias: str) -> tuple[str, FoundKey | None]:
         """Return the ARN of the key that an alias leads to, and the key if it is of an algorithm of Keyclave.
@@ -258,10 +250,13 @@ def id_of(arn: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def _tags(kms: KMSClient, arn: str) -> list[Any]:
-    answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS)
-    tags = list(answer["Tags"])
-    while answer.get("Truncated"):
-        answer = kms.list_resource_tags(KeyId=arn, Limit=_TAGS, Marker=answer["NextMarker"])
-        tags += answer["Tags"]
-    return tags
+def _tags(kms: KMSClient, arn: str) -> Iterator[Any]:
+    def read(marker: str | None) -> tuple[list[Any], str | None]:
+        page = (
+            kms.list_resource_tags(KeyId=arn, Limit=_TAGS)
+            if marker is None
+            else kms.list_resource_tags(KeyId=arn, Limit=_TAGS, Marker=marker)
+        )
+        return page["Tags"], page["NextMarker"] if page.get("Truncated") else None
+
+    return items(read)

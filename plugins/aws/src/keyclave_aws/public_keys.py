@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyclave.errors import CapabilityUnsupported, KeyDisabled
+from keyclave.crypto.key_checks import check_public_key
+from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyDisabled
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyReference
 
@@ -28,7 +29,7 @@ class PublicKeys:
         self._known: dict[str, bytes] = {}
 
     def read(self, key: KeyReference) -> bytes:
-        """Return the public key as AWS has it now, as DER SubjectPublicKeyInfo.
+        """Return the public key as AWS has it now, as DER SubjectPublicKeyInfo; it is not checked.
 
         Raises:
             CapabilityUnsupported: it is a symmetric key.
@@ -45,7 +46,8 @@ class PublicKeys:
             if arn in self._known:
                 return self._known[arn]
             raise
-        self._known[arn] = spki
+        if _is_good(spki, key.algorithm):
+            self._known[arn] = spki
         return spki
 
     def known(self, key: KeyReference) -> bytes:
@@ -56,3 +58,11 @@ class PublicKeys:
 def _spki(answer: GetPublicKeyResponseTypeDef, arn: str) -> bytes:
     require_same_key(answer, arn)
     return answer["PublicKey"]
+
+
+def _is_good(spki: bytes, algorithm: str) -> bool:
+    try:
+        check_public_key(spki, algorithm)
+    except InvalidArgument:
+        return False
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey, MLDSAMuHasher
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from keyclave.crypto.algorithms import load_public_key
 from keyclave.errors import CapabilityUnsupported, IntegrityError, InvalidArgument
 from keyclave.models import get_algorithm
 from keyclave.plugin import KeyReference, Signed
@@ -76,7 +76,10 @@ def _signed(answer: SignResponseTypeDef, arn: str, way: Way) -> Signed:
 
 def _mu(spki: bytes, message: bytes) -> bytes:
     """Return the message representative of ML-DSA (FIPS 204, algorithm 7, line 6), of 64 bytes."""
-    public_key = load_der_public_key(spki)
+    try:
+        public_key = load_public_key(spki)
+    except InvalidArgument:
+        public_key = None
     if not isinstance(public_key, MLDSA65PublicKey):
         raise IntegrityError("AWS KMS has another public key than one of ML_DSA_65")
     hasher = MLDSAMuHasher(public_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from keyclave.models import AuthenticationMethod, EnvironmentType
 from keyclave.plugin import KeyLabel
 from keyclave_aws.credentials import Surroundings, choose_source, load_credentials
 from keyclave_aws.settings import AwsSettings, CredentialSource
+from keyclave_aws.tickets import EmptyKey
+from rich.console import Console
+from rich.pretty import pretty_repr
+from rich.traceback import Traceback
 
 from tests.services.kms.clients import client
 from tests.services.kms.server import Running
@@ -91,6 +96,18 @@ def test_an_sts_that_is_throttled_or_away_says_so(  # noqa: PLR0917  fixtures
     with pytest.raises(kind, match="no credentials from web identity"):
         open_backend(source.url, credentials="auto")
     assert len(source.asked) == 1
+
+
+@pytest.mark.needs("ministack")
+def test_a_web_identity_needs_nothing_else(
+    open_backend: Open, ministack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a.web.token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::000000000000:role/signer")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDALONE")  # without its other half, which nobody needs here
+    described = open_backend(ministack, credentials="web-identity").describe()
+    assert described.authentication_method is AuthenticationMethod.MANAGED_IDENTITY
 
 
 @pytest.mark.parametrize("chosen", ["auto", "container"])
@@ -281,6 +298,30 @@ def test_metadata_come_from_elsewhere_for_simulators_only(source: Source, monkey
     with pytest.raises(BackendUnavailable):  # AWS_EC2_METADATA_DISABLED keeps the test from asking the real address
         load_credentials(settings, strict, lambda: None)
     assert source.asked == []
+
+
+def test_a_traceback_with_variables_shows_no_secret(source: Source) -> None:
+    environment = {"AWS_SECRET_ACCESS_KEY": "a-secret-key", "AWS_SESSION_TOKEN": "a-token"}
+    settings = AwsSettings(region=REGION, credentials=CredentialSource.CONTAINER)
+    with pytest.raises(KeyclaveError) as failed:
+        load_credentials(settings, around(environment), lambda: None)
+    error = failed.value
+    assert error.__traceback__ is not None
+    shown = Traceback.from_exception(  # without the frame of this test
+        type(error),
+        error,
+        error.__traceback__.tb_next,
+        show_locals=True,
+        locals_max_length=1000,
+        locals_max_string=1000,
+    )
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(shown)
+    text = console.export_text()
+    assert "around = Surroundings" in text
+    assert "a-secret-key" not in text
+    assert "a-token" not in text
+    assert "a-token" not in pretty_repr(EmptyKey(arn="arn", token=b"a-token", begun=False))
 
 
 def test_nothing_else_in_the_environment_changes_where_or_as_whom_is_called(

@@ -16,7 +16,14 @@ from aws_tests.backends import NewLabel, Open, create, require_signatures
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from keyclave.crypto.wrapping import wrap_key
-from keyclave.errors import CapabilityUnsupported, InvalidArgument, KeyAlreadyExists, KeyNotFound, OutcomeUnknown
+from keyclave.errors import (
+    CapabilityUnsupported,
+    IntegrityError,
+    InvalidArgument,
+    KeyAlreadyExists,
+    KeyNotFound,
+    OutcomeUnknown,
+)
 from keyclave.models import EnvironmentType
 from keyclave.plugin import (
     RSA_AES_KEY_WRAP_SHA1,
@@ -263,6 +270,18 @@ def test_own_kms_nothing_is_imported_over_a_key_that_exists(
         on_own_kms.import_key(ticket=ticket, wrapped=wrapped_for(ticket))
     assert on_own_kms.find_key(label=existing.reference.label) == existing.reference
     assert states(own_kms) == ["Enabled", "PendingDeletion"]
+
+
+def test_own_kms_an_imported_key_is_not_taken_for_one_that_was_asked_for(
+    own_kms: Running, on_own_kms: AwsBackend, new_label: NewLabel
+) -> None:
+    """Whoever may make keys with the tags of another one knows the private key of what he imports."""
+    label = new_label()
+    ticket = on_own_kms.begin_import(request=ImportKeyRequest(label=label, algorithm="ECDSA_P256", exportable=False))
+    on_own_kms.import_key(ticket=ticket, wrapped=wrapped_for(ticket))
+    with pytest.raises(IntegrityError, match="not made by AWS"):
+        create(on_own_kms, label)
+    assert states(own_kms) == ["Enabled"]
 
 
 def test_own_kms_an_import_without_answer_is_unknown_and_found_later(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from keyclave.errors import (
     AccessDenied,
     AuthenticationFailed,
     DecryptionFailed,
+    IntegrityError,
     InvalidArgument,
     KeyDisabled,
     KeyNotFound,
@@ -26,6 +28,7 @@ from keyclave_aws.permissions import CAPABILITIES, actions
 from tests.services.kms.clients import client
 from tests.services.kms.failures import KmsFailure
 from tests.services.kms.server import Running
+from tests.services.kms.service import Reply
 
 
 def listed(backend: AwsBackend) -> list[KeyReference]:
@@ -49,6 +52,29 @@ def test_own_kms_all_pages_together_are_complete(
     assert on_own_kms.find_key(label=made[-1].label) == made[-1]
     with pytest.raises(InvalidArgument):
         on_own_kms.list_keys(page="aws-kms:nonsense")
+
+
+@pytest.mark.parametrize("operation", ["ListKeys", "ListAliases", "ListResourceTags"])
+def test_own_kms_a_list_without_an_end_ends(
+    own_kms: Running, on_own_kms: AwsBackend, new_label: NewLabel, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    create(on_own_kms, new_label())
+    reply, label = own_kms.kms.reply, new_label()
+
+    def endless(target: str, authorization: str, body: bytes) -> Reply:
+        if not target.endswith(f".{operation}"):
+            return reply(target, authorization, body)
+        first = {name: value for name, value in json.loads(body).items() if name != "Marker"}
+        answer = reply(target, authorization, json.dumps(first).encode())
+        content = json.loads(answer.body) | {"Truncated": True, "NextMarker": "the same"}
+        return Reply(answer.status, answer.headers, json.dumps(content).encode())
+
+    # Keys with an alias of another label are passed over.
+    client(own_kms.endpoint).delete_alias(AliasName=next(iter(own_kms.kms.account.keyring.aliases)))
+    monkeypatch.setattr(own_kms.kms, "reply", endless)
+    with pytest.raises(IntegrityError, match="repeats a page"):
+        on_own_kms.find_key(label=label)
+    assert own_kms.kms.count(operation) == 2
 
 
 def test_own_kms_a_key_between_two_pages_is_not_lost(
@@ -95,6 +121,33 @@ def test_own_kms_the_message_type_is_always_sent(
     signed = [call.request for call in own_kms.kms.calls if call.operation == "Sign"]
     digest = algorithm.startswith(("RSA", "ECDSA"))
     assert {request["MessageType"] for request in signed} == {"DIGEST" if digest else "RAW"}
+
+
+@pytest.mark.parametrize("wrong", [b"garbage", None], ids=["garbage", "another key"])
+def test_own_kms_a_wrong_public_key_is_not_kept(
+    open_backend: Open,
+    own_kms: Running,
+    new_label: NewLabel,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: bytes | None,
+) -> None:
+    created = create(open_backend(own_kms.endpoint), new_label(), "ML_DSA_65")
+    assert created.public_key is not None
+    other = create(open_backend(own_kms.endpoint), new_label()).public_key
+    backend, reply = open_backend(own_kms.endpoint), own_kms.kms.reply
+
+    def answer(target: str, authorization: str, body: bytes) -> Reply:
+        right = reply(target, authorization, body)
+        if not target.endswith(".GetPublicKey"):
+            return right
+        content = json.loads(right.body) | {"PublicKey": base64.b64encode(wrong or other or b"").decode()}
+        return Reply(right.status, right.headers, json.dumps(content).encode())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_kms.kms, "reply", answer)
+        with pytest.raises(IntegrityError, match="another public key"):
+            backend.sign(key=created.reference, data=bytes(5000), scheme="ML_DSA_65")
+    sign_and_verify(backend, created.reference, created.public_key, "ML_DSA_65", bytes(5000))
 
 
 def test_own_kms_what_is_too_long_or_too_short_is_not_sent(

@@ -6,19 +6,21 @@ proxy that ends TLS, or a mistake in a client's connection pool, may do it all t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from aws_tests.faulty import Place, asks_for, place_before
-from aws_tests.matrix import DIGEST, OPERATIONS
-from keyclave.errors import BackendUnavailable, IntegrityError, KeyNotFound, OutcomeUnknown
+from aws_tests.matrix import DIGEST, OPERATIONS, Operation
+from keyclave.errors import BackendUnavailable, IntegrityError, OutcomeUnknown
 from keyclave.plugin import CreatedKey
 from keyclave_aws.backend import AwsBackend
 
 from tests.services import faults
 from tests.services.exchanges import Answer
+from tests.services.faults import Fault
 from tests.services.kms import server
 
 Use = Callable[[CreatedKey], object]
@@ -84,19 +86,54 @@ def test_two_calls_that_get_each_others_answers_both_fail(place: Place, backend:
     assert place.proxy.disarm() == 0
 
 
+_ID = {"x-amzn-RequestId": "5b3f2c1e-0000-4000-8000-000000000000"}
+NO_ANSWERS: Mapping[str, Fault] = {
+    "empty": faults.answered(200),
+    "another status": faults.answered(204, b"", _ID),
+    "a page": faults.answered(200, b"<html>Log in</html>", {"Content-Type": "text/html"}),
+    "a page with an id": faults.answered(200, b"<html>Log in</html>", _ID),
+    "a list": faults.answered(200, b"[]", _ID),
+    "deep": faults.answered(200, b"[" * 100_000, _ID),
+    "a redirection": faults.answered(307, b"", {"Location": "http://127.0.0.1:9/", **_ID}),
+}
+"""What comes in place of an answer."""
+
+
+def require_refusals(place: Place, operation: Operation, answers: Iterable[Fault]) -> None:
+    """Put each answer in place of that of KMS: the call fails, and the next one does what is left to do."""
+    backend = place.open()
+    for answer in answers:
+        prepared = operation.prepare(place, backend)
+        place.proxy.arm(answer, asks_for(operation.target))
+        with pytest.raises(OutcomeUnknown if operation.changes else BackendUnavailable):
+            operation.act(place, backend, prepared)
+        assert place.proxy.disarm() == 0
+        operation.act(place, backend, prepared)
+        operation.check(place, prepared)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_is_no_answer_of_kms_is_none(place: Place, name: str) -> None:
+    """Also where the answer says nothing, as that to DisableKey: not every 200 comes from KMS."""
+    require_refusals(place, OPERATIONS[name], NO_ANSWERS.values())
+
+
 SAY_NOTHING = {"CreateAlias", "EnableKey", "DisableKey"}
-"""Operations whose answer is empty: a 200 says all."""
+"""Operations whose answer is empty: what is in it is not looked at."""
+WRONG_ANSWERS: Mapping[str, Fault] = {
+    name: faults.answered(200, json.dumps(content).encode(), _ID)
+    for name, content in {
+        "nothing of it": {"Unheard": "of"},
+        "a date too late": {"KeyMetadata": {"CreationDate": 1e308}},
+        "a date that overflows": {"KeyMetadata": {"CreationDate": "9999-12-31T23:59:59-23:00"}},
+        "no number": {"KeyMetadata": {"CreationDate": float("nan")}},
+    }.items()
+}
 
 
 @pytest.mark.parametrize("name", [name for name, each in OPERATIONS.items() if each.target not in SAY_NOTHING])
 def test_an_answer_without_what_was_asked_for_is_none(place: Place, name: str) -> None:
-    operation, backend = OPERATIONS[name], place.open()
-    prepared = operation.prepare(place, backend)
-    place.proxy.arm(faults.answered(200, b'{"Unheard": "of"}'), asks_for(operation.target))
-    with pytest.raises(OutcomeUnknown if operation.changes else BackendUnavailable):
-        operation.act(place, backend, prepared)
-    assert place.proxy.disarm() == 0
-    operation.act(place, backend, prepared)
+    require_refusals(place, OPERATIONS[name], WRONG_ANSWERS.values())
 
 
 def test_a_new_key_is_not_taken_for_another_one(place: Place, backend: AwsBackend) -> None:
@@ -129,7 +166,7 @@ def test_a_key_that_was_found_by_the_tags_of_another_one_is_not_destroyed(place:
     place.proxy.arm(faults.misanswered(tags_of_other), asks_for("ListResourceTags"))
     wrong = backend.find_key(label=other.reference.label)
     assert wrong.uri == one.reference.uri  # the answer does not say whose tags they are
-    with pytest.raises(KeyNotFound, match="does not have this label"):
+    with pytest.raises(IntegrityError, match="does not have this label"):
         backend.destroy_key(key=wrong)
     assert place.state(one.reference.uri) == "Enabled"
 
