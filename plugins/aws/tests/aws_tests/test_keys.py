@@ -79,7 +79,7 @@ def test_a_key_of_another_region_is_not_taken_for_gone(
         lambda: elsewhere.encrypt(key=encrypting, plaintext=b"data key", aad=b""),
         lambda: elsewhere.decrypt(key=encrypting, ciphertext=b"ciphertext", aad=b""),
     ):
-        with pytest.raises(ConfigurationError, match="the key is in us-east-1, and the backend in eu-west-1"):
+        with pytest.raises(ConfigurationError, match="in the region us-east-1, and this backend looks in eu-west-1"):
             call()
     here.sign(key=signing, data=bytes(32), scheme="ECDSA_SHA256")
 
