@@ -1,6 +1,7 @@
 """Run the contract against every backend that this machine can test, and keep the reports: ``--report DIR``.
 
-Each backend is reached as its users reach it, by ``keyclave conform``; the tokens are scratch ones.
+Each backend is reached as its users reach it, by ``keyclave conform``; the tokens are scratch ones. Two runs go on at
+a time, since each waits for its own processes and its backend about half the time. What one says is kept together.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
 from tests.contract.backends import BACKENDS, Backend
 from tests.services.catalog import problem, required
+
+_AT_A_TIME = 2
+Ended = subprocess.CompletedProcess[str]
+"""A run: what it said, and its exit code."""
 
 
 def main() -> int:
@@ -26,40 +32,55 @@ def main() -> int:
     parser.add_argument("--budget", help="for all; without it, what each backend is given here")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BACKENDS)}; without any, all")
     arguments = parser.parse_args()
-    names = arguments.names or list(BACKENDS)
-    return max([_run(name, names, arguments.report, arguments.budget or BACKENDS[name].budget) for name in names])
+    names, reports = arguments.names or list(BACKENDS), arguments.report.absolute()
+    budgets = {name: arguments.budget or BACKENDS[name].budget for name in names}
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        runs = {
+            name: pool.submit(_conform, BACKENDS[name], reports / name, budgets[name])
+            for name in names
+            if not _missing(name)
+        }
+        codes = [_judge(name, run.result(), runs, reports, budgets[name]) for name, run in runs.items()]
+    not_run = 1 if len(runs) < len(names) and required() else 0
+    return max([not_run, *codes])
 
 
-def _run(name: str, names: list[str], reports: Path, budget: str) -> int:
-    backend, report = BACKENDS[name], reports / name
-    missing = {service: reason for service in backend.services if (reason := problem(service))}
+def _missing(name: str) -> bool:
+    """Return whether a backend cannot be run here, and say why."""
+    missing = {service: reason for service in BACKENDS[name].services if (reason := problem(service))}
     for service, reason in missing.items():
         print(f"NOT RUN: {name} needs {service}: {reason}", file=sys.stderr)
-    if missing:
-        return 1 if required() else 0
-    with tempfile.TemporaryDirectory(prefix="keyclave-contract-") as scratch:
-        print(f"== {name}", flush=True)
-        code = _conform(backend, Path(scratch), report.absolute(), budget)
-    if code == 1 and backend.deviations is not None:
-        code = _check_deviations(name, report, backend.deviations)
-    if code == 0 and budget == "standard":
-        code = _check_levels(name, report, backend.levels)
-        if backend.same_as in names[: names.index(name)]:
-            code |= _check_same(name, report, reports / backend.same_as)
-    return code
+    return bool(missing)
 
 
-def _conform(backend: Backend, scratch: Path, report: Path, budget: str) -> int:
-    settings, environment = backend.prepare(scratch)
-    with backend.running() as further:
+def _conform(backend: Backend, report: Path, budget: str) -> Ended:
+    with tempfile.TemporaryDirectory(prefix="keyclave-contract-") as scratch, backend.running() as further:
+        settings, environment = backend.prepare(Path(scratch))
         options = [part for key, value in {**settings, **further}.items() for part in ("--set", f"{key}={value}")]
         command = [*backend.run_by, sys.executable, "-m", "keyclave", "conform", backend.plugin, *options]
         return subprocess.run(
             [*command, "--budget", budget, "--report", str(report)],
-            env={**os.environ, **environment, "HOME": str(scratch)},
+            env={**os.environ, **environment, "HOME": scratch},
             cwd=scratch,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             check=False,
-        ).returncode
+        )
+
+
+def _judge(name: str, ended: Ended, runs: Mapping[str, Future[Ended]], reports: Path, budget: str) -> int:
+    """Print what a run said, and return 0 where it is as this repository expects."""
+    backend, report, code = BACKENDS[name], reports / name, ended.returncode
+    print(f"== {name}\n{ended.stdout}", end="", flush=True)
+    if code == 1 and backend.deviations is not None:
+        code = _check_deviations(name, report, backend.deviations)
+    if code == 0 and budget == "standard":
+        code = _check_levels(name, report, backend.levels)
+        if backend.same_as is not None and backend.same_as in runs:
+            runs[backend.same_as].result()  # until then, its report is not there
+            code |= _check_same(name, report, reports / backend.same_as)
+    return code
 
 
 def _check_deviations(name: str, report: Path, file: str) -> int:

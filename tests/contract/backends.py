@@ -77,14 +77,15 @@ _SOFTWARE = {**dict.fromkeys(_ALL, True), "Hardware": False}
 _NSS = {**_SOFTWARE, "Encrypt": False, "Wrap": False}
 
 
+# The longest first: two run at a time.
 BACKENDS: Mapping[str, Backend] = {
+    "aws": Backend("aws", _aws, _SOFTWARE, running=aws.own_kms),
     "software": Backend("software", _software, _SOFTWARE),
     "softhsm": Backend("pkcs11-hsm", _softhsm, _SOFTWARE, services=("softhsm",)),
     "nss": Backend("pkcs11-hsm", _nss, _NSS, services=("nss",)),
     "nss-by-p11-kit": Backend(
         "pkcs11-hsm", _nss_behind_p11_kit, _NSS, services=("nss", "p11-kit"), run_by=not_root(), same_as="nss"
     ),
-    "aws": Backend("aws", _aws, _SOFTWARE, running=aws.own_kms),
     "aws-ministack": Backend(
         "aws",
         _aws,

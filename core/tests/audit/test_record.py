@@ -37,7 +37,7 @@ entries = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(entries)
 def test_an_entry_becomes_an_operation_and_back(entry: AuditEntry) -> None:
     record = decode_record(encode_entry(entry))
@@ -48,7 +48,7 @@ def test_an_entry_becomes_an_operation_and_back(entry: AuditEntry) -> None:
     assert again == operation
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(entries)
 def test_the_bytes_are_the_canonical_json_that_the_standard_library_writes(entry: AuditEntry) -> None:
     data = encode_entry(entry)

@@ -67,7 +67,7 @@ def test_ed25519_signs_messages(acme: Open, created: Created, location: Location
     public_key.verify(signed.signature, MESSAGE)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), kind=st.sampled_from([bytes, bytearray, memoryview]))
 def test_any_bytes_are_signed_whatever_holds_them(
     acme: Open, created: Created, data: bytes, kind: Callable[[bytes], Any]

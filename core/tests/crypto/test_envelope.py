@@ -49,7 +49,7 @@ def test_every_size_comes_back(opened: Open, size: int, aad: bytes | None) -> No
     assert opened(backend, seal(backend, plaintext, aad), aad) == plaintext
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=300), st.binary(max_size=50), st.sampled_from([from_bytes, from_stream]))
 def test_any_message_comes_back(plaintext: bytes, aad: bytes, opened: Open) -> None:
     backend = Backend()

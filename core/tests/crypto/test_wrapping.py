@@ -48,7 +48,7 @@ def refused(blob: Any, key: rsa.RSAPrivateKey, method: str = METHOD) -> InvalidA
 
 
 @given(secret=st.binary(min_size=1, max_size=200))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_wrapped_is_unwrapped(secret: bytes, wrapping_key: rsa.RSAPrivateKey) -> None:
     blob = wrap_key(SecretBytes(secret), spki(wrapping_key), METHOD)
     assert unwrap_key(blob, wrapping_key, METHOD).get_secret_value() == secret
@@ -134,7 +134,7 @@ def test_every_malformed_blob_is_refused_in_the_same_words(
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_changed_bit_is_refused(data: st.DataObject, wrapping_key: rsa.RSAPrivateKey) -> None:
     blob = bytearray(wrap_key(SecretBytes(b"k" * 40), spki(wrapping_key), METHOD))
     blob[data.draw(st.integers(0, len(blob) - 1))] ^= 1 << data.draw(st.integers(0, 7))

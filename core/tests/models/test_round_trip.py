@@ -16,7 +16,7 @@ from core.tests.models.examples import VALID, build
 from core.tests.strategies import MODELS
 
 _TIMES = (AwareDatetime, UtcDatetime | None)
-_slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_slow = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 
 

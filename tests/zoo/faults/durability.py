@@ -38,6 +38,8 @@ from tests.zoo.fault import fault
 from tests.zoo.software import ZooSoftware
 
 _SLOW = 0.02
+_INTERRUPTIBLE = 0.3
+"""As long as a kill is aimed at: much longer than what else a call does, on a busy machine as well."""
 """Seconds that a device takes for what is done in between."""
 
 
@@ -226,7 +228,7 @@ class InterruptedCallsLeaveADraft(_OwnWriting):
     def write(self, name: str, content: bytes) -> None:
         draft = self._directory / f"draft-{os.getpid()}-{name}"
         draft.write_bytes(content)
-        time.sleep(_SLOW)
+        time.sleep(_INTERRUPTIBLE)
         draft.unlink()
 
 
@@ -238,7 +240,7 @@ class InterruptedImportsLeaveADraft(ZooSoftware):
     def import_key(self, ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
         draft = self._directory / f"{ticket.ticket_id}.import"
         draft.write_bytes(wrapped.blob)
-        time.sleep(_SLOW)
+        time.sleep(_INTERRUPTIBLE)
         made = super().import_key(ticket, wrapped)
         draft.unlink()
         return made
@@ -296,9 +298,9 @@ class InterruptedCallsBlockTheLabel(ZooSoftware):
             mark.touch(exist_ok=False)
         except FileExistsError:
             raise Conflict("somebody else is making this key") from None
-        time.sleep(_SLOW)
+        time.sleep(_INTERRUPTIBLE)
         made = super().create_key(request)
-        time.sleep(_SLOW)
+        time.sleep(_INTERRUPTIBLE)
         mark.unlink()
         return made
 
@@ -314,7 +316,7 @@ class ImportsAreNamedTooEarly(ZooSoftware):
             label=str(request.label), algorithm="AES_256", exportable=False, created_at=datetime.now(UTC)
         )
         self._keystore.add(SealedKey(placeholder, generate("AES_256")))
-        time.sleep(_SLOW)
+        time.sleep(_INTERRUPTIBLE)
         self._keystore.remove(key_name(str(request.label)))
         return super().import_key(ticket, wrapped)
 

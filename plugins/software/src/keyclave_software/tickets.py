@@ -36,7 +36,7 @@ class Tickets:
         """
         method = request.method or METHODS[0]
         oaep_of(method)
-        wrapping_key = generate_wrapping_key()
+        wrapping_key = self._new_wrapping_key()
         ticket = ImportTicket(
             ticket_id=secrets.token_hex(16),
             request=request,
@@ -51,6 +51,9 @@ class Tickets:
                 del self._open[next(iter(self._open))]
             self._open[ticket.ticket_id] = ticket, wrapping_key
         return ticket
+
+    def _new_wrapping_key(self) -> rsa.RSAPrivateKey:
+        return generate_wrapping_key()
 
     def take(self, ticket: ImportTicket) -> rsa.RSAPrivateKey:
         """Return the private key of a ticket, which is used up by this, whatever becomes of the import.
