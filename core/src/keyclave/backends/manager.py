@@ -129,6 +129,10 @@ class BackendManager:
             self._modules.load(name)
         return self.reports()
 
+    def installed(self) -> frozenset[str]:
+        """Return the names of the plugins that are installed, whether they may load or not."""
+        return frozenset(report.name for report in self._modules.reports())
+
     def detect(self, host: Host, *, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
         """Return what Keyclave's detectors see of the machine, and the plugins, loading all that may load.
 

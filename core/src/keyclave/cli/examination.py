@@ -74,7 +74,15 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield Finding("settings", "ok", f"environment variables: {', '.join(variables)}")
     if settings.is_default:
         yield Finding("settings", "note", "no backend is configured: keys are kept in software, for local use only")
-    environment = settings.environment
+    from keyclave.assembly import where_it_runs  # noqa: PLC0415  as above
+
+    if settings.configured_type is None:
+        yield Finding("environment", "note", "[environment] type is not set; `keyclave detect` says what was found")
+    try:
+        environment = where_it_runs(settings).environment
+    except KeyclaveError as error:
+        yield _problem("environment", error)
+        environment = settings.environment
     yield Finding(
         "environment",
         "ok",

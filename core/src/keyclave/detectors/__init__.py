@@ -1,7 +1,7 @@
 """Keyclave's own detectors: what shows where we run, one file for each platform.
 
-Each module implements the hook of `keyclave.plugin.Detection`, as a plugin's does, and is called as a plugin's is. They
-are part of the core because what tightens the policy must not depend on which plugins are installed.
+Each module implements the hook of `keyclave.plugin.Detection`, as a plugin's does, and is called as a plugin's is.
+They are part of the core because what tightens the policy must not depend on which plugins are installed.
 """
 
 from __future__ import annotations

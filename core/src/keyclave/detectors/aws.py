@@ -33,10 +33,7 @@ _VARIABLES = (
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",),
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
 )
-_HOP_LIMIT = (
-    "its token does not get here: in a container the hop limit of the instance may be too low; set its "
-    "HttpPutResponseHopLimit to 2"
-)
+_HOP_LIMIT = "in a container the hop limit may be too low, then set the instance's HttpPutResponseHopLimit to 2"
 
 
 @hookimpl
@@ -69,15 +66,20 @@ def _metadata(probe: Probe, *, firmware: bool) -> Iterator[Sign]:
             return
     open_to_all = probe.ask("GET", _INSTANCE, {})
     if open_to_all is not None and open_to_all.status == _OK and _INSTANCE_ID.fullmatch(open_to_all.text()):
-        yield Sign(f"the instance metadata service of EC2 answers only without a token; {_HOP_LIMIT}", VARIABLE)
+        yield Sign(
+            f"the instance metadata service of EC2 answers only without a token, and none gets here: {_HOP_LIMIT}",
+            VARIABLE,
+        )
     elif (
         open_to_all is not None
         and open_to_all.status == _UNAUTHORIZED
         and _is_ec2_server(open_to_all.headers.get("server"))
     ):
-        yield Sign(f"the instance metadata service of EC2 wants a token; {_HOP_LIMIT}", VARIABLE)
+        yield Sign(f"the instance metadata service of EC2 wants a token, and none gets here: {_HOP_LIMIT}", VARIABLE)
     elif firmware:
-        yield Sign(f"the instance metadata service of EC2 does not answer: {_HOP_LIMIT}", VARIABLE)
+        yield Sign(
+            f"the instance metadata service of EC2 does not answer: it is turned off, or {_HOP_LIMIT}", VARIABLE
+        )
 
 
 def _is_ec2_server(name: str | None) -> bool:

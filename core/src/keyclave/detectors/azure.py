@@ -1,8 +1,8 @@
 """Microsoft Azure.
 
-Sources: "Azure Instance Metadata Service for virtual machines" (its ``compute`` document, and the header ``Metadata``);
-"How to use managed identities for App Service"; "Microsoft Entra Workload ID" for AKS. The chassis tag is the one by
-which cloud-init knows Azure; the vendor alone is on every machine that Microsoft makes.
+Sources: "Azure Instance Metadata Service for virtual machines" (its ``compute`` document, and the header
+``Metadata``); "How to use managed identities for App Service"; "Microsoft Entra Workload ID" for AKS. The chassis tag
+is the one by which cloud-init knows Azure; the vendor alone is on every machine that Microsoft makes.
 """
 
 from __future__ import annotations

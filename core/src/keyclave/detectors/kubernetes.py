@@ -1,7 +1,7 @@
 """Kubernetes: the service account that it gives to a pod.
 
-Source: "Accessing the Kubernetes API from a Pod". A pod without a service account's token has the variables alone. The
-token is never opened.
+Source: "Accessing the Kubernetes API from a Pod". A pod without a service account's token has the variables alone.
+The token is never opened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ask the metadata server of a cloud. Azure, AWS and Google have theirs at one address, so that nothing but the shape
-of an answer says whose it is.
+"""Ask the metadata server of a cloud.
 
-The address is fixed and is not looked up. No proxy is used, no redirect followed, no answer read beyond its limit, and
+Azure, AWS and Google have theirs at one address, so that nothing but the shape of an answer says whose it is. The
+address is fixed and is not looked up. No proxy is used, no redirect followed, no answer read beyond its limit, and
 the whole exchange has one deadline, which a byte now and then does not move.
 """
 
