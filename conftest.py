@@ -1,16 +1,25 @@
-"""For every test of the repository: the marker ``needs``, and no settings of the person who runs the tests."""
+"""For every test of the repository: the marker ``needs``, no settings of the person who runs it, and no network."""
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.guard.sitecustomize import NOTES
 from tests.services.catalog import problem, required
 
 _OURS = ("KEYCLAVE_", "PG")  # PG: of the client library of PostgreSQL
 for _name in [name for name in os.environ if name.startswith(_OURS) and name != "KEYCLAVE_REQUIRE_SERVICES"]:
     del os.environ[_name]
+
+_GUARD = str(Path(__file__).parent / "tests/guard")
+_notes = tempfile.NamedTemporaryFile(prefix="keyclave-connections-")  # noqa: SIM115  for as long as the tests run
+os.environ[NOTES] = _notes.name
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_GUARD, os.environ.get("PYTHONPATH"))))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -18,3 +27,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         if reason := problem(marker.args[0]):
             (pytest.fail if required() else pytest.skip)(f"needs {marker.args[0]}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test that tried to connect outside loopback, in this process or in one that it started."""
+    _notes.truncate(0)
+    yield
+    if noted := Path(_notes.name).read_text():
+        pytest.fail(f"the test connects outside loopback: {noted.strip()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable
 from types import MappingProxyType
@@ -17,8 +16,6 @@ from keyclave.backends.results import WrongResult, checked
 from keyclave.plugin.records import DetectionEvidence, Host, Record
 
 __all__ = ["DetectionAnswer", "detect"]
-
-_log = logging.getLogger("keyclave.backends")
 
 
 class DetectionAnswer(Record, frozen=True, kw_only=True):
@@ -90,5 +87,4 @@ def _answer(name: str, job: Job[DetectionAnswer], deadline: float, limit: float)
         problem, seconds = str(error), 0.0
     except BaseException as error:  # whatever a plugin lets escape
         problem, seconds = f"it raised {describe(error)}", 0.0
-    _log.warning("%r could not tell where we run: %s", name, problem)
     return DetectionAnswer(source=name, evidence=None, seconds=seconds, problem=problem)

@@ -32,6 +32,7 @@ _STRICTNESS = {
 _NOTHING = (
     "nothing shows a cloud or Kubernetes: unless [environment] type says otherwise, the rules are those of local"
 )
+_ROOT = Path("/")
 _LIKELY = 0.5
 _LAST_RESORT = "software"
 
@@ -44,7 +45,7 @@ class DetectionService:
         cache: where answers from the network are kept.
         precedence: plugins in order of preference.
         configured: the type of environment that the settings name; ``None`` if they name none.
-        time_limit: how many seconds the network is waited for; nothing else may take longer either.
+        time_limit: how many seconds all answers may take together.
     """
 
     def __init__(
@@ -68,27 +69,30 @@ class DetectionService:
         Keyclave's own detectors are asked, and no plugin is loaded.
         """
         started = time.perf_counter()
-        return self._result(started, self._ask(network=False, plugins=False), self._cache.read())
+        return self._result(started, self._ask(self._time_limit, plugins=False), self._cache.read())
 
     def detect(self, *, network: bool, refresh: bool = False) -> DetectionResult:
         """Return what every detector sees, those of the plugins too.
+
+        All are asked without the network first: a server that never ends must not hide what is known here.
 
         Args:
             network: whether the metadata servers of the clouds may be asked.
             refresh: whether they are asked even if the cache remembers what they answered.
         """
+        self._backends.load_plugins()  # a foreign one is tried in a process of its own, which takes its time
         started = time.perf_counter()
-        here = self._ask(network=False, plugins=True)
+        here = self._ask(self._time_limit)
         remembered = None if refresh and network else self._cache.read()
         if remembered is not None or not network:
             return self._result(started, here, remembered)
-        asked = self._ask(network=True, plugins=True)
+        left = max(0.0, self._time_limit - (time.perf_counter() - started))
+        asked = self._ask(left, network=True)
         self._cache.write(asked)
         return self._result(started, (*here, *asked), None, network=True)
 
-    def _ask(self, *, network: bool, plugins: bool) -> tuple[DetectionAnswer, ...]:
-        """Ask all of them. Without the network first: a server that never ends must not hide what is known here."""
-        host = Host(environment=dict(os.environ), root=Path("/"), timeout=self._time_limit, network=network)
+    def _ask(self, seconds: float, *, network: bool = False, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
+        host = Host(environment=dict(os.environ), root=_ROOT, timeout=seconds, network=network)
         return self._backends.detect(host, plugins=plugins)
 
     def _result(
