@@ -122,7 +122,7 @@ def gcp(request: Handler) -> None:
         body = json.dumps(documents[url.path]).encode()
         request.say(200, body, Content_Type="application/json", **flavor)
     else:
-        request.say(404, **flavor)
+        request.say(404, b"", **flavor)
 
 
 def aws_without_token(request: Handler) -> None:

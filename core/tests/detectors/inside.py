@@ -1,8 +1,8 @@
 """Run a command in a network of its own, in which a metadata server answers at its fixed address.
 
 ``inside.py SERVER COMMAND...``, started by ``unshare --user --net --map-root-user``. SERVER is one of
-`tests.services.metadata`, ``ec2-metadata-mock``, or ``none``. The command's output is followed by a line with the number
-of requests that the server got, unless it is the mock.
+`tests.services.metadata`, ``ec2-metadata-mock``, or ``none``. The command's output is followed by a line with the
+number of requests that the server got, unless it is the mock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tests.guard.sitecustomize import NOTES  # noqa: E402  the path comes first
-from tests.services.catalog import program  # noqa: E402  as above
-from tests.services.metadata import LIARS, SERVERS, served  # noqa: E402  as above
+from tests.guard.sitecustomize import NOTES
+from tests.services.catalog import program
+from tests.services.metadata import LIARS, SERVERS, served
 
 ADDRESS = ("169.254.169.254", 80)
 
@@ -34,7 +34,7 @@ def main(server: str, *command: str) -> int:
         return _beside_the_mock(command)
     with served({**SERVERS, **LIARS}[server], ADDRESS) as answering:
         code = _run(command)
-    print(len(answering.asked))
+    sys.stdout.write(f"{len(answering.asked)}\n")
     return code
 
 

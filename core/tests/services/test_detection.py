@@ -53,6 +53,10 @@ def evidence(environment_type: EnvironmentType, **fields: object) -> DetectionEv
     return DetectionEvidence(environment_type=environment_type, **given)  # type: ignore[arg-type]  # as the test gives
 
 
+def saying(found: DetectionEvidence) -> Detector:
+    return Detector(lambda _: found)
+
+
 @contextmanager
 def service(
     directory: Path,
@@ -202,22 +206,13 @@ def test_what_is_seen_is_put_together_for_each_detector(tmp_path: Path) -> None:
 def test_the_suggested_backend_is_the_first_in_precedence_that_is_likely(
     tmp_path: Path, seen: list[tuple[str | None, float]], suggested: str
 ) -> None:
-    detectors = [
-        Detector(
-            lambda _, one=(name, sure): evidence(  # type: ignore[misc]
-                EnvironmentType.LOCAL, platform=str(one[0]), backend_type=one[0], confidence=one[1]
-            )
-        )
-        for name, sure in seen
-    ]
+    detectors = [saying(evidence(EnvironmentType.LOCAL, backend_type=name, confidence=sure)) for name, sure in seen]
     with service(tmp_path, *detectors) as detection:
         assert detection.detect(network=False).backend_type == suggested
 
 
 def test_a_plugin_that_is_missing_is_named_with_what_to_install(tmp_path: Path) -> None:
-    seen = [
-        Detector(lambda _, name=name: evidence(EnvironmentType.LOCAL, backend_type=name)) for name in ("gcp", "aws")
-    ]  # type: ignore[misc]
+    seen = [saying(evidence(EnvironmentType.LOCAL, backend_type=name)) for name in ("gcp", "aws")]
     with service(tmp_path, *seen) as detection:
         missing = detection.detect(network=False).missing
     assert [(plugin.name, plugin.distribution) for plugin in missing] == [("gcp", "keyclave-gcp")]

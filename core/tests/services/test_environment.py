@@ -1,14 +1,12 @@
-"""Opening by the rules of where we run: without a type in the settings, evidence decides, and only tightens (FR-002)."""
+"""Opening by the rules of where we run: where the settings name no type, evidence decides (FR-002)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import keyclave
 import pytest
-from keyclave.errors import ConfigurationError
+from keyclave.errors import ConfigurationError, PolicyViolation
 from keyclave.models import EnvironmentType
 from keyclave.services import detection
 from keyclave.settings import load
@@ -33,9 +31,8 @@ def unset(config: Path) -> Path:
 
 
 @pytest.fixture
-def kubernetes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    yield
 
 
 def test_fr_002_nothing_found_means_local_and_a_warning(unset: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -46,13 +43,21 @@ def test_fr_002_nothing_found_means_local_and_a_warning(unset: Path, caplog: pyt
 
 
 @pytest.mark.usefixtures("kubernetes")
-def test_fr_002_kubernetes_without_configuration_means_the_rules_of_production(unset: Path) -> None:
-    unset.write_text(
-        unset.read_text() + "\n[environment]\nrequired_level = 'SOFTWARE'\n".replace("[environment]", "")
-    )
+def test_fr_002_kubernetes_without_configuration_means_the_rules_of_production(
+    unset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with keyclave.open(unset) as clave:
+        assert clave.environment.environment_type is EnvironmentType.PRODUCTION
+        with pytest.raises(PolicyViolation, match="HSM is required"):
+            clave.keys.create("k", "ED25519")
+    assert "[environment] type is not set: the rules of production apply" in caplog.text
+
+
+@pytest.mark.usefixtures("kubernetes")
+def test_production_by_evidence_allows_no_lower_level(unset: Path) -> None:
+    unset.write_text(unset.read_text().replace("[environment]", "[environment]\nrequired_level = 'SOFTWARE'"))
     with pytest.raises(ConfigurationError, match="must be HSM in production"):
         keyclave.open(unset)
-    assert not (unset.parent / "state" / "detection.json").exists()
 
 
 @pytest.mark.usefixtures("kubernetes")
