@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keyclave.backends.backend import Backend
-from keyclave.backends.deadlines import Overdue, Workers, Job
+from keyclave.backends.deadlines import Job, Overdue, Workers
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendManager
 from keyclave.errors import DeadlineExceeded, OutcomeUnknown
