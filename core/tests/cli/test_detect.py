@@ -20,6 +20,7 @@ def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detection, "_ROOT", tmp_path / "machine")
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KEYCLAVE_ENVIRONMENT__DETECTION__TIME_LIMIT", "10s")  # for a busy machine
 
 
 def test_fr_002_the_command_says_what_was_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

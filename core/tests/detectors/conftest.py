@@ -27,7 +27,7 @@ def detect(tmp_path: Path) -> Detect:
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
         network: bool = False,
-        timeout: float = 1.0,
+        timeout: float = 10.0,
     ) -> DetectionEvidence | None:
         for path, content in (files or {}).items():
             file = tmp_path / "machine" / path

@@ -25,7 +25,7 @@ ADDRESS = ("169.254.169.254", 80)
 
 
 def main(server: str, *command: str) -> int:
-    del os.environ[NOTES]  # there is nothing outside of this network
+    os.environ.pop(NOTES, None)  # there is nothing outside of this network
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     if server == "none":
         return _run(command)
