@@ -88,7 +88,7 @@ class DetectionService:
             return self._result(started, here, remembered)
         left = max(0.0, self._time_limit - (time.perf_counter() - started))
         asked = self._ask(left, network=True)
-        self._cache.write(asked)
+        self._cache.write(_news(here, asked))
         return self._result(started, (*here, *asked), None, network=True)
 
     def _ask(self, seconds: float, *, network: bool = False, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
@@ -122,10 +122,9 @@ class DetectionService:
         return next(iter((*named, *sorted(filter(None, likely)))), _LAST_RESORT)
 
     def _missing(self, evidence: Iterable[Detected]) -> Iterator[MissingPlugin]:
-        installed = self._backends.installed()
         for each in evidence:
             name = each.backend_type
-            if name in FIRST_PARTY and name not in installed and each.confidence >= _LIKELY:
+            if name in FIRST_PARTY and each.confidence >= _LIKELY and name not in self._backends.installed():
                 yield MissingPlugin(name=name, platform=each.platform, distribution=f"keyclave-{name}")
 
     def _warnings(self, answers: Iterable[DetectionAnswer], implied: EnvironmentType) -> Iterator[str]:
@@ -148,6 +147,18 @@ def strictest(types: Iterable[EnvironmentType]) -> EnvironmentType:
     'production'
     """
     return max(types, key=_STRICTNESS.__getitem__, default=EnvironmentType.LOCAL)
+
+
+def _news(here: Iterable[DetectionAnswer], asked: Iterable[DetectionAnswer]) -> Iterator[DetectionAnswer]:
+    """Yield what only the network showed: variables are those of this process, and concern no other."""
+    known = {answer.source: answer.evidence for answer in here}
+    for answer in asked:
+        evidence, before = answer.evidence, known.get(answer.source)
+        if evidence is None or evidence == before:
+            continue
+        seen = () if before is None else before.observations
+        news = tuple(observation for observation in evidence.observations if observation not in seen)
+        yield structs.replace(answer, evidence=structs.replace(evidence, observations=news or evidence.observations))
 
 
 def _gather(answers: Iterable[DetectionAnswer], remembered: Iterable[DetectionAnswer]) -> Iterator[Detected]:
