@@ -7,19 +7,15 @@ from pathlib import Path
 
 import pytest
 from keyclave.detectors import metadata
-from keyclave.services import detection
 
 from core.tests.cli.conftest import Run
-from core.tests.services.bare import VARIABLES
 from tests.services.metadata import SERVERS, served
+
+pytestmark = pytest.mark.usefixtures("bare_machine")
 
 
 @pytest.fixture(autouse=True)
-def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "machine").mkdir()
-    monkeypatch.setattr(detection, "_ROOT", tmp_path / "machine")
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYCLAVE_ENVIRONMENT__DETECTION__TIME_LIMIT", "10s")  # for a busy machine
 
 

@@ -11,16 +11,7 @@ from keyclave.models import EnvironmentType
 from keyclave.services import detection
 from keyclave.settings import load
 
-from core.tests.services.bare import VARIABLES
-
-
-@pytest.fixture(autouse=True)
-def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that shows nothing, wherever the tests run."""
-    (tmp_path / "machine").mkdir()
-    monkeypatch.setattr(detection, "_ROOT", tmp_path / "machine")
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("bare_machine")
 
 
 @pytest.fixture
@@ -31,7 +22,7 @@ def unset(config: Path) -> Path:
 
 
 @pytest.fixture
-def kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+def kubernetes(bare_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
 
 
