@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from keyclave.backends.manager import BackendManager, PluginPolicy
 from keyclave.models import DEFAULT_PRECEDENCE, EnvironmentType
 from keyclave.plugin import DetectionEvidence, Host, hookimpl
-from keyclave.services.detection import DetectionService, strictest
+from keyclave.services.detection import DetectionService
 from keyclave.services.detection_cache import DetectionCache
+from keyclave.services.evidence import strictest
 
 from core.tests.backends.conftest import CRYPTO
 

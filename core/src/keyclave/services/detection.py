@@ -11,24 +11,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from msgspec import structs
-
 from keyclave.backends.catalog import FIRST_PARTY
 from keyclave.backends.detection import DetectionAnswer
 from keyclave.backends.manager import BackendManager
 from keyclave.models.levels import EnvironmentType
-from keyclave.plugin.records import DetectionEvidence, Host
+from keyclave.plugin.records import Host
 from keyclave.services.detection_cache import DetectionCache
+from keyclave.services.evidence import gathered, news, strictest
 from keyclave.services.results import Detected, DetectionResult, MissingPlugin
 
-__all__ = ["DetectionService", "strictest"]
+__all__ = ["DetectionService"]
 
-_STRICTNESS = {
-    EnvironmentType.LOCAL: 0,
-    EnvironmentType.DEVELOPMENT: 1,
-    EnvironmentType.STAGING: 2,
-    EnvironmentType.PRODUCTION: 3,
-}
 _NOTHING = (
     "nothing shows a cloud or Kubernetes: unless [environment] type says otherwise, the rules are those of local"
 )
@@ -88,7 +81,7 @@ class DetectionService:
             return self._result(started, here, remembered)
         left = max(0.0, self._time_limit - (time.perf_counter() - started))
         asked = self._ask(left, network=True)
-        self._cache.write(_news(here, asked))
+        self._cache.write(news(here, asked))
         return self._result(started, (*here, *asked), None, network=True)
 
     def _ask(self, seconds: float, *, network: bool = False, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
@@ -103,7 +96,7 @@ class DetectionService:
         *,
         network: bool = False,
     ) -> DetectionResult:
-        evidence = tuple(_gather(answers, remembered or ()))
+        evidence = tuple(gathered(answers, remembered or ()))
         implied = strictest(each.environment_type for each in evidence)
         return DetectionResult(
             environment_type=implied,
@@ -138,54 +131,3 @@ class DetectionService:
             yield f"[environment] type is not set: the rules of {implied.value} apply"
         elif strictest((self._configured, implied)) is not self._configured:
             yield f"[environment] type is {self._configured.value}, and the evidence implies {implied.value}"
-
-
-def strictest(types: Iterable[EnvironmentType]) -> EnvironmentType:
-    """Return the type with the strictest rules; local if there is none.
-
-    >>> strictest([EnvironmentType.LOCAL, EnvironmentType.PRODUCTION]).value
-    'production'
-    """
-    return max(types, key=_STRICTNESS.__getitem__, default=EnvironmentType.LOCAL)
-
-
-def _news(here: Iterable[DetectionAnswer], asked: Iterable[DetectionAnswer]) -> Iterator[DetectionAnswer]:
-    """Yield what only the network showed: variables are those of this process, and concern no other."""
-    known = {answer.source: answer.evidence for answer in here}
-    for answer in asked:
-        evidence, before = answer.evidence, known.get(answer.source)
-        if evidence is None or evidence == before:
-            continue
-        seen = () if before is None else before.observations
-        news = tuple(observation for observation in evidence.observations if observation not in seen)
-        yield structs.replace(answer, evidence=structs.replace(evidence, observations=news or evidence.observations))
-
-
-def _gather(answers: Iterable[DetectionAnswer], remembered: Iterable[DetectionAnswer]) -> Iterator[Detected]:
-    """Yield what each detector saw, put together from all its answers."""
-    gathered: dict[tuple[str, str], Detected] = {}
-    for cached, group in ((False, answers), (True, remembered)):
-        for answer in group:
-            if answer.evidence is None:
-                continue
-            new = _detected(answer, answer.evidence, cached=cached)
-            key = (new.source, new.platform)
-            gathered[key] = _joined(gathered[key], new) if key in gathered else new
-    yield from gathered.values()
-
-
-def _detected(answer: DetectionAnswer, evidence: DetectionEvidence, *, cached: bool) -> Detected:
-    return Detected(source=answer.source, seconds=answer.seconds, cached=cached, **structs.asdict(evidence))
-
-
-def _joined(first: Detected, second: Detected) -> Detected:
-    news = set(second.observations) - set(first.observations)
-    return structs.replace(
-        first,
-        backend_type=first.backend_type or second.backend_type,
-        environment_type=strictest((first.environment_type, second.environment_type)),
-        confidence=max(first.confidence, second.confidence),
-        observations=tuple(dict.fromkeys((*first.observations, *second.observations))),
-        seconds=first.seconds if second.cached else first.seconds + second.seconds,
-        cached=first.cached or (second.cached and bool(news)),
-    )
