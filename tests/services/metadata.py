@@ -176,7 +176,19 @@ def _big(request: Handler) -> None:
     request.say(200, _LISTING + b"x" * _BIG, Metadata_Flavor="Google")
 
 
-def _big_number(request: Handler) -> None:
+def _listing(request: Handler) -> None:
+    request.say(200, _LISTING)
+
+
+def _other_document(request: Handler) -> None:
+    request.say_json(200, {**_COMPUTE, "azEnvironment": "AcmeCloud"})
+
+
+def _other_machine(request: Handler) -> None:
+    request.say_json(200, {**_COMPUTE, "vmId": "example"})
+
+
+def _nested(request: Handler) -> None:
     request.say(200, b'{"azEnvironment": ' + b"[" * 20000, Metadata_Flavor="Google")
 
 
@@ -211,11 +223,14 @@ def _hangs_up(request: Handler) -> None:
 
 LIARS: Mapping[str, Callable[[Handler], None]] = {
     "wrong paths": _wrong_paths,
+    "Google's listing without its flavor": _listing,
+    "Azure's document of another cloud": _other_document,
+    "Azure's document of no machine": _other_machine,
     "captive portal": _portal,
     "captive portal with Google's flavor": _flavored_portal,
     "redirect": _redirect,
     "10 MB": _big,
-    "nested": _big_number,
+    "nested": _nested,
     "a byte a second": _drip,
     "a body of a byte a second": _dripping_body,
     "silence": _silent,
