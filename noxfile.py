@@ -109,7 +109,8 @@ def lock(session: nox.Session) -> None:
     for group in ("run", "build", "dev", "peers"):
         session.run(*export, "--only-group", group, "--output-file", f"constraints/{group}.txt")
     compiled = (*uv, "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", "3.11")
-    session.run(
-        *(*compiled, "--generate-hashes", "--no-header", "--no-annotate", "tests/services/ministack.in"),
-        *("--output-file", "constraints/ministack.txt"),
-    )
+    for service in ("cloud-clients", "ministack"):
+        session.run(
+            *(*compiled, "--generate-hashes", "--no-header", "--no-annotate", f"tests/services/{service}.in"),
+            *("--output-file", f"constraints/{service}.txt"),
+        )

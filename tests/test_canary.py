@@ -37,6 +37,8 @@ _CORE, _SOFTWARE = Path(keyclave.__file__).parent, Path(keyclave_software.__file
 PASSPHRASE = b"canary-passphrase-3f9c1e77aa"
 PLAINTEXT = b"canary-plaintext-b81d02c94e55"
 CONFIG = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}/state"
 [backends.software]

@@ -8,6 +8,8 @@ from pathlib import Path
 import keyclave
 import pytest
 from keyclave import Keyclave
+from keyclave.detectors import aws, azure, gcp
+from keyclave.services import detection
 
 from tests.services.postgresql import Server, running
 
@@ -34,6 +36,16 @@ def config(tmp_path: Path) -> Path:
 def clave(config: Path) -> Iterator[Keyclave]:
     with keyclave.open(config, principal="tester") as opened:
         yield opened
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that shows no platform, wherever the tests run; their processes do not know it."""
+    (tmp_path / "machine").mkdir()
+    monkeypatch.setattr(detection, "_ROOT", tmp_path / "machine")
+    clouds = (*aws._VARIABLES, *azure._VARIABLES, *gcp._VARIABLES)
+    for name in ("KUBERNETES_SERVICE_HOST", *(name for group in clouds for name in group)):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

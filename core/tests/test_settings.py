@@ -242,6 +242,7 @@ def test_files_are_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(load().backends) == ["named"]
 
 
+@pytest.mark.usefixtures("bare_machine")
 def test_opening_on_defaults_warns(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     with caplog.at_level(logging.WARNING, logger="keyclave"), keyclave.open() as clave:
         clave.keys.create("k", "ED25519")

@@ -37,7 +37,8 @@ A variable that looks like a setting and is none is refused.
 In paths a leading `~` is the home directory; other relative paths start at the working directory. Durations are
 `90d`, `24h`, `30m`, `10s`, or ISO 8601.
 
-With no file at all the environment is `local`, with one `software` backend, and a warning says so.
+With no file at all there is one `software` backend, and a warning says so. Where no type of environment is set,
+[what is detected](../how-to/detect.md) decides: production, which then refuses to start on defaults, or `local`.
 """
 _TABLE_HEAD = "\n| key | type | default | meaning |\n|---|---|---|---|\n"
 _SIMPLE = {
@@ -130,13 +131,20 @@ def _default(field: FieldInfo) -> str:
 def _written(value: Any) -> str:
     """Return a value as TOML."""
     if isinstance(value, timedelta):
-        days, rest = divmod(value, timedelta(days=1))
-        return f"{value // timedelta(hours=1)}h" if rest or days == 1 else f"{days}d"
+        return _duration(value)
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
         return f"[{', '.join(_quoted(item) for item in value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _duration(value: timedelta) -> str:
+    """Return a duration in the largest unit that it is a multiple of; one day is 24 hours."""
+    if value >= timedelta(days=2) and not value % timedelta(days=1):
+        return f"{value // timedelta(days=1)}d"
+    units = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+    return next(f"{value // unit}{name}" for name, unit in units.items() if not value % unit)
 
 
 def _quoted(item: object) -> str:

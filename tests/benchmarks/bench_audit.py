@@ -33,6 +33,8 @@ _FLOOR = 50_000
 _SHARE = ">= 0.30 (15,000 of 50,000 records/s)"
 _MESSAGE = bytes(32)
 _CONFIG = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}"
 [backends.software]

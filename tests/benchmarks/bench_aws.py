@@ -39,6 +39,8 @@ _REGION = "eu-central-1"
 _NUMBER, _ROUNDS = 300, 25
 _ROUND_TRIP, _SECONDS, _TURNS = 0.005, 1.0, 5
 _SETTINGS = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}"
 [backends.aws]

@@ -15,6 +15,7 @@ CONFIG = """
 [state]
 directory = "{directory}"
 [environment]
+type = "local"
 precedence = ["noop"]
 [environment.audit]
 enabled = false

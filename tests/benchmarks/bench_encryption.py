@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from measure import interleave, ratio, row
 
 CONFIG = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}"
 [environment.audit]

@@ -17,6 +17,8 @@ from measure import row
 
 KEYS = 100_000
 CONFIG = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}"
 [backends.software]

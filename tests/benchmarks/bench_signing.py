@@ -13,6 +13,8 @@ from measure import interleave, ratio, row
 
 MESSAGE = b"a message of thirty-two bytes...."[:32]
 CONFIG = """
+[environment]
+type = "local"
 [state]
 directory = "{directory}"
 [environment.audit]

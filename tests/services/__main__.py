@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.services import environments
+from tests.services import environments, go
 from tests.services.catalog import SERVICES, problem, required
 from tests.services.started import STARTABLE, start, stop
 
@@ -73,10 +73,11 @@ def _install(names: list[str]) -> None:
 
 
 def _install_environment(name: str) -> None:
+    tool, install = ("go", go.install) if name in go.MODULES else ("pip", environments.install)
     try:
-        environments.install(name)
-    except subprocess.CalledProcessError:
-        print(f"pip could not install {name}", file=sys.stderr)
+        install(name)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        print(f"{tool} could not install {name}", file=sys.stderr)
 
 
 def _install_packages(packages: list[str]) -> None:

@@ -1,6 +1,6 @@
 """The programs that some tests need: what they are for, and where they come from.
 
-Debian and Ubuntu have them, or they are written in Python and pinned in ``constraints``.
+Debian and Ubuntu have them, or they are written in Python and pinned in ``constraints``, or in Go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services import environments
+from tests.services import environments, go
 
 __all__ = ["SERVICES", "Service", "library", "not_root", "problem", "program", "required"]
 
@@ -25,7 +25,7 @@ class Service:
 
     Attributes:
         name: what tests call it.
-        packages: the packages of Debian and Ubuntu that have it; none, if it has an environment of its own.
+        packages: the packages of Debian and Ubuntu that have it; none, if it has a directory of its own.
         purpose: what the tests do with it.
         probe: a command that only succeeds where the program can be used.
         elsewhere: the pattern of directories, below the root, that are searched after PATH.
@@ -59,12 +59,30 @@ SERVICES = {
             "compiles what stands between Keyclave and a PKCS#11 module in tests, and a loop for benchmarks",
             ("cc", "-fsyntax-only", "-I/usr/include/p11-kit-1", "-include", "p11-kit/pkcs11.h", "-xc", "/dev/null"),
         ),
+        Service(
+            "cloud-clients",
+            (),
+            "ask the metadata servers of Google and Azure, to show that those of the tests answer as theirs do",
+            ("python", "-c", "import azure.identity, google.auth.compute_engine"),
+        ),
+        Service(
+            "ec2-metadata-mock",
+            (),
+            "answers as the instance metadata service of EC2 does",
+            ("ec2-metadata-mock", "--help"),
+        ),
         Service("git", ("git",), "copies what is committed, as a fresh clone would", ("git", "--version")),
         Service(
             "ministack",
             (),
             "emulates AWS, on loopback",
             ("ministack", "--help"),
+        ),
+        Service(
+            "namespace",
+            ("util-linux", "iproute2"),
+            "gives a process a network of its own, in which it can be asked at the address of a metadata server",
+            ("unshare", "--user", "--net", "--map-root-user", "ip", "link", "set", "lo", "up"),
         ),
         Service(
             "nss",
@@ -119,7 +137,8 @@ def problem(name: str) -> str | None:
 def program(name: str, command: str) -> str | None:
     """Return the path of a command of a service, or ``None`` if it is not installed."""
     if not SERVICES[name].packages:
-        return shutil.which(command, path=str(environments.directory(name) / "bin"))
+        home = go.directory(name) if name in go.MODULES else environments.directory(name)
+        return shutil.which(command, path=str(home / "bin"))
     pattern = SERVICES[name].elsewhere
     beside = sorted(map(str, Path("/").glob(pattern)), reverse=True) if pattern else []
     return shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside]))

@@ -112,18 +112,26 @@ def _model_problems(first: Any, second: Any) -> Iterator[str]:
 
 
 def _detected(manager: Any, watch: Watch, request: Request) -> Iterator[str]:
-    """Ask twice on a machine that shows nothing, and twice on this one; return what is wrong with the answers."""
+    """Ask twice on a machine that shows nothing, without the network, and twice on this one, with it.
+
+    Return what is wrong with the answers.
+    """
     with tempfile.TemporaryDirectory() as empty:
         hosts = (
             Host(environment=MappingProxyType({}), root=Path(empty), timeout=_TIMEOUT),
-            Host(environment=MappingProxyType({**os.environ, **CANARIES}), root=Path("/"), timeout=_TIMEOUT),
+            Host(
+                environment=MappingProxyType({**os.environ, **CANARIES}),
+                root=Path("/"),
+                timeout=_TIMEOUT,
+                network=True,
+            ),
         )
         for host in hosts:
             answers = []
             for _ in range(2):
                 started = time.perf_counter()
                 try:
-                    with watch.on(probes=True):
+                    with watch.on(probes=host.network):
                         answers.append(manager.hook.detect(host=host))
                 except BaseException as error:  # whatever a plugin lets escape
                     watch.heard[f"raises {describe(error)}"] = None

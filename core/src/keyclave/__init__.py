@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keyclave import errors
 
 if TYPE_CHECKING:
-    from keyclave.app import Keyclave, open  # noqa: A004  the name applications use: keyclave.open
+    from keyclave.app import Keyclave, detect, open  # noqa: A004  the name applications use: keyclave.open
     from keyclave.errors import InvalidSignature, KeyclaveError
     from keyclave.models import (
         CryptographicBackend,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         RotationPolicy,
         SecurityLevel,
     )
-    from keyclave.services.results import SignResult
+    from keyclave.services.results import DetectionResult, SignResult
     from keyclave.settings import Settings
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CryptographicBackend": "keyclave.models",
     "CryptographicOperation": "keyclave.models",
+    "DetectionResult": "keyclave.services.results",
     "EnvironmentConfiguration": "keyclave.models",
     "EnvironmentType": "keyclave.models",
     "InvalidSignature": "keyclave.errors",
@@ -46,12 +47,14 @@ _HOMES = {
     "SecurityLevel": "keyclave.models",
     "Settings": "keyclave.settings",
     "SignResult": "keyclave.services.results",
+    "detect": "keyclave.app",
     "open": "keyclave.app",
 }
 
 __all__ = [
     "CryptographicBackend",
     "CryptographicOperation",
+    "DetectionResult",
     "EnvironmentConfiguration",
     "EnvironmentType",
     "InvalidSignature",
@@ -63,6 +66,7 @@ __all__ = [
     "SecurityLevel",
     "Settings",
     "SignResult",
+    "detect",
     "errors",
     "open",
 ]

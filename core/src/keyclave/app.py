@@ -1,4 +1,4 @@
-"""The composition root: settings in, a working `Keyclave` out. The one module that knows every part."""
+"""The composition root: settings in, a working `Keyclave` out. With `keyclave.assembly`, it knows every part."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ import getpass
 import logging
 import os
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from pydantic import ValidationError
-
+from keyclave.assembly import backends, detection, environment, rotation_policy, where_it_runs
 from keyclave.audit.log import AuditLog
-from keyclave.backends.manager import BackendInstance, BackendManager, CryptoFunctions, PluginPolicy
-from keyclave.crypto.algorithms import bind_digest, load_public_key
-from keyclave.crypto.encodings import p1363_to_der
-from keyclave.crypto.key_checks import check_public_key
-from keyclave.crypto.verification import bind_verifier
-from keyclave.errors import ConfigurationError
-from keyclave.models import (
-    AuditConfiguration,
-    EnvironmentConfiguration,
-    EnvironmentType,
-    FallbackPolicyConfiguration,
-    RotationPolicy,
-)
+from keyclave.backends.manager import BackendManager
 from keyclave.plugin.files import private_directory
 from keyclave.services.adoption import Adoption
 from keyclave.services.backends import BackendService
@@ -41,6 +27,7 @@ from keyclave.services.names import require_principal
 from keyclave.services.owners import Owner
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
+from keyclave.services.results import DetectionResult
 from keyclave.services.rotation import RotationService
 from keyclave.services.selection import BackendSelector
 from keyclave.services.signing import Signer
@@ -48,7 +35,7 @@ from keyclave.services.verification import Verifier
 from keyclave.settings import Settings, load
 from keyclave.state.store import Store
 
-__all__ = ["Keyclave", "open", "permissions_policy"]
+__all__ = ["Keyclave", "detect", "open", "permissions_policy"]
 
 _log = logging.getLogger("keyclave")
 
@@ -63,7 +50,8 @@ class Keyclave:
         audit: the audit log: ``records`` and ``verify``.
         recovery: what interrupted changes left open.
         recovered: the interrupted changes that were finished or undone when this instance was opened.
-        settings: the settings that it was opened with.
+        settings: the settings that it was opened with; where they name no type of environment, the one that evidence
+            implies.
         environment: what the environment requires.
         instance_id: the identity of the instance.
         principal: who works with it, as the audit log names them.
@@ -71,7 +59,8 @@ class Keyclave:
 
     def __init__(self, settings: Settings, principal: str) -> None:
         require_principal(principal)
-        self.settings = settings
+        self._given = settings
+        self.settings = where_it_runs(settings)
         self.principal = principal
         self._process = os.getpid()
         with ExitStack() as opened:
@@ -85,7 +74,7 @@ class Keyclave:
         self._store = Store.open(settings.state.effective_url, key_file=settings.state.effective_key_file)
         opened.callback(self._store.close)
         self.instance_id: UUID = self._store.instance_id
-        self.environment = _environment(self._store, settings, principal)
+        self.environment = environment(self._store, settings, principal)
         self._owner = Owner(directory / "owners")
         opened.callback(self._owner.close)
         self.audit = AuditLog(
@@ -94,7 +83,7 @@ class Keyclave:
             enabled=self.environment.audit_requirements.enable_audit_logging,
         )
         opened.callback(self.audit.close)
-        self._backends = _backends(settings, self.instance_id)
+        self._backends = backends(settings, self.instance_id)
         opened.callback(self._backends.close)
         instance = Instance(
             store=self._store,
@@ -106,7 +95,7 @@ class Keyclave:
             epoch=EpochWatch(self._store),
         )
         recorder = Recorder(self.audit, principal)
-        selector, policy = BackendSelector(instance), _rotation_policy(settings)
+        selector, policy = BackendSelector(instance), rotation_policy(settings)
         self.recovery = Recovery(instance, recorder)
         self.rotation = RotationService(instance, recorder, self.recovery)
         self.backends = BackendService(instance, recorder, selector)
@@ -121,6 +110,10 @@ class Keyclave:
             cancellation=Cancellation(instance, recorder),
         )
         self.recovered = self.recovery.run()
+
+    def detect(self, *, network: bool | None = None, refresh: bool = False) -> DetectionResult:
+        """Return where this process runs, and what shows it; see `keyclave.detect`."""
+        return _detect(self._given, self._backends, network=network, refresh=refresh)
 
     def close(self) -> None:
         """Close the backends, the audit log and the state. A second call does nothing.
@@ -149,26 +142,53 @@ def open(  # noqa: A001  the name applications use: keyclave.open
 ) -> Keyclave:
     """Open Keyclave, and finish or undo what an interrupted process left behind.
 
+    Settings that name no type of environment get the rules of production where variables, files or the firmware show
+    a cloud or Kubernetes, and those of ``local``, with a warning, where they do not. The network is not asked.
+
     Args:
         config: the settings, or the TOML file with them. ``None`` looks for ``KEYCLAVE_CONFIG``, then
             ``keyclave.toml`` in the working directory, then the user's configuration directory; with none of
-            them the environment is ``local`` with one software backend, and a warning says so.
+            them there is one software backend, and a warning says so.
         principal: who works with it, for the audit log, 1 to 256 printable characters; ``None`` takes the name of
             the operating system's user.
 
     Raises:
-        ConfigurationError: the settings cannot be used.
+        ConfigurationError: the settings cannot be used, or break a rule of the environment that this is.
         InvalidArgument: the principal is not one.
         IntegrityError: the state was changed behind Keyclave's back.
         Conflict: another process keeps the state locked.
     """
     settings = config if isinstance(config, Settings) else load(config)
+    clave = Keyclave(settings, _current_user() if principal is None else principal)
     if settings.is_default:
         _log.warning(
             "no backend is configured: keys are kept in software in %s; this is for local use only",
             settings.state.directory,
         )
-    return Keyclave(settings, _current_user() if principal is None else principal)
+    return clave
+
+
+def detect(
+    config: str | os.PathLike[str] | Settings | None = None, *, network: bool | None = None, refresh: bool = False
+) -> DetectionResult:
+    """Return where this process runs, and what shows it (FR-002). Neither the state nor a backend is opened.
+
+    Args:
+        config: as for `open`.
+        network: whether the metadata servers of the clouds may be asked; ``None`` leaves it to the settings.
+        refresh: whether they are asked even if what they answered not long ago is remembered.
+
+    Raises:
+        ConfigurationError: the settings cannot be used.
+    """
+    settings = config if isinstance(config, Settings) else load(config)
+    with closing(backends(settings, UUID(int=0))) as manager:
+        return _detect(settings, manager, network=network, refresh=refresh)
+
+
+def _detect(settings: Settings, manager: BackendManager, *, network: bool | None, refresh: bool) -> DetectionResult:
+    allowed = settings.environment.detection.network if network is None else network
+    return detection(settings, manager).detect(network=allowed, refresh=refresh)
 
 
 def permissions_policy(settings: Settings, name: str) -> str:
@@ -185,8 +205,8 @@ def permissions_policy(settings: Settings, name: str) -> str:
         CapabilityUnsupported: it has no such policy.
         ConfigurationError: the settings do not fit the plugin, or none can be made from them.
     """
-    with closing(_backends(settings, UUID(int=0))) as backends:
-        return backends.permissions_policy(name)
+    with closing(backends(settings, UUID(int=0))) as manager:
+        return manager.permissions_policy(name)
 
 
 def _current_user() -> str:
@@ -194,88 +214,3 @@ def _current_user() -> str:
         return f"os-user:{getpass.getuser()}"
     except (KeyError, OSError):
         return f"os-user:{os.getuid()}" if hasattr(os, "getuid") else "os-user:unknown"
-
-
-def _environment(store: Store, settings: Settings, principal: str) -> EnvironmentConfiguration:
-    """Return what the settings require, and record it in the state with who configured it first and when."""
-    wanted = settings.environment
-    now = datetime.now(UTC)
-    with store.read() as state:
-        stored = state.environments.get(wanted.type)
-    plugins = (backend.plugin for backend in settings.effective_backends.values())
-    try:
-        environment = EnvironmentConfiguration(
-            environment_type=wanted.type,
-            required_security_level=wanted.effective_level,
-            allowed_backend_types=wanted.allowed_backends or tuple(dict.fromkeys((*wanted.precedence, *plugins))),
-            backend_precedence_order=wanted.precedence,
-            key_rotation_interval=wanted.rotation.interval,
-            fallback_policy=FallbackPolicyConfiguration(
-                enabled=wanted.fallback.enabled,
-                warning_level=wanted.fallback.warning_level,
-                max_fallback_duration=wanted.fallback.max_duration,
-            ),
-            audit_requirements=AuditConfiguration(
-                enable_audit_logging=wanted.audit.enabled, retention_period=wanted.audit.retention
-            ),
-            created_at=now if stored is None else stored.created_at,
-            updated_at=now if stored is None else stored.updated_at,
-            created_by=principal if stored is None else stored.created_by,
-        )
-    except ValidationError as error:
-        problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
-    else:
-        if environment != stored:
-            environment = environment.model_copy(update={"updated_at": max(now, environment.created_at)})
-            with store.write() as state:
-                state.environments.put(environment)
-        return environment
-    raise ConfigurationError(f"[environment] {problems}")
-
-
-def _rotation_policy(settings: Settings) -> RotationPolicy:
-    rotation = settings.environment.rotation
-    try:
-        return RotationPolicy(
-            automatic_rotation_enabled=rotation.automatic,
-            rotation_interval=rotation.interval,
-            deprecated_version_retention_period=rotation.retention,
-            validation_period=rotation.validation_period,
-        )
-    except ValidationError as error:
-        problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
-    raise ConfigurationError(f"[environment.rotation] {problems}")
-
-
-def _backends(settings: Settings, instance_id: UUID) -> BackendManager:
-    configured = settings.effective_backends
-    production = settings.environment.type is EnvironmentType.PRODUCTION
-    allow = settings.plugins.allow
-    if allow is None and production:
-        allow = tuple(backend.plugin for backend in configured.values())
-    return BackendManager(
-        {
-            backend_id: BackendInstance(
-                id=backend_id,
-                plugin=backend.plugin,
-                settings=backend.plugin_settings,
-                data_directory=settings.state.directory / "backends" / backend_id,
-                accept_simulator=backend.accept_simulator,
-            )
-            for backend_id, backend in configured.items()
-        },
-        PluginPolicy(
-            allow=None if allow is None else frozenset(allow),
-            block=frozenset(settings.plugins.block),
-            pins=settings.plugins.pin,
-        ),
-        instance_id=instance_id,
-        environment_type=settings.environment.type,
-        crypto=CryptoFunctions(
-            bind_verifier=bind_verifier,
-            bind_digest=bind_digest,
-            p1363_to_der=p1363_to_der,
-            check_public_key=check_public_key,
-            load_public_key=load_public_key,
-        ),
-    )

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from keyclave.backends.backend import Backend
-from keyclave.backends.deadlines import Overdue, Workers, _Job
+from keyclave.backends.deadlines import Job, Overdue, Workers
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendManager
 from keyclave.errors import DeadlineExceeded, OutcomeUnknown
@@ -28,7 +28,7 @@ def workers() -> Workers:
 
 def test_a_result_that_comes_at_the_very_end_is_taken() -> None:
     """The worker has won the race for the end and not said so yet: its result is waited for."""
-    job: _Job[int] = _Job(lambda: 7, None)
+    job: Job[int] = Job(lambda: 7, None)
     assert job._started.acquire(blocking=False)
     assert job._ended.acquire(blocking=False)
     with ThreadPoolExecutor(1) as executor:

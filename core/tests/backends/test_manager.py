@@ -324,38 +324,40 @@ def test_contracts_are_months_in_order() -> None:
     assert all(re.fullmatch(r"\d{4}\.(0[1-9]|1[0-2])", contract) for contract in CONTRACTS)
 
 
-def test_detection_asks_one_after_the_other(
-    installed: Installed, manage: Manage, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_detection_does_wrong_is_in_its_answer(installed: Installed, manage: Manage) -> None:
     installed("acme")
     manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme", "software"})))
     here = Host(environment={"ACME": "1"}, root=Path("/"), timeout=60.0)
-    (evidence,) = [e for e in manager.detect(here) if e.platform == "acme"]
-    assert evidence.environment_type is EnvironmentType.STAGING
-    assert not [e for e in manager.detect(Host(environment={}, root=Path("/"), timeout=60.0)) if e.platform == "acme"]
+    (answer,) = [a for a in manager.detect(here) if a.source == "acme"]
+    assert answer.evidence is not None
+    assert answer.evidence.environment_type is EnvironmentType.STAGING
+    (nothing,) = [a for a in manager.detect(Host(environment={}, root=Path("/"), timeout=60.0)) if a.source == "acme"]
+    assert (nothing.evidence, nothing.problem) == (None, None)
 
     def fail(_: Host) -> DetectionEvidence:
         raise OSError("canary")
 
+    sure = msgspec.structs.replace(answer.evidence, confidence=1.5)
     for behaviour, said in (
         (fail, "it raised OSError at"),
         (lambda _: "aws", "it returned str where DetectionEvidence is due"),
+        (lambda _: sure, "it returned a DetectionEvidence whose confidence is not between 0 and 1"),
     ):
         sabotage(manager, "detect", behaviour)
-        assert "acme" not in [e.platform for e in manager.detect(here)]
-        assert f"plugin 'acme' could not tell where we run: {said}" in caplog.text
-    assert "canary" not in caplog.text
+        (answer,) = [a for a in manager.detect(here) if a.source == "acme"]
+        assert answer.evidence is None
+        assert answer.problem is not None
+        assert answer.problem.startswith(said)
+        assert "canary" not in answer.problem
 
 
-def test_a_detection_that_never_ends_is_given_up(
-    installed: Installed, manage: Manage, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_detection_that_never_ends_is_given_up(installed: Installed, manage: Manage) -> None:
     installed("acme")
     manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme"})))
     gate = threading.Event()
     sabotage(manager, "detect", lambda _: gate.wait())
-    assert manager.detect(Host(environment={"ACME": "1"}, root=Path("/"), timeout=0.1)) == ()
-    assert "plugin 'acme' could not tell where we run: no answer within 0.1 s" in caplog.text
+    (answer,) = manager.detect(Host(environment={"ACME": "1"}, root=Path("/"), timeout=0.1))
+    assert (answer.evidence, answer.problem) == (None, "no answer within 0.1 s")
     gate.set()
 
 
@@ -364,7 +366,9 @@ def test_a_detection_cannot_change_what_the_next_one_sees(installed: Installed, 
     manager = manage("acme", policy=PluginPolicy(allow=frozenset({"acme"})))
     environment = {"ACME": "1"}
     sabotage(manager, "detect", lambda host: host.environment.pop("ACME"))
-    assert manager.detect(Host(environment=environment, root=Path("/"), timeout=60.0)) == ()
+    (answer,) = manager.detect(Host(environment=environment, root=Path("/"), timeout=60.0))
+    assert answer.problem is not None
+    assert answer.problem.startswith("it raised AttributeError")
     assert environment == {"ACME": "1"}
 
 

@@ -23,7 +23,17 @@ EXPECTED = {
         )
     ),
     *("backends list", "backends show", "backends select"),
-    *("health", "audit list", "audit verify", "recover", "doctor", "state upgrade", "new-backend", "conform"),
+    *(
+        "health",
+        "detect",
+        "audit list",
+        "audit verify",
+        "recover",
+        "doctor",
+        "state upgrade",
+        "new-backend",
+        "conform",
+    ),
 }
 # A measurement of coverage brings sqlite3 along before the program starts: what was there before does not count.
 FORBIDDEN = ("pydantic", "sqlalchemy", "cryptography", "rich", "msgspec", "stevedore", "keyclave_software", "sqlite3")

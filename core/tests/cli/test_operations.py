@@ -311,6 +311,7 @@ def test_doctor_finds_a_state_that_others_can_read(run: Run, tmp_path: Path) -> 
     assert "0755" in findings[-1]["text"]
 
 
+@pytest.mark.usefixtures("bare_machine")
 def test_doctor_notes_what_is_only_a_default() -> None:
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0
@@ -318,12 +319,14 @@ def test_doctor_notes_what_is_only_a_default() -> None:
     assert "Warning: no backend is configured" in result.stderr
 
 
+@pytest.mark.usefixtures("bare_machine")
 def test_a_warning_is_json_where_that_was_asked_for() -> None:
     result = CliRunner().invoke(app, ["keys", "list", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == []
-    (line,) = result.stderr.splitlines()
-    assert json.loads(line)["warning"].startswith("no backend is configured")
+    environment, backend = (json.loads(line)["warning"] for line in result.stderr.splitlines())
+    assert environment.startswith("nothing shows a cloud or Kubernetes")
+    assert backend.startswith("no backend is configured")
 
 
 def test_the_state_is_upgraded(run: Run, tmp_path: Path) -> None:

@@ -107,7 +107,10 @@ def prepare(directory: Path, operation: str) -> Path:
     """Make an instance with a signing key and a revoked one, and a signature to remember."""
     directory.mkdir()
     config = directory / "keyclave.toml"
-    config.write_text(f'[state]\ndirectory = "{directory}/state"\n[backends.software]\nplugin = "software"\n')
+    config.write_text(
+        '[environment]\ntype = "local"\n'
+        f'[state]\ndirectory = "{directory}/state"\n[backends.software]\nplugin = "software"\n'
+    )
 
     def make() -> None:
         with keyclave.open(config) as clave:

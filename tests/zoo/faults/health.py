@@ -195,6 +195,7 @@ plugin_fault("takes_any_setting", {114: "its settings take names that they do no
 plugin_fault("ends_the_process", {114: "importing the plugin ended the process"})
 plugin_fault("detection_raises", {112: "detect raises FileNotFoundError"})
 plugin_fault("detection_uses_the_proxy", {112: "detect goes through the proxy"})
+plugin_fault("detection_asks_without_leave", {112: "detect uses the network"})
 plugin_fault("detection_looks_names_up", {112: "detect looks up a name, where a fixed address is due"})
 plugin_fault("detection_takes_its_time", {112: "detect takes longer than it may"})
 plugin_fault("detection_quotes_the_environment", {113: "repeats the value of an environment variable that holds"})

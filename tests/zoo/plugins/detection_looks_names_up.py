@@ -13,6 +13,8 @@ __all__ = ["detect", "open_backend", "settings_model"]
 
 @hookimpl
 def detect(host: Host) -> DetectionEvidence | None:
+    if not host.network:
+        return None
     try:
         socket.getaddrinfo("service.zoo.invalid", 443)
     except OSError:

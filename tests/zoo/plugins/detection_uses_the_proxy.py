@@ -14,6 +14,8 @@ __all__ = ["detect", "open_backend", "settings_model"]
 
 @hookimpl
 def detect(host: Host) -> DetectionEvidence | None:
+    if not host.network:
+        return None
     try:
         with urlopen("http://169.254.169.254/zoo", timeout=host.timeout / 4):
             return evidence("the metadata service answers")

@@ -104,7 +104,7 @@ def permissions_are_told_without_side_effect(bench: Bench, target: Target) -> No
 
 @check(112, group=Group.HEALTH, level=Level.CORE, calls=0, optional=("open_backend", "detect"))
 def detection_is_quiet(bench: Bench, target: Target) -> None:
-    """Detection raises nothing, ends in time, imports no SDK, writes nothing and asks only fixed addresses nearby."""
+    """Detection is quick, imports no SDK, changes nothing, and asks only fixed addresses nearby, where it may."""
     for what in look(bench.source, detects=True).noise:
         raise Violation(f"detect {what}")
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Overdue", "Workers"]
+__all__ = ["Job", "Overdue", "Workers"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Overdue(Exception):  # never leaves this package
         self.started = started
 
 
-class _Job(Generic[T]):
+class Job(Generic[T]):
     """One call: its caller and a worker race for its start and for its end, and each race has one winner."""
 
     __slots__ = ("_discard", "_ended", "_finished", "_started", "_work", "error", "result")
@@ -62,7 +62,11 @@ class _Job(Generic[T]):
             self._discard(self.result)  # type: ignore[arg-type]  # without an error there is a T
 
     def wait(self, seconds: float) -> T:
-        """Return what the call returned or raise what it raised, or give it up."""
+        """Return what the call returned or raise what it raised, or give it up.
+
+        Raises:
+            Overdue: it did not return in time.
+        """
         if not self._finished.wait(seconds):
             if self._started.acquire(blocking=False):
                 raise Overdue(started=False)
@@ -85,10 +89,18 @@ class Workers:
 
     def begin(self) -> None:
         """Begin without a thread and without a call."""
-        self._jobs: SimpleQueue[_Job[object] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job[object] | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._count = 0
+
+    def start(self, work: Callable[[], T], *, discard: Callable[[T], object] | None = None) -> Job[T]:
+        """Begin ``work`` as soon as a thread is free, without waiting for it; see `run`."""
+        job = Job(work, discard)
+        self._jobs.put(job)  # type: ignore[arg-type]  # the queue does not look at what a job returns
+        if not self._idle.acquire(blocking=False):
+            self._start()
+        return job
 
     def run(self, work: Callable[[], T], seconds: float, *, discard: Callable[[T], object] | None = None) -> T:
         """Return what ``work`` returns, or raise what it raises.
@@ -101,11 +113,7 @@ class Workers:
         Raises:
             Overdue: it did not return in time.
         """
-        job = _Job(work, discard)
-        self._jobs.put(job)  # type: ignore[arg-type]  # the queue does not look at what a job returns
-        if not self._idle.acquire(blocking=False):
-            self._start()
-        return job.wait(seconds)
+        return self.start(work, discard=discard).wait(seconds)
 
     def close(self) -> None:
         """Let every thread end once it is free."""

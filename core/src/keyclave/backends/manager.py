@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from copy import copy
+from types import MappingProxyType
 from uuid import UUID
 
 from msgspec import structs
 
 from keyclave.backends.backend import Backend
 from keyclave.backends.crypto_functions import CryptoFunctions
-from keyclave.backends.detection import detect
+from keyclave.backends.detection import DetectionAnswer, detect
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
 from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
@@ -23,7 +24,7 @@ from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginSta
 from keyclave.backends.retrying import Retries
 from keyclave.errors import AuthenticationFailed, BackendUnavailable
 from keyclave.models import EnvironmentType
-from keyclave.plugin.records import BackendContext, DetectionEvidence, Host
+from keyclave.plugin.records import BackendContext, Host
 
 __all__ = ["BackendInstance", "BackendManager", "CryptoFunctions", "PluginPolicy", "TimeLimits"]
 
@@ -56,13 +57,14 @@ class BackendManager:
         environment_type: EnvironmentType,
         crypto: CryptoFunctions,
         limits: TimeLimits = TimeLimits(),  # noqa: B008  frozen
+        detectors: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._slots = {backend_id: _Slot(instance) for backend_id, instance in instances.items()}
         self._instance_id = instance_id
         self._environment_type = environment_type
         self._limits = limits
         self._closed = False
-        self._modules = PluginModules(policy, limits)
+        self._modules = PluginModules(policy, limits, detectors)
         self._opener = Opener(self._modules, limits, crypto)
 
     def ids(self) -> tuple[str, ...]:
@@ -130,10 +132,20 @@ class BackendManager:
             self._modules.load(name)
         return self.reports()
 
-    def detect(self, host: Host) -> tuple[DetectionEvidence, ...]:
-        """Return what the plugins see of the machine, loading all that may load."""
-        self.load_plugins()
-        return detect(self._modules, host)
+    def installed(self) -> frozenset[str]:
+        """Return the names of the plugins that are installed, whether they may load or not."""
+        return frozenset(report.name for report in self._modules.reports())
+
+    def detect(self, host: Host, *, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
+        """Return what Keyclave's detectors see of the machine, and the plugins, loading all that may load.
+
+        Args:
+            host: what may be looked at, and for how long; loading plugins is not counted.
+            plugins: whether they are asked too.
+        """
+        if plugins:
+            self.load_plugins()
+        return detect(self._modules, host, plugins=plugins)
 
     def close(self) -> None:
         """Close every opened backend. A second call does nothing."""

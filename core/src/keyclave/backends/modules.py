@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from keyclave import __version__
 from keyclave.backends.catalog import Catalog, Offer
-from keyclave.backends.deadlines import Workers
+from keyclave.backends.deadlines import Job, Workers
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.loader import load
 from keyclave.backends.origin import foreign_origin
@@ -31,9 +32,18 @@ _REQUIRED = ("settings_model", "open_backend")
 
 
 class PluginModules:
-    """Every installed plugin, each imported only when it is asked for."""
+    """Every installed plugin, each imported only when it is asked for.
 
-    def __init__(self, policy: PluginPolicy, limits: TimeLimits) -> None:
+    Args:
+        policy: which plugins may load.
+        limits: how long they may take.
+        detectors: Keyclave's own implementations of `Detection`, by a name that no plugin can have. They are
+            registered with the plugins, and called as they are.
+    """
+
+    def __init__(
+        self, policy: PluginPolicy, limits: TimeLimits, detectors: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
         self._policy = policy
         self._limits = limits
         self._lock = threading.RLock()
@@ -41,6 +51,10 @@ class PluginModules:
         self._reports: dict[str, PluginReport] = {}
         self._workers: dict[str, Workers] = {}
         self._manager = new_manager(Provider, Detection)
+        self.detectors = tuple(detectors)
+        for name, detector in detectors.items():
+            register(self._manager, detector, name, required=("detect",))
+            self._workers[name] = _workers(name)
 
     @property
     def catalog(self) -> Catalog:
@@ -86,10 +100,23 @@ class PluginModules:
             Overdue: no answer in time.
             BaseException: what the plugin let escape.
         """
+        function = self.function(name, hook)
+        return self.run(name, lambda: function(*arguments), seconds, discard=discard)
+
+    def function(self, name: str, hook: str) -> Callable[..., object]:
+        """Return a loaded plugin's implementation of a hook, to be called in one of its workers.
+
+        Raises:
+            PluginLoadError: it does not implement the hook.
+        """
         function = self._function(name, hook)
         if function is None:
             raise PluginLoadError(f"plugin {name!r} does not implement {hook}")
-        return self.run(name, lambda: function(*arguments), seconds, discard=discard)
+        return function
+
+    def start(self, name: str, work: Callable[[], T]) -> Job[T]:
+        """Begin what a loaded plugin has a hand in, in one of its workers, without waiting for it."""
+        return self._workers[name].start(work)
 
     def run(
         self, name: str, work: Callable[[], T], seconds: float, *, discard: Callable[[T], object] | None = None
@@ -136,7 +163,7 @@ class PluginModules:
             register(self._manager, module, offer.name, required=_REQUIRED)
         except PluginLoadError as error:
             return offer.report(PluginState.FAILED, stage, error.message)
-        self._workers[offer.name] = Workers(f"keyclave-plugin-{offer.name}", limit=8)
+        self._workers[offer.name] = _workers(offer.name)
         return offer.report(PluginState.LOADED)
 
     def _function(self, name: str, hook: str) -> Callable[..., object] | None:
@@ -145,3 +172,7 @@ class PluginModules:
                 function: Callable[..., object] = implementation.function
                 return function
         return None
+
+
+def _workers(name: str) -> Workers:
+    return Workers(f"keyclave-plugin-{name}", limit=8)

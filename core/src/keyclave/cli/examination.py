@@ -51,6 +51,8 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from _settings(settings)
     try:
         with session.open() as clave:
+            if settings.configured_type is None:
+                yield _environment(clave.settings)
             yield Finding("state", "ok", f"instance {clave.instance_id}, all changes of the schema are applied")
             yield from _backends(clave)
             yield _selection(clave)
@@ -74,19 +76,26 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield Finding("settings", "ok", f"environment variables: {', '.join(variables)}")
     if settings.is_default:
         yield Finding("settings", "note", "no backend is configured: keys are kept in software, for local use only")
-    environment = settings.environment
-    yield Finding(
-        "environment",
-        "ok",
-        f"{environment.type.value}, required level {environment.effective_level.value}, "
-        f"audit {'on' if environment.audit.enabled else 'off'}",
-    )
+    if settings.configured_type is None:
+        yield Finding("environment", "note", "[environment] type is not set; `keyclave detect` says what was found")
+    else:
+        yield _environment(settings)
     try:
         place = database_at(settings.state.effective_url, 0).place()
     except KeyclaveError as error:
         yield _problem("state", error)
     else:
         yield Finding("state", "ok", f"database: {place}; instance key: {settings.state.effective_key_file}")
+
+
+def _environment(settings: Settings) -> Finding:
+    environment = settings.environment
+    audit = "on" if environment.audit.enabled else "off"
+    return Finding(
+        "environment",
+        "ok",
+        f"{environment.type.value}, required level {environment.effective_level.value}, audit {audit}",
+    )
 
 
 def _backends(clave: Keyclave) -> Iterator[Finding]:

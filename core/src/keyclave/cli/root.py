@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": ("keyclave.cli.keys:keys", "Create, use and end keys."),
     "backends": ("keyclave.cli.backends:backends", "See what keeps the keys, and which backend takes a new one."),
     "health": ("keyclave.cli.health:health", "Check every configured backend now."),
+    "detect": ("keyclave.cli.detect:detect", "Say where this runs, and what shows it."),
     "audit": ("keyclave.cli.audit:audit", "Read the audit log, and prove it."),
     "recover": ("keyclave.cli.recover:recover", "Finish or undo what an interrupted change left open."),
     "doctor": ("keyclave.cli.doctor:doctor", "Look at everything, and say what is wrong."),

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from keyclave.models.levels import EnvironmentType
 from keyclave.settings import BackendSettings, EnvironmentSettings, Settings, StateSettings
 
 __all__ = ["TourSettings"]
@@ -31,7 +32,7 @@ class TourSettings(Settings):
     def for_directory(cls, directory: Path) -> Self:
         """Return settings with everything in one directory: environment local, software backend, SQLite."""
         return cls(
-            environment=EnvironmentSettings(),
+            environment=EnvironmentSettings(type=EnvironmentType.LOCAL),
             state=StateSettings(directory=directory),
             backends={"software": BackendSettings(plugin="software")},
         )

@@ -135,8 +135,9 @@ class Detection:
     def detect(self, host: Host) -> DetectionEvidence | None:
         """Return evidence that this machine belongs to the plugin's platform, or ``None``.
 
-        Takes at most ``host.timeout`` seconds, imports no SDK, follows no redirect, uses no proxy, and only
-        asks fixed addresses. A second call may answer from what the first one saw.
+        Takes at most ``host.timeout`` seconds and imports no SDK. It asks the network only where ``host.network``
+        allows it, and then only fixed addresses, without a proxy and following no redirect. A second call may
+        answer from what the first one saw.
 
         Raises:
             Nothing: what cannot be seen is ``None``.

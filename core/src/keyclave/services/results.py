@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from keyclave.models.levels import EnvironmentType
 from keyclave.plugin.records import Record
 
-__all__ = ["Candidate", "Selection", "SignResult"]
+__all__ = ["Candidate", "Detected", "DetectionResult", "MissingPlugin", "Selection", "SignResult"]
 
 
 class SignResult(Record, frozen=True, kw_only=True):
@@ -56,3 +57,63 @@ class Selection(Record, frozen=True, kw_only=True):
 
     chosen: str | None
     candidates: tuple[Candidate, ...]
+
+
+class Detected(Record, frozen=True, kw_only=True):
+    """What one detector saw of the machine.
+
+    Attributes:
+        source: the plugin that saw it, or one of Keyclave's own detectors, such as ``keyclave.aws``.
+        platform: where we run, or what there is.
+        backend_type: the plugin that serves it; ``None`` if there is none.
+        environment_type: the environment whose rules it implies.
+        confidence: how sure it is, 0 to 1.
+        observations: what was seen, a sentence each.
+        seconds: how long it took to see.
+        cached: whether a part of it was seen earlier.
+    """
+
+    source: str
+    platform: str
+    backend_type: str | None
+    environment_type: EnvironmentType
+    confidence: float
+    observations: tuple[str, ...]
+    seconds: float
+    cached: bool = False
+
+
+class MissingPlugin(Record, frozen=True, kw_only=True):
+    """A plugin that serves a platform that was detected, and is not installed.
+
+    Attributes:
+        name: the plugin.
+        platform: what it serves.
+        distribution: what to install.
+    """
+
+    name: str
+    platform: str
+    distribution: str
+
+
+class DetectionResult(Record, frozen=True, kw_only=True):
+    """Where we run, and what shows it (FR-002).
+
+    Attributes:
+        environment_type: the strictest environment that the evidence implies; local where it implies none.
+        backend_type: the plugin that suits best what was seen.
+        evidence: all that was seen.
+        missing: plugins to install.
+        warnings: what somebody should know, a sentence each.
+        network: whether the network was asked, now or not long ago.
+        seconds: how long it took in all.
+    """
+
+    environment_type: EnvironmentType
+    backend_type: str
+    evidence: tuple[Detected, ...]
+    missing: tuple[MissingPlugin, ...]
+    warnings: tuple[str, ...]
+    network: bool
+    seconds: float

@@ -4,6 +4,7 @@ from keyclave.settings.loading import load
 from keyclave.settings.tables import (
     AuditSettings,
     BackendSettings,
+    DetectionSettings,
     EnvironmentSettings,
     FallbackSettings,
     PluginSettings,
@@ -15,6 +16,7 @@ from keyclave.settings.tables import (
 __all__ = [
     "AuditSettings",
     "BackendSettings",
+    "DetectionSettings",
     "EnvironmentSettings",
     "FallbackSettings",
     "PluginSettings",

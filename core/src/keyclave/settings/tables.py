@@ -29,6 +29,7 @@ __all__ = [
     "PREFIX",
     "AuditSettings",
     "BackendSettings",
+    "DetectionSettings",
     "EnvironmentSettings",
     "FallbackSettings",
     "PluginSettings",
@@ -109,11 +110,28 @@ class AuditSettings(_Section):
     """How long records are kept at least: 90 days or more. This version never deletes one."""
 
 
+class DetectionSettings(_Section):
+    """How Keyclave finds out where it runs."""
+
+    network: bool = True
+    """Let `keyclave detect` ask the metadata servers of the clouds. Opening never does."""
+    time_limit: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(seconds=10))] = timedelta(seconds=1)
+    """How long they are waited for, all together: 10 seconds at most."""
+    cache: PathFromHome | None = None
+    """File that keeps what they answered, in a directory of mode 0700. Unset: `detection.json` in the directory of
+    the state."""
+    expiry: Duration = timedelta(hours=1)
+    """How long that is used."""
+    negative_expiry: Duration = timedelta(minutes=5)
+    """How long it is used if it shows no cloud."""
+
+
 class EnvironmentSettings(_Section):
     """The environment and what it requires."""
 
     type: EnvironmentType = EnvironmentType.LOCAL
-    """production, staging, development or local."""
+    """production, staging, development or local. Unset: production where something shows a cloud or Kubernetes,
+    else local, and a warning says so."""
     required_level: SecurityLevel | None = None
     """Lowest level that a backend must show: HSM, TPM or SOFTWARE. Unset: HSM in production and staging,
     SOFTWARE elsewhere."""
@@ -127,6 +145,8 @@ class EnvironmentSettings(_Section):
     """Table `[environment.fallback]`."""
     audit: AuditSettings = AuditSettings()
     """Table `[environment.audit]`."""
+    detection: DetectionSettings = DetectionSettings()
+    """Table `[environment.detection]`."""
 
     @property
     def effective_level(self) -> SecurityLevel:
@@ -227,16 +247,45 @@ class Settings(BaseSettings):
         """The backends, with the default where none is configured."""
         return self.backends or {"software": BackendSettings(plugin="software")}
 
+    @property
+    def configured_type(self) -> EnvironmentType | None:
+        """The type of environment that they name; ``None`` if they name none."""
+        return self.environment.type if "type" in self.environment.model_fields_set else None
+
+    @property
+    def detection_cache(self) -> Path:
+        """The file that keeps what was detected, with its default."""
+        return self.environment.detection.cache or self.state.directory / "detection.json"
+
+    def in_environment(self, environment_type: EnvironmentType) -> Self:
+        """Return these settings for another type of environment.
+
+        Raises:
+            ValueError: they break a rule of it.
+        """
+        environment = self.environment.model_copy(update={"type": environment_type})
+        settings = self.model_copy(update={"environment": environment})
+        settings.check_production()
+        return settings
+
     @model_validator(mode="after")
     def _check_production(self) -> Self:
+        self.check_production()
+        return self
+
+    def check_production(self) -> None:
+        """Refuse what production does not start with.
+
+        Raises:
+            ValueError: this is production, on defaults or with a simulator.
+        """
         if self.environment.type is not EnvironmentType.PRODUCTION:
-            return self
+            return
         if self.is_default:
             raise ValueError("FR-014: production does not start on defaults; configure a backend")
         simulators = [name for name, backend in self.backends.items() if backend.accept_simulator]
         if simulators:
             raise ValueError(f"FR-014: production refuses accept_simulator, set for {', '.join(simulators)}")
-        return self
 
     @classmethod
     def settings_customise_sources(  # the signature is pydantic-settings'

@@ -183,11 +183,13 @@ class Host(Record, frozen=True, kw_only=True):
         environment: the environment variables.
         root: the directory that stands for ``/``, so that files can be read below it.
         timeout: the seconds that the detection may take.
+        network: whether it may ask a fixed address of the network; never while Keyclave opens.
     """
 
     environment: Mapping[str, str]
     root: Path
     timeout: float
+    network: bool = False
 
 
 class DetectionEvidence(Record, frozen=True, kw_only=True):
