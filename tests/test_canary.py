@@ -39,6 +39,8 @@ PLAINTEXT = b"canary-plaintext-b81d02c94e55"
 CONFIG = """
 [state]
 directory = "{directory}/state"
+[environment.rotation]
+validation_period = "0s"
 [backends.software]
 plugin = "software"
 passphrase_file = "{directory}/passphrase"

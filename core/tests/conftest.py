@@ -18,6 +18,9 @@ directory = "{directory}"
 [environment]
 type = "local"
 
+[environment.rotation]
+validation_period = "0s"
+
 [backends.software]
 plugin = "software"
 """

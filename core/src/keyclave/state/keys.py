@@ -33,10 +33,10 @@ _ALL_VERSIONS = _VERSIONS.where("key_id").order_by(KEY_VERSIONS.c.version)
 
 _NOW = bindparam("now", type_=BigInteger)
 _DUE = _VERSIONS.selection.where(
-    KEY_VERSIONS.c.status == KeyStatus.ACTIVE.value, KEY_VERSIONS.c.next_rotation_at <= _NOW
+    KEY_VERSIONS.c.status == bindparam("status"), KEY_VERSIONS.c.next_rotation_at <= _NOW
 ).order_by(KEY_VERSIONS.c.next_rotation_at)
 _EXPIRED = _VERSIONS.selection.where(
-    KEY_VERSIONS.c.status == KeyStatus.DEPRECATED.value,
+    KEY_VERSIONS.c.status == bindparam("status"),
     KEY_VERSIONS.c.destroyed_at.is_(None),
     KEY_VERSIONS.c.not_destroy_before <= _NOW,
 ).order_by(KEY_VERSIONS.c.not_destroy_before)
@@ -124,12 +124,12 @@ class Keys:
 
     def due(self, now: datetime) -> tuple[StoredVersion, ...]:
         """Return the active versions whose next rotation is due, the longest overdue first."""
-        rows = self._session.rows(_VERSIONS, _DUE, now=to_microseconds(now))
+        rows = self._session.rows(_VERSIONS, _DUE, status=KeyStatus.ACTIVE.value, now=to_microseconds(now))
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
     def expired(self, now: datetime) -> tuple[StoredVersion, ...]:
         """Return the deprecated versions that are there, and whose retention has ended, the oldest end first."""
-        rows = self._session.rows(_VERSIONS, _EXPIRED, now=to_microseconds(now))
+        rows = self._session.rows(_VERSIONS, _EXPIRED, status=KeyStatus.DEPRECATED.value, now=to_microseconds(now))
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
     def version(self, key_id: UUID, version: int) -> StoredVersion:
