@@ -58,7 +58,7 @@ def promote(session: Session, *, name: str) -> None:
 @click.argument("name")
 @click.option("--reason", required=True, help="Why.")
 def rollback(session: Session, *, name: str, reason: str) -> None:
-    """Give the new version of a key up during its validation period.
+    """Give the version under validation up.
 
     It is revoked, so that nothing verifies with it any more, and destroyed. The active version stays.
     """
