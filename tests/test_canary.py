@@ -41,6 +41,8 @@ CONFIG = """
 type = "local"
 [state]
 directory = "{directory}/state"
+[environment.rotation]
+validation_period = "0s"
 [backends.software]
 plugin = "software"
 passphrase_file = "{directory}/passphrase"

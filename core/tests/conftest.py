@@ -20,6 +20,9 @@ directory = "{directory}"
 [environment]
 type = "local"
 
+[environment.rotation]
+validation_period = "0s"
+
 [backends.software]
 plugin = "software"
 """

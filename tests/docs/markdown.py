@@ -19,7 +19,7 @@ PAGES = sorted(
         *ROOT.glob("plugins/*/*.md"),
     ]
 )
-NOT_RUN = ("text", "bash setup")
+NOT_RUN = ("text", "mermaid", "bash setup")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Page:
 
     The kinds: ``python`` and ``bash`` run; ``output`` is what the block before printed (``...`` stands for
     anything); ``toml`` must be settings that Keyclave takes. A block with ``title="NAME"`` is a file, and is written:
-    settings as well, Python instead of being run. ``text`` and ``bash setup`` are not run.
+    settings as well, Python instead of being run. ``text``, ``mermaid`` and ``bash setup`` are not run.
     """
 
     def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:

@@ -20,14 +20,19 @@ from keyclave.services.bindings import EpochWatch
 from keyclave.services.cancellation import Cancellation
 from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
+from keyclave.services.due_work import DueWork
 from keyclave.services.encryption import Encryption
 from keyclave.services.instance import Instance
 from keyclave.services.keys import KeyService
 from keyclave.services.names import require_principal
+from keyclave.services.new_keys import RotationDefaults
 from keyclave.services.owners import Owner
+from keyclave.services.promotion import Promotion
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
+from keyclave.services.renewal import Renewal
 from keyclave.services.results import DetectionResult
+from keyclave.services.rollback import Rollback
 from keyclave.services.rotation import RotationService
 from keyclave.services.selection import BackendSelector
 from keyclave.services.signing import Signer
@@ -95,18 +100,30 @@ class Keyclave:
             epoch=EpochWatch(self._store),
         )
         recorder = Recorder(self.audit, principal)
-        selector, policy = BackendSelector(instance), rotation_policy(settings)
+        selector = BackendSelector(instance)
+        defaults = RotationDefaults(
+            policy=rotation_policy(settings), minimum_interval=settings.environment.rotation.minimum_interval
+        )
         self.recovery = Recovery(instance, recorder)
-        self.rotation = RotationService(instance, recorder, self.recovery)
+        destruction = Destruction(instance, recorder)
+        renewal = Renewal(instance, recorder, self.recovery)
+        self.rotation = RotationService(
+            instance,
+            renewal=renewal,
+            promotion=Promotion(instance, recorder),
+            rollback=Rollback(instance, recorder),
+            due_work=DueWork(instance, self.recovery, renewal, destruction),
+        )
+        opened.callback(self.rotation.stop)
         self.backends = BackendService(instance, recorder, selector)
         self.keys = KeyService(
             instance,
-            creation=Creation(instance, recorder, self.recovery, selector, policy),
-            adoption=Adoption(instance, recorder, self.recovery, selector, policy),
-            signer=Signer(instance, recorder),
+            creation=Creation(instance, recorder, self.recovery, selector, defaults),
+            adoption=Adoption(instance, recorder, self.recovery, selector, defaults),
+            signer=Signer(instance, recorder, self.rotation.rollback),
             verifier=Verifier(instance, recorder),
             encryption=Encryption(instance, recorder),
-            destruction=Destruction(instance, recorder),
+            destruction=destruction,
             cancellation=Cancellation(instance, recorder),
         )
         self.recovered = self.recovery.run()

@@ -126,6 +126,7 @@ def rotation_policy(settings: Settings) -> RotationPolicy:
         return RotationPolicy(
             automatic_rotation_enabled=rotation.automatic,
             rotation_interval=rotation.interval,
+            retain_deprecated_versions=rotation.retain_deprecated,
             deprecated_version_retention_period=rotation.retention,
             validation_period=rotation.validation_period,
         )

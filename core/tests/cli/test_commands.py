@@ -19,7 +19,8 @@ EXPECTED = {
         f"keys {name}"
         for name in (
             *("create", "adopt", "adoptable", "list", "show", "public-key", "sign", "verify"),
-            *("encrypt", "decrypt", "rotate", "revoke", "destroy", "cancel-destruction"),
+            *("encrypt", "decrypt", "rotate", "promote", "rollback", "rotate-due"),
+            *("revoke", "destroy", "cancel-destruction", "confirm-clock"),
         )
     ),
     *("backends list", "backends show", "backends select"),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
+from core.tests.services.long_ago import long_ago
 
 Run = Callable[..., Result]
 MESSAGE = b"What the file says.\n"
@@ -218,6 +219,39 @@ def test_the_question_before_a_destruction_says_that_an_adopted_key_goes_too(
     monkeypatch.setattr("keyclave.cli.session.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     asked = run("keys", "destroy", key, "--version", "1", stdin="n\n", code=130)
     assert "in its backend, even if it was adopted? This cannot be undone." in asked.stderr
+
+
+def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
+    run: Run, config: Path, key: str, file: Path
+) -> None:
+    config.write_text(config.read_text().replace('validation_period = "0s"', 'validation_period = "1h"'))
+    run("keys", "create", "other", "--algorithm", "ED25519")
+    said = run("keys", "rotate", "other").stdout
+    assert said.startswith("Version 2 of 'other' signs beside the active one, and takes over on 20")
+    signed = json.loads(run("keys", "sign", "other", str(file), "--json").stdout)
+    assert (signed["version"], signed["successor"]["version"]) == (1, 2)
+    for made in (signed, signed["successor"]):
+        Path("sig").write_bytes(base64.b64decode(made["signature"]))
+        assert f"by version {made['version']} of" in run("keys", "verify", "other", str(file), "sig").stdout
+    assert "version 2 of it is under validation" in run("keys", "rotate", "other", code=3).stderr
+    said = run("keys", "rollback", "other", "--reason", "test").stdout
+    assert said == "Version 1 of 'other' stays active.\n"
+    assert "Version 3 of 'other' is active." in run("keys", "rotate", "other", "--now").stdout
+    assert "no version of it is under validation" in run("keys", "promote", "other", code=3).stderr
+    run("keys", "rotate", "other", "--algorithm", "ECDSA_P384")
+    assert run("keys", "promote", "other").stdout == "Version 4 of 'other' is active.\n"
+    assert json.loads(run("keys", "show", "other", "--json").stdout)[-1]["algorithm"] == "ECDSA_P384"
+
+
+def test_what_is_due_is_rotated(run: Run, key: str) -> None:
+    assert run("keys", "rotate-due").stdout.startswith("Nothing is destroyed by its age: the clock is looked at")
+    with long_ago():
+        run("keys", "create", "old", "--algorithm", "ED25519")
+    assert run("keys", "rotate-due").stdout == "Version 2 of 'old' is active.\n"
+    report = json.loads(run("keys", "rotate-due", "--json").stdout)
+    assert report == {"rotated": [], "recovered": 0, "destroyed": [], "failed": [], "suspended": None}
+    assert run("keys", "confirm-clock").stdout.startswith("The clock is trusted from 20")
+    assert json.loads(run("keys", "show", key, "--json").stdout)[-1]["version"] == 1
 
 
 def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> None:

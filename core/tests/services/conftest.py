@@ -19,12 +19,13 @@ Reopen = Callable[..., Keyclave]
 
 @pytest.fixture
 def reopen(config: Path) -> Iterator[Reopen]:
-    """Open the state once more, with further lines of settings; what is opened is closed at the end."""
+    """Open the state once more, with further lines of settings, at the end or after a line; close it at the end."""
     with ExitStack() as closing:
 
-        def again(settings: str = "", *, without: str = "") -> Keyclave:
+        def again(settings: str = "", *, without: str = "", after: str = "") -> Keyclave:
             path = config.with_name("other.toml")
-            path.write_text(config.read_text().replace(without, "", 1) + settings)
+            text = config.read_text().replace(without, "", 1)
+            path.write_text(text.replace(after, after + settings, 1) if after else text + settings)
             return closing.enter_context(keyclave.open(path, principal="tester"))
 
         yield again

@@ -28,7 +28,7 @@ import keyclave_software.backend  # noqa: F401  the same
 import stevedore  # noqa: F401  the same
 from keyclave.errors import KeyclaveError
 from keyclave.models import KeyStatus
-from keyclave.services import rotation
+from keyclave.services import renewal
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
 from core.tests.services.long_ago import long_ago
@@ -108,7 +108,7 @@ def prepare(directory: Path, operation: str) -> Path:
     directory.mkdir()
     config = directory / "keyclave.toml"
     config.write_text(
-        '[environment]\ntype = "local"\n'
+        '[environment]\ntype = "local"\n[environment.rotation]\nvalidation_period = "0s"\n'
         f'[state]\ndirectory = "{directory}/state"\n[backends.software]\nplugin = "software"\n'
     )
 
@@ -143,7 +143,7 @@ def schedule_destruction(config: Path) -> None:
 
 def die_while_rotating(config: Path) -> None:
     """Kill this process after the new version is recorded and before it is active."""
-    vars(rotation)["validate"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    vars(renewal)["validate"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     keyclave.open(config).rotation.rotate("k")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 
-from keyclave.services import generation, new_keys, rotation
+from keyclave.services import generation, new_keys, promotion
 
 __all__ = ["long_ago"]
 
-_MODULES = (generation, new_keys, rotation)
+_MODULES = (generation, new_keys, promotion)
 
 
 class _LongAgo(datetime):

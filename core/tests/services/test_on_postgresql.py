@@ -25,6 +25,9 @@ url = "{url}"
 [environment]
 type = "local"
 
+[environment.rotation]
+validation_period = "0s"
+
 [backends.software]
 plugin = "software"
 """

@@ -6,9 +6,8 @@ import pytest
 from keyclave import Keyclave, RotationPolicy
 from keyclave.errors import Conflict, KeyNotFound, PolicyViolation
 from keyclave.models import KeyStatus, OperationType
-from keyclave.services import creation
-from keyclave.services.new_keys import new_key
-from msgspec import structs
+
+from core.tests.services.conftest import Reopen
 
 MESSAGE = b"signed before and after"
 
@@ -27,7 +26,8 @@ def test_fr_017_a_rotation_makes_the_next_version_and_keeps_the_old_one(clave: K
 
 
 def test_fr_022_dates_follow_the_policy(clave: Keyclave) -> None:
-    clave.keys.create("k", "ED25519", policy=RotationPolicy(rotation_interval=timedelta(days=30)))
+    policy = RotationPolicy(rotation_interval=timedelta(days=30), validation_period=timedelta(0))
+    clave.keys.create("k", "ED25519", policy=policy)
     clave.rotation.rotate("k")
     old, new = clave.keys.versions("k")
     assert old.last_rotation_at is not None
@@ -49,12 +49,9 @@ def test_fr_017_a_policy_may_forbid_manual_rotation(clave: Keyclave) -> None:
     assert clave.keys.get("k").version == 1
 
 
-def test_a_key_is_not_rotated_before_its_minimum_interval(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No call sets it yet, so the key is given one when it is made."""
+def test_fr_022_a_key_is_not_rotated_before_its_minimum_interval(reopen: Reopen) -> None:
     interval = timedelta(hours=1)
-    monkeypatch.setattr(
-        creation, "new_key", lambda *a: structs.replace(new_key(*a), minimum_rotation_interval=interval)
-    )
+    clave = reopen('minimum_interval = "1h"\n', after="[environment.rotation]\n")
     created = clave.keys.create("k", "ED25519")
     assert created.security_properties.minimum_rotation_interval == interval
     with pytest.raises(PolicyViolation, match=f"{created.created_at + interval:%Y-%m-%d %H:%M} UTC"):

@@ -1,4 +1,4 @@
-"""``keyclave keys create``, ``rotate``, ``revoke``, ``destroy`` and ``cancel-destruction``: from first to last."""
+"""``keyclave keys create``, ``revoke``, ``destroy`` and ``cancel-destruction``: from first to last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from keyclave.cli.command import command
 from keyclave.cli.session import Session
 
-__all__ = ["cancel_destruction", "create", "destroy", "revoke", "rotate"]
+__all__ = ["cancel_destruction", "create", "destroy", "revoke"]
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal, and with --json.")
 
@@ -31,18 +31,6 @@ def create(session: Session, *, name: str, algorithm: str, backend: str | None, 
         handle.model_dump(mode="json"),
         f"Created {handle.algorithm} key {name!r}, version {handle.version}, in backend {handle.backend_id!r}.",
     )
-
-
-@command("rotate", example="keyclave keys rotate release")
-@click.argument("name")
-def rotate(session: Session, *, name: str) -> None:
-    """Give a key a new version.
-
-    From now on it signs or encrypts; the version before still verifies and decrypts.
-    """
-    with session.open() as clave:
-        handle = clave.rotation.rotate(name)
-    session.answer(handle.model_dump(mode="json"), f"Version {handle.version} of {name!r} is active.")
 
 
 @command("revoke", example='keyclave keys revoke release --reason "laptop lost" --yes')

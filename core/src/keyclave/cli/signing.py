@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keyclave.cli.command import command
 from keyclave.cli.files import read_small, source, target
 from keyclave.cli.session import Session
+
+if TYPE_CHECKING:
+    from keyclave.services.results import VersionSignature
 
 __all__ = ["sign", "verify"]
 
@@ -22,6 +26,16 @@ _scheme = click.option(
 )
 
 
+def _shown(beside: VersionSignature) -> dict[str, object]:
+    return {
+        "version": beside.version,
+        "scheme": beside.scheme,
+        "backend_id": beside.backend_id,
+        "audit_reference": beside.audit_reference,
+        "signature": base64.b64encode(beside.signature).decode(),
+    }
+
+
 @command("sign", example="keyclave keys sign release README.md -o README.md.sig")
 @click.argument("name")
 @click.argument("file")
@@ -30,8 +44,9 @@ _scheme = click.option(
 def sign(session: Session, *, name: str, file: str, output: str | None, scheme: str | None) -> None:
     """Sign a file with a key. FILE may be -.
 
-    The active version signs. ECDSA signatures are DER, the others have one form. Without -o and with --json the
-    signature is in the answer, in base64.
+    The active version signs, and during a validation period its successor as well: --json shows both. ECDSA
+    signatures are DER, the others have one form. Without -o and with --json the signature is in the answer, in
+    base64.
     """
     if output is not None and _is_same_file(file, output):
         raise click.UsageError("SIG is FILE itself: the signature would replace what it signs.")
@@ -53,6 +68,7 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
         "backend_id": result.backend_id,
         "audit_reference": result.audit_reference,
         "fallback": result.fallback,
+        "successor": None if result.successor is None else _shown(result.successor),
     }
     answer |= {"signature": base64.b64encode(result.signature).decode()} if output is None else {"output": output}
     session.answer(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from keyclave.models.levels import EnvironmentType
-from keyclave.settings import BackendSettings, EnvironmentSettings, Settings, StateSettings
+from keyclave.settings import BackendSettings, EnvironmentSettings, RotationSettings, Settings, StateSettings
 
 __all__ = ["TourSettings"]
 
@@ -32,7 +33,9 @@ class TourSettings(Settings):
     def for_directory(cls, directory: Path) -> Self:
         """Return settings with everything in one directory: environment local, software backend, SQLite."""
         return cls(
-            environment=EnvironmentSettings(type=EnvironmentType.LOCAL),
+            environment=EnvironmentSettings(
+                type=EnvironmentType.LOCAL, rotation=RotationSettings(validation_period=timedelta(0))
+            ),
             state=StateSettings(directory=directory),
             backends={"software": BackendSettings(plugin="software")},
         )

@@ -119,6 +119,8 @@ class KeyHandle(Model):
         owner_principal: the principal that owns the key.
         not_destroy_before: kept at least until then; ``None`` where nothing was promised yet.
         destroyed_at: when the backend destroyed it, or will have done so; ``None`` while it exists.
+        validation_ends_at: until then a PENDING version signs beside the active one, which it then follows; ``None``
+            for every other.
     """
 
     key_id: UUID
@@ -136,6 +138,7 @@ class KeyHandle(Model):
     owner_principal: NonEmptyStr
     not_destroy_before: UtcDatetime | None = None
     destroyed_at: UtcDatetime | None = None
+    validation_ends_at: UtcDatetime | None = None
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -156,6 +159,12 @@ class KeyHandle(Model):
             "FR-022",
             "next_rotation_at",
             "must be after the last rotation",
+        )
+        require(
+            self.validation_ends_at is None or self.status is KeyStatus.PENDING,
+            "FR-017",
+            "validation_ends_at",
+            "must be set for a pending version only",
         )
         require(
             is_provider_uri(self.provider_uri, self.backend_type),

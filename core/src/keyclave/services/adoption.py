@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from keyclave.backends.backend import Backend
 from keyclave.errors import CapabilityUnsupported, IntegrityError, InvalidArgument, KeyNotFound
-from keyclave.models import KeyHandle, KeyStatus, OperationType, RotationPolicy
+from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.plugin import AdoptKeyRequest, ForeignKey, KeyLabel
 from keyclave.services.generation import label_for, to_row
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
 from keyclave.services.names import name_reference, require_name
-from keyclave.services.new_keys import FIRST_VERSION, new_key, require_free
+from keyclave.services.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
 from keyclave.services.recording import Operation, Recorder
 from keyclave.services.recovery import Recovery
 from keyclave.services.selection import BackendSelector
@@ -39,13 +39,13 @@ class Adoption:
         recorder: Recorder,
         recovery: Recovery,
         selector: BackendSelector,
-        default: RotationPolicy,
+        defaults: RotationDefaults,
     ) -> None:
         self._instance = instance
         self._recorder = recorder
         self._recovery = recovery
         self._selector = selector
-        self._default_policy = default
+        self._defaults = defaults
 
     def adoptable(self, backend_id: str) -> Iterator[ForeignKey]:
         """Return what could be adopted; see `KeyService.adoptable`."""
@@ -62,7 +62,9 @@ class Adoption:
                 require_free(state, name)
             foreign = self._find(backend, uri, algorithm)
             chosen = self._selector.choose(foreign.algorithm, backend)
-            key = new_key(self._instance, name, foreign.algorithm, self._default_policy)
+            key = new_key(
+                self._instance, name, foreign.algorithm, self._defaults.policy, self._defaults.minimum_interval
+            )
             operation.key_reference, operation.key_version = str(key.key_id), FIRST_VERSION
             operation.backend_id, operation.backend_type = chosen.id, chosen.provider_type
             label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)

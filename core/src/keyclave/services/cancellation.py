@@ -10,7 +10,7 @@ from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.destruction import disable_in_backend, followed_up, read_version
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent
+from keyclave.services.intents import new_intent, require_no_other
 from keyclave.services.names import name_reference
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
@@ -69,8 +69,7 @@ class Cancellation:
     def _begin(self, operation: Operation, key: StoredKey, number: int) -> StoredIntent:
         with self._instance.store.write() as state:
             version = state.keys.version(key.key_id, number)
-            if any(other.key_id == key.key_id for other in state.intents.open()):
-                raise Conflict("another change of this key is under way", key_name=key.name)
+            require_no_other(state, key)
             if version.destroyed_at is None:
                 raise Conflict(
                     f"no destruction of version {number} is scheduled",

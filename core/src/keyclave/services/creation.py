@@ -8,7 +8,7 @@ from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
 from keyclave.services.names import name_reference, require_name
-from keyclave.services.new_keys import FIRST_VERSION, new_key, require_free
+from keyclave.services.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
 from keyclave.services.selection import BackendSelector
@@ -25,13 +25,13 @@ class Creation:
         recorder: Recorder,
         recovery: Recovery,
         selector: BackendSelector,
-        default: RotationPolicy,
+        defaults: RotationDefaults,
     ) -> None:
         self._instance = instance
         self._recorder = recorder
         self._recovery = recovery
         self._selector = selector
-        self._default_policy = default
+        self._defaults = defaults
 
     def create(
         self, name: str, algorithm: str, *, backend: str | None, policy: RotationPolicy | None, exportable: bool
@@ -43,7 +43,9 @@ class Creation:
         ):
             require_name(name)
             get_algorithm(algorithm)
-            key = new_key(self._instance, name, algorithm, policy or self._default_policy)
+            key = new_key(
+                self._instance, name, algorithm, policy or self._defaults.policy, self._defaults.minimum_interval
+            )
             with self._instance.store.read() as state:
                 require_free(state, name)
             chosen = self._selector.choose(algorithm, backend)
@@ -63,7 +65,15 @@ class Creation:
                 require_free(state, name)
                 state.intents.add(intent)
             with self._recovery.guarding(intent):
-                version = generate(operation, key, chosen, label, exportable=exportable, status=KeyStatus.ACTIVE)
+                version = generate(
+                    operation,
+                    key,
+                    chosen,
+                    label,
+                    algorithm=algorithm,
+                    exportable=exportable,
+                    status=KeyStatus.ACTIVE,
+                )
                 with self._instance.store.write() as state:
                     state.keys.add(key)
                     state.keys.add_version(version)

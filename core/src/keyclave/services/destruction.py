@@ -22,12 +22,12 @@ from keyclave.errors import (
 from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent
+from keyclave.services.intents import WINDOW, new_intent
 from keyclave.services.names import name_reference, require_name, require_version
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up", "read_version"]
+__all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up", "read_version", "require_reason"]
 
 _REASON_LIMIT = 1024
 
@@ -108,7 +108,7 @@ class Destruction:
 
     def _mark_revoked(self, name: str, reason: str, operation: Operation) -> StoredKey:
         require_name(name)
-        _require_reason(name, reason)
+        require_reason(name, reason)
         with self._instance.store.write() as state:
             key = state.keys.by_name(name)
             operation.key_reference = str(key.key_id)
@@ -118,10 +118,17 @@ class Destruction:
             )
             intent.parameters["reason"] = reason
             state.intents.add(intent)
+            for other in state.intents.open():
+                if other.key_id == key.key_id and other.step == WINDOW:
+                    state.intents.close(other.operation_id, "undone")
             for version in versions:
                 if version.status is not KeyStatus.REVOKED:
                     state.keys.update_version(
-                        key.key_id, version.version, status=KeyStatus.REVOKED, next_rotation_at=None
+                        key.key_id,
+                        version.version,
+                        status=KeyStatus.REVOKED,
+                        next_rotation_at=None,
+                        validation_ends_at=None,
                     )
         return key
 
@@ -160,9 +167,10 @@ class Destruction:
         return to_handle(key, destroyed)
 
 
-def _require_reason(name: str, reason: object) -> None:
+def require_reason(name: str, reason: object) -> None:
+    """Refuse a reason that is none: 1 to 1024 characters of valid Unicode, not all blank."""
     if not isinstance(reason, str) or not reason.strip():
-        raise InvalidArgument("a revocation needs a reason", key_name=name)
+        raise InvalidArgument("a reason is needed", key_name=name)
     if len(reason) > _REASON_LIMIT or any(map(_is_surrogate, reason)):
         raise InvalidArgument(
             f"the reason is longer than {_REASON_LIMIT} characters, or is not valid Unicode", key_name=name

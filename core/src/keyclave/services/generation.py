@@ -31,11 +31,12 @@ def generate(
     backend: Backend,
     label: KeyLabel,
     *,
+    algorithm: str,
     exportable: bool,
     status: KeyStatus,
 ) -> StoredVersion:
     """Create the version that ``label`` names in the backend, and return the row that records it."""
-    created = backend.create_key(CreateKeyRequest(label=label, algorithm=key.algorithm, exportable=exportable))
+    created = backend.create_key(CreateKeyRequest(label=label, algorithm=algorithm, exportable=exportable))
     operation.provider_reference = created.provider_reference
     return to_row(key, backend, created, status)
 
@@ -49,6 +50,7 @@ def next_rotation(policy: RotationPolicy, since: datetime) -> datetime | None:
 def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeyStatus) -> StoredVersion:
     """Return the row that records a version which the backend keeps from now on."""
     now = datetime.now(UTC)
+    algorithm = created.reference.algorithm
     return StoredVersion(
         key_id=key.key_id,
         version=created.reference.label.version,
@@ -65,4 +67,5 @@ def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeySta
         next_rotation_at=next_rotation(key.rotation_policy, now),
         not_destroy_before=None,
         destroyed_at=None,
+        own_algorithm=None if algorithm == key.algorithm else algorithm,
     )

@@ -6,7 +6,12 @@ from keyclave.models import KeyHandle, KeySecurityProperties, KeyStatus, get_alg
 from keyclave.plugin import KeyLabel, KeyReference
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["current", "to_handle", "to_reference"]
+__all__ = ["algorithm_of", "current", "to_handle", "to_reference"]
+
+
+def algorithm_of(key: StoredKey, version: StoredVersion) -> str:
+    """Return the algorithm of a version: a rotation may have changed it."""
+    return version.own_algorithm or key.algorithm
 
 
 def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
@@ -15,7 +20,7 @@ def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
         key_id=key.key_id,
         name=key.name,
         version=version.version,
-        algorithm=key.algorithm,
+        algorithm=algorithm_of(key, version),
         created_at=version.created_at,
         last_rotation_at=version.last_rotation_at,
         next_rotation_at=version.next_rotation_at,
@@ -23,7 +28,7 @@ def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
         security_properties=KeySecurityProperties(
             exportable=version.exportable,
             hsm_backed=version.hsm_backed,
-            allowed_operations=get_algorithm(key.algorithm).operations,
+            allowed_operations=get_algorithm(algorithm_of(key, version)).operations,
             minimum_rotation_interval=key.minimum_rotation_interval,
         ),
         backend_id=version.backend_id,
@@ -32,12 +37,15 @@ def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
         owner_principal=key.owner_principal,
         not_destroy_before=version.not_destroy_before,
         destroyed_at=version.destroyed_at,
+        validation_ends_at=version.validation_ends_at,
     )
 
 
 def to_reference(key: StoredKey, version: StoredVersion) -> KeyReference:
     """Return what the backend needs to address a version."""
-    return KeyReference(label=KeyLabel.parse(version.label), uri=version.provider_uri, algorithm=key.algorithm)
+    return KeyReference(
+        label=KeyLabel.parse(version.label), uri=version.provider_uri, algorithm=algorithm_of(key, version)
+    )
 
 
 def current(versions: tuple[StoredVersion, ...]) -> StoredVersion:

@@ -6,13 +6,18 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
+from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER
 from keyclave.services.recording import Operation
-from keyclave.state.records import StoredIntent
+from keyclave.state.records import StoredIntent, StoredKey
+from keyclave.state.store import Transaction
 
-__all__ = ["IntentKind", "new_intent"]
+__all__ = ["WINDOW", "IntentKind", "new_intent", "require_no_other"]
+
+WINDOW = "window"
+"""The step of a rotation whose versions both sign: it waits for its end, and nobody works on it."""
 
 IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
 
@@ -45,3 +50,22 @@ def new_intent(
         updated_at=now,
         outcome=None,
     )
+
+
+def require_no_other(state: Transaction, key: StoredKey) -> None:
+    """Refuse a change of a key while another one is open.
+
+    Raises:
+        Conflict: one is.
+    """
+    for other in state.intents.open():
+        if other.key_id != key.key_id:
+            continue
+        if other.step == WINDOW:
+            raise Conflict(
+                f"version {other.to_version} of it is under validation",
+                key_name=key.name,
+                next_step="Promote it with `keyclave keys promote`, or give it up with `keyclave keys rollback`.",
+                retryable=False,
+            )
+        raise Conflict("another change of this key is under way", key_name=key.name)

@@ -2,8 +2,8 @@
 
 Every change that touches a backend writes its intent first. An intent that nobody works on any more is resolved
 here: creation, adoption and rotation are undone, so that the old state stands; revocation and destruction are
-finished, so that nothing stays usable that somebody wanted gone, and so is the cancellation of a destruction. Each
-step may run again, and so may all of it.
+finished, so that nothing stays usable that somebody wanted gone, and so is the cancellation of a destruction. A
+validation period that is over ends with the promotion. Each step may run again, and so may all of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
+from keyclave.services.intents import WINDOW
 from keyclave.services.owners import OWNER
+from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent
 from keyclave.state.store import Transaction
@@ -55,12 +57,18 @@ class Recovery:
         """
         resolved = []
         for intent in self.open_intents():
-            if not self._instance.owner.is_abandoned(intent):
+            if not (self._is_over(intent) if intent.step == WINDOW else self._instance.owner.is_abandoned(intent)):
                 continue
             if self._try(intent, definite=False):
                 resolved.append(intent)
         self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self.open_intents()))
         return tuple(resolved)
+
+    def _is_over(self, intent: StoredIntent) -> bool:
+        """Return whether the validation period of a rotation is over."""
+        with self._instance.store.read() as state:
+            version = state.keys.version(intent.key_id, intent.to_version or 0)
+        return version.validation_ends_at is not None and version.validation_ends_at <= datetime.now(UTC)
 
     @contextmanager
     def guarding(self, intent: StoredIntent) -> Iterator[None]:
@@ -94,7 +102,7 @@ class Recovery:
                 return False
         with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
             operation.backend_id = intent.backend_id
-            undone = intent.kind in _UNDONE
+            undone = intent.kind in _UNDONE and intent.step != WINDOW
             note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if note is None:
                 _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
@@ -105,6 +113,7 @@ class Recovery:
                 note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
+        self._instance.epoch.invalidate()
         return True
 
     def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> Note | None:
@@ -127,6 +136,8 @@ class Recovery:
 
     def _finish(self, intent: StoredIntent, operation: Operation) -> Note:
         """Repeat the call of the backend, which changes nothing the second time; return what to note of it."""
+        if intent.step == WINDOW:
+            return partial(_note_promoted, intent)
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)
@@ -153,11 +164,21 @@ def _forget(backend: Backend, reference: KeyReference) -> datetime:
 
 
 def _is_open(state: Transaction, intent: StoredIntent) -> bool:
-    return any(other.operation_id == intent.operation_id for other in state.intents.open())
+    """Return whether an intent still waits for what is to be done: a validation period may have begun, or ended."""
+    waits = intent.step == WINDOW
+    return any(
+        other.operation_id == intent.operation_id and (other.step == WINDOW) is waits
+        for other in state.intents.open()
+    )
 
 
 def _note_nothing(state: Transaction) -> None:
     """Record nothing but the end of the intent."""
+
+
+def _note_promoted(intent: StoredIntent, state: Transaction) -> None:
+    """Let the version under validation take over."""
+    promote_in(state, state.keys.by_id(intent.key_id), intent)
 
 
 def _note_there(intent: StoredIntent, state: Transaction) -> None:

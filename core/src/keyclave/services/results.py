@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from keyclave.models import KeyHandle
 from keyclave.models.levels import EnvironmentType
 from keyclave.plugin.records import Record
 
-__all__ = ["Candidate", "Detected", "DetectionResult", "MissingPlugin", "Selection", "SignResult"]
+__all__ = [
+    "Candidate",
+    "Detected",
+    "DetectionResult",
+    "DueReport",
+    "MissingPlugin",
+    "Selection",
+    "SignResult",
+    "VersionSignature",
+]
+
+
+class VersionSignature(Record, frozen=True, kw_only=True):
+    """The signature of one version over the same data, made beside another one.
+
+    Attributes:
+        signature, scheme, version, backend_id, audit_reference: as in `SignResult`.
+    """
+
+    signature: bytes
+    scheme: str
+    version: int
+    backend_id: str
+    audit_reference: str | None
 
 
 class SignResult(Record, frozen=True, kw_only=True):
@@ -21,6 +45,9 @@ class SignResult(Record, frozen=True, kw_only=True):
         backend_id: the backend instance that signed.
         audit_reference: where the audit record is found; ``None`` only where the settings turn auditing off.
         fallback: whether a standby in a weaker backend signed, because the active backend was unavailable.
+        successor: during a rotation's validation period the signature of the version that is to follow (FR-017).
+            ``None`` outside of it, for a caller that asked for one version, and for a digest that the scheme of
+            the successor does not sign.
     """
 
     signature: bytes
@@ -30,6 +57,25 @@ class SignResult(Record, frozen=True, kw_only=True):
     backend_id: str
     audit_reference: str | None
     fallback: bool = False
+    successor: VersionSignature | None = None
+
+
+class DueReport(Record, frozen=True, kw_only=True):
+    """What was done because it was due.
+
+    Attributes:
+        rotated: the new versions, pending or active.
+        recovered: how many interrupted changes were finished or undone, and validation periods ended.
+        destroyed: the versions that were destroyed, or will be on the date that they tell.
+        failed: the name of each key with which it did not work, and why.
+        suspended: why nothing is destroyed by its age at present; ``None`` while it may be.
+    """
+
+    rotated: tuple[KeyHandle, ...]
+    recovered: int
+    destroyed: tuple[KeyHandle, ...]
+    failed: tuple[tuple[str, str], ...]
+    suspended: str | None
 
 
 class Candidate(Record, frozen=True, kw_only=True):

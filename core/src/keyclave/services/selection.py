@@ -14,7 +14,7 @@ from keyclave.models import get_algorithm
 from keyclave.services.instance import Instance
 from keyclave.services.results import Candidate, Selection
 
-__all__ = ["BackendSelector"]
+__all__ = ["BackendSelector", "refused_by_ability"]
 
 
 class BackendSelector:
@@ -78,7 +78,7 @@ class BackendSelector:
 
     def _able(self, backend_id: str, algorithm: str) -> Backend:
         backend = self.named(backend_id)
-        if refused := _refused_by_ability(backend, algorithm):
+        if refused := refused_by_ability(backend, algorithm):
             raise CapabilityUnsupported(refused, backend_id=backend_id)
         return backend
 
@@ -104,7 +104,7 @@ class BackendSelector:
             else:
                 refused = self._refused_by_level(backend)
                 if refused is None and algorithm is not None:
-                    refused = _refused_by_ability(backend, algorithm)
+                    refused = refused_by_ability(backend, algorithm)
         return Candidate(
             backend_id=backend_id,
             backend_type=backend_type,
@@ -124,8 +124,8 @@ class BackendSelector:
         return f"its level is {level.value}, and {required.value} is required (FR-014)"
 
 
-def _refused_by_ability(backend: Backend, algorithm: str) -> str | None:
-    """A key that its backend cannot use is better not made."""
+def refused_by_ability(backend: Backend, algorithm: str) -> str | None:
+    """Return why a backend is no place for a key of an algorithm: one that cannot be used is better not made."""
     support, signs = backend.support(algorithm), get_algorithm(algorithm).signs
     if support is None:
         return f"it has no {algorithm}"

@@ -1,7 +1,8 @@
 """Sign: resolve key, version and backend once, then call straight through.
 
 Order: the backend signs, the signature is verified where it came from a device or a network, its audit record
-becomes durable, and only then is it released.
+becomes durable, and only then is it released. During the validation period of a rotation the version that is to
+follow signs as well.
 """
 
 from __future__ import annotations
@@ -12,26 +13,45 @@ from time import monotonic
 from typing import BinaryIO
 from uuid import UUID
 
+from msgspec import structs
 from opentelemetry import metrics
 
 from keyclave.audit.log import Guard, StaleKey
 from keyclave.crypto.streams import digest_stream
-from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyclaveError, KeyDisabled
-from keyclave.models import SLOW_SIGNATURE, KeyStatus, OperationType, get_algorithm, scheme_for
+from keyclave.errors import (
+    CapabilityUnsupported,
+    Conflict,
+    IntegrityError,
+    InvalidArgument,
+    KeyclaveError,
+    KeyDisabled,
+    KeyNotFound,
+)
+from keyclave.models import (
+    SLOW_SIGNATURE,
+    KeyStatus,
+    OperationType,
+    get_algorithm,
+    get_signature_scheme,
+    scheme_for,
+)
 from keyclave.plugin import Record, Signed
 from keyclave.services.bindings import Bindings, Wanted
-from keyclave.services.handles import current, to_reference
+from keyclave.services.handles import algorithm_of, current, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.levels import require_level
 from keyclave.services.names import key_name_of, name_reference, require_name
 from keyclave.services.recording import Recorder
-from keyclave.services.results import SignResult
+from keyclave.services.results import SignResult, VersionSignature
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
 __all__ = ["Signer"]
 
 _SLOW_SECONDS = SLOW_SIGNATURE.total_seconds()
+_REASON_LIMIT = 1024
+_NOT_VALID = (IntegrityError, KeyNotFound, KeyDisabled, CapabilityUnsupported)
+"""What a version under validation shows itself unfit by."""
 _log = logging.getLogger("keyclave.signing")
 _slow_signatures = metrics.get_meter("keyclave").create_counter(
     "keyclave.signatures.slow", description="Signatures that took longer than 500 ms (NFR-007)"
@@ -39,7 +59,12 @@ _slow_signatures = metrics.get_meter("keyclave").create_counter(
 
 
 class _Bound(Record, frozen=True, kw_only=True):
-    """A key version, ready to sign with one scheme."""
+    """A key version, ready to sign with one scheme.
+
+    Attributes:
+        successor: the version under validation, which signs the same.
+        left_out: whether there is one that cannot sign this digest.
+    """
 
     sign: Callable[[bytes], Signed]
     scheme: str
@@ -48,13 +73,16 @@ class _Bound(Record, frozen=True, kw_only=True):
     backend_id: str
     backend_type: str
     guard: Guard
+    successor: _Bound | None = None
+    left_out: bool = False
 
 
 class Signer:
     """Signs with the active version of a key."""
 
-    def __init__(self, instance: Instance, recorder: Recorder) -> None:
+    def __init__(self, instance: Instance, recorder: Recorder, roll_back: Callable[[str, str], object]) -> None:
         self._instance = instance
+        self._roll_back = roll_back
         self._recorder = recorder
         self._audited = instance.audit.enabled
         self._bindings: Bindings[Wanted, _Bound] = Bindings(instance.epoch)
@@ -68,6 +96,7 @@ class Signer:
         try:
             bound = self._bindings.get(wanted, started) or self._bind(wanted)
             signed = bound.sign(data)
+            successor = None if bound.successor is None else self._sign_beside(wanted[0], bound.successor, data)
         except KeyclaveError as error:  # `naming`, written out: entering it would cost every signature
             error.at(
                 operation="sign",
@@ -84,6 +113,7 @@ class Signer:
             version=bound.version,
             backend_id=bound.backend_id,
             audit_reference=None,
+            successor=successor,
         )
 
     def sign_stream(self, name: str, source: BinaryIO, scheme: str | None) -> SignResult:
@@ -91,7 +121,7 @@ class Signer:
         hashed: Wanted = (name, scheme, True, None)
         with self._recorder.operation(OperationType.SIGN, name_reference(name)):
             bound = self._bind_digest(hashed)
-        if bound is None:
+        if bound is None or bound.left_out:
             return self.sign((name, scheme, False, None), source.read())
         return self.sign(hashed, digest_stream(bound.scheme, source))
 
@@ -121,6 +151,7 @@ class Signer:
                 _report_slow(bound)
             operation.provider_reference = signed.provider_reference
             reference = self._instance.audit.append(operation.success(), bound.guard)
+        successor = None if bound.successor is None else self._sign_beside(wanted[0], bound.successor, data)
         return SignResult(
             signature=signed.signature,
             scheme=bound.scheme,
@@ -128,7 +159,37 @@ class Signer:
             version=bound.version,
             backend_id=bound.backend_id,
             audit_reference=reference,
+            successor=successor,
         )
+
+    def _sign_beside(self, name: str, bound: _Bound, data: bytes) -> VersionSignature | None:
+        """Sign with the version under validation. One that cannot is rolled back: that is what the period is for.
+
+        What may pass, as an unavailable backend, fails the call like any other signature.
+        """
+        try:
+            with self._recorder.operation(OperationType.SIGN, name_reference(name)) as operation:
+                operation.key_reference, operation.key_version = str(bound.key_id), bound.version
+                operation.backend_id, operation.backend_type = bound.backend_id, bound.backend_type
+                signed = bound.sign(data)
+                operation.provider_reference = signed.provider_reference
+                reference = self._instance.audit.append(operation.success(), bound.guard)
+        except _NOT_VALID as error:
+            failure = error
+        else:
+            return VersionSignature(
+                signature=signed.signature,
+                scheme=bound.scheme,
+                version=bound.version,
+                backend_id=bound.backend_id,
+                audit_reference=reference,
+            )
+        _log.error("version %d of key %r failed its validation and is given up: %s", bound.version, name, failure)
+        try:
+            self._roll_back(name, f"it failed its validation: {failure.message}"[:_REASON_LIMIT])
+        except KeyclaveError as error:
+            _log.warning("version %d of key %r is not given up yet: %s", bound.version, name, error)
+        return None
 
     def _bind(self, wanted: Wanted) -> _Bound:
         name, scheme, prehashed, version = wanted
@@ -136,10 +197,29 @@ class Signer:
         with self._instance.store.read() as state:
             epoch = state.epoch
             key, stored = _signing_version(state, name, version)
-        chosen = scheme_for(get_algorithm(key.algorithm), scheme).name
+            versions = () if version is not None else state.keys.versions(key.key_id)
+        bound = self._bind_version(key, stored, scheme, epoch, prehashed=prehashed)
+        for other in versions:
+            if other.validation_ends_at is not None:
+                bound = self._with_successor(bound, key, other, prehashed=prehashed)
+        return self._bindings.put(wanted, epoch, bound)
+
+    def _with_successor(self, bound: _Bound, key: StoredKey, version: StoredVersion, *, prehashed: bool) -> _Bound:
+        """Let the version under validation sign beside; with the same scheme where its algorithm has it."""
+        algorithm = get_algorithm(algorithm_of(key, version))
+        scheme = scheme_for(algorithm, bound.scheme if bound.scheme in algorithm.schemes else None)
+        if prehashed and scheme.digest != get_signature_scheme(bound.scheme).digest:
+            return structs.replace(bound, left_out=True)
+        successor = self._bind_version(key, version, scheme.name, bound.guard.epoch, prehashed=prehashed)
+        return structs.replace(bound, successor=successor)
+
+    def _bind_version(
+        self, key: StoredKey, stored: StoredVersion, scheme: str | None, epoch: int, *, prehashed: bool
+    ) -> _Bound:
+        chosen = scheme_for(get_algorithm(algorithm_of(key, stored)), scheme).name
         backend = self._instance.backends.get(stored.backend_id)
         require_level(key, backend)
-        bound = _Bound(
+        return _Bound(
             sign=backend.bind_signer(to_reference(key, stored), stored.public_key, chosen, prehashed=prehashed),
             scheme=chosen,
             key_id=key.key_id,
@@ -148,7 +228,6 @@ class Signer:
             backend_type=backend.provider_type,
             guard=Guard(epoch=epoch, key_id=key.key_id, version=stored.version),
         )
-        return self._bindings.put(wanted, epoch, bound)
 
 
 def _signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:

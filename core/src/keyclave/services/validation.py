@@ -31,7 +31,7 @@ def validate(key: StoredKey, version: StoredVersion, backend: Backend, *, next_s
         if version.public_key is None:
             _validate_encryption(backend, reference, challenge)
         else:
-            _validate_signature(key, version.public_key, backend, reference, challenge)
+            _validate_signature(version.public_key, backend, reference, challenge)
     except KeyclaveError as error:
         problem = error
     else:
@@ -45,10 +45,8 @@ def validate(key: StoredKey, version: StoredVersion, backend: Backend, *, next_s
     )
 
 
-def _validate_signature(
-    key: StoredKey, public_key: bytes, backend: Backend, reference: KeyReference, challenge: bytes
-) -> None:
-    scheme = scheme_for(get_algorithm(key.algorithm), None).name
+def _validate_signature(public_key: bytes, backend: Backend, reference: KeyReference, challenge: bytes) -> None:
+    scheme = scheme_for(get_algorithm(reference.algorithm), None).name
     sign = backend.bind_signer(reference, public_key, scheme, prehashed=False)
     bind_verifier(load_public_key(public_key), scheme)(challenge, sign(challenge).signature)
 

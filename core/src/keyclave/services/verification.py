@@ -11,9 +11,10 @@ from keyclave.crypto.algorithms import load_public_key
 from keyclave.crypto.streams import digest_stream
 from keyclave.crypto.verification import bind_verifier
 from keyclave.errors import InvalidArgument, InvalidSignature, KeyclaveError, KeyDisabled
-from keyclave.models import KeyStatus, OperationType, get_algorithm, scheme_for
+from keyclave.models import KeyStatus, OperationType, SignatureScheme, get_algorithm, scheme_for
 from keyclave.plugin import Record
 from keyclave.services.bindings import Bindings, Wanted
+from keyclave.services.handles import algorithm_of
 from keyclave.services.instance import Instance
 from keyclave.services.names import key_name_of, name_reference, require_name, require_version
 from keyclave.services.recording import Recorder
@@ -25,11 +26,17 @@ _Check = Callable[[bytes, bytes], None]
 
 
 class _Bound(Record, frozen=True, kw_only=True):
-    """The versions of a key, ready to verify with one scheme: the active one first, then the newest."""
+    """The versions of a key, ready to verify: the active one first, then the newest.
+
+    Attributes:
+        scheme: of the first of them.
+        digests: the digests that their schemes sign; ``None`` among them for the message itself.
+    """
 
     key: StoredKey
     epoch: int
     scheme: str
+    digests: frozenset[str | None]
     trusted: tuple[tuple[int, _Check], ...]
     revoked: tuple[tuple[int, _Check], ...]
 
@@ -67,7 +74,7 @@ class Verifier:
         hashed: Wanted = (name, scheme, True, version)
         with self._recorder.operation(OperationType.VERIFY, name_reference(name)):
             bound = self._bind_digest(hashed)
-        if bound is None:
+        if bound is None or len(bound.digests) > 1:
             return self.verify((name, scheme, False, version), source.read(), signature)
         return self.verify(hashed, digest_stream(bound.scheme, source), signature)
 
@@ -90,42 +97,74 @@ class Verifier:
                 versions = state.keys.versions(key.key_id)
             else:
                 versions = (state.keys.version(key.key_id, version),)
-        chosen = scheme_for(get_algorithm(key.algorithm), scheme).name
+        schemes = _schemes(key, versions, scheme)
         bound = _Bound(
             key=key,
             epoch=epoch,
-            scheme=chosen,
-            trusted=_checks(versions, chosen, prehashed=prehashed, revoked=False),
-            revoked=_checks(versions, chosen, prehashed=prehashed, revoked=True),
+            scheme=schemes[0][1].name,
+            digests=frozenset(chosen.digest for _, chosen in schemes),
+            trusted=_checks(schemes, prehashed=prehashed, revoked=False),
+            revoked=_checks(schemes, prehashed=prehashed, revoked=True),
         )
         return self._bindings.put(wanted, epoch, bound)
 
 
+def _schemes(
+    key: StoredKey, versions: tuple[StoredVersion, ...], scheme: str | None
+) -> list[tuple[StoredVersion, SignatureScheme]]:
+    """Return the versions that may have signed, each with its scheme: a rotation may have changed the algorithm.
+
+    Raises:
+        InvalidArgument: none of them signs with the named scheme.
+    """
+    possible, refused = [], None
+    for version in sorted(versions, key=lambda v: (v.status is KeyStatus.ACTIVE, v.version), reverse=True):
+        try:
+            possible.append((version, scheme_for(get_algorithm(algorithm_of(key, version)), scheme)))
+        except InvalidArgument as error:
+            refused = refused or error
+    if not possible and refused is not None:
+        raise refused
+    return possible
+
+
 def _checks(
-    versions: tuple[StoredVersion, ...], scheme: str, *, prehashed: bool, revoked: bool
+    schemes: list[tuple[StoredVersion, SignatureScheme]], *, prehashed: bool, revoked: bool
 ) -> tuple[tuple[int, _Check], ...]:
-    wanted = [v for v in versions if (v.status is KeyStatus.REVOKED) is revoked and v.public_key is not None]
-    wanted.sort(key=lambda v: (v.status is KeyStatus.ACTIVE, v.version), reverse=True)
-    return tuple(
-        (v.version, bind_verifier(load_public_key(v.public_key or b""), scheme, prehashed=prehashed)) for v in wanted
-    )
+    checks, refused = [], None
+    for version, scheme in schemes:
+        if (version.status is KeyStatus.REVOKED) is not revoked or version.public_key is None:
+            continue
+        public_key = load_public_key(version.public_key)
+        try:
+            checks.append((version.version, bind_verifier(public_key, scheme.name, prehashed=prehashed)))
+        except InvalidArgument as error:
+            refused = refused or error
+    if not checks and refused is not None:
+        raise refused
+    return tuple(checks)
 
 
 def _check(bound: _Bound, data: bytes, signature: bytes) -> int:
+    refused: list[KeyclaveError] = []
     for version, check in bound.trusted:
         try:
             check(data, signature)
-        except InvalidSignature:
+        except (InvalidSignature, InvalidArgument) as error:
+            refused.append(error)
             continue
         return version
     for version, check in bound.revoked:
         try:
             check(data, signature)
-        except InvalidSignature:
+        except (InvalidSignature, InvalidArgument) as error:
+            refused.append(error)
             continue
         raise KeyDisabled(
             f"version {version}, which made this signature, is revoked",
             key_name=bound.key.name,
             next_step="Do not trust the signature: whoever has the revoked key could have made it.",
         )
+    if refused and all(isinstance(error, InvalidArgument) for error in refused):
+        raise refused[0]  # no version takes data like this, not: no version signed it
     raise InvalidSignature("no version of the key made this signature over this data", key_name=bound.key.name)

@@ -81,13 +81,17 @@ class RotationSettings(_Section):
     """When keys get a new version. A key created with a policy of its own follows that one."""
 
     automatic: bool = True
-    """Note when a key is due for rotation, at the age of the interval. This version does not rotate by itself."""
+    """Rotate a key when it is due, at the age of the interval, wherever `keyclave keys rotate-due` runs."""
     interval: Duration = timedelta(days=90)
     """Age at which a key is due: 1 to 365 days."""
     retention: Duration = timedelta(days=90)
     """How long a deprecated version is kept at least: 90 days or more."""
     validation_period: Duration = timedelta(hours=24)
-    """How long old and new version both sign during a rotation. No effect in this version, which swaps at once."""
+    """How long old and new version both sign during a rotation, before the new one takes over. 0 for none."""
+    minimum_interval: Duration | None = None
+    """No rotation of a new key earlier than this after the last one."""
+    retain_deprecated: bool = True
+    """Keep deprecated versions when their retention has ended. Without it they are destroyed then."""
 
 
 class FallbackSettings(_Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy import BigInteger, bindparam, literal_column
 from keyclave.errors import IntegrityError, InvalidArgument, KeyAlreadyExists, KeyNotFound
 from keyclave.models.key import KeyStatus
 from keyclave.state.anchors import Anchors
-from keyclave.state.codec import Codec
+from keyclave.state.codec import Codec, to_microseconds
 from keyclave.state.newest import check_every_row
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.schema import KEY_VERSIONS, KEYS
@@ -30,6 +31,16 @@ _VERSIONS = SealedTable(KEY_VERSIONS, "key_id", "version")
 _VERSION = _VERSIONS.where("key_id", "version")
 _ALL_VERSIONS = _VERSIONS.where("key_id").order_by(KEY_VERSIONS.c.version)
 
+_NOW = bindparam("now", type_=BigInteger)
+_DUE = _VERSIONS.selection.where(
+    KEY_VERSIONS.c.status == bindparam("status"), KEY_VERSIONS.c.next_rotation_at <= _NOW
+).order_by(KEY_VERSIONS.c.next_rotation_at)
+_EXPIRED = _VERSIONS.selection.where(
+    KEY_VERSIONS.c.status == bindparam("status"),
+    KEY_VERSIONS.c.destroyed_at.is_(None),
+    KEY_VERSIONS.c.not_destroy_before <= _NOW,
+).order_by(KEY_VERSIONS.c.not_destroy_before)
+
 _KEY_CODEC = Codec(StoredKey)
 _VERSION_CODEC = Codec(StoredVersion)
 
@@ -40,6 +51,7 @@ _CHANGEABLE = frozenset(
         "next_rotation_at",
         "not_destroy_before",
         "destroyed_at",
+        "validation_ends_at",
         "backend_id",
         "backend_type",
         "label",
@@ -110,6 +122,16 @@ class Keys:
             raise IntegrityError(f"a version of key {key_id} is missing")
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
+    def due(self, now: datetime) -> tuple[StoredVersion, ...]:
+        """Return the active versions whose next rotation is due, the longest overdue first."""
+        rows = self._session.rows(_VERSIONS, _DUE, status=KeyStatus.ACTIVE.value, now=to_microseconds(now))
+        return tuple(_VERSION_CODEC.to_record(row) for row in rows)
+
+    def expired(self, now: datetime) -> tuple[StoredVersion, ...]:
+        """Return the deprecated versions that are there, and whose retention has ended, the oldest end first."""
+        rows = self._session.rows(_VERSIONS, _EXPIRED, status=KeyStatus.DEPRECATED.value, now=to_microseconds(now))
+        return tuple(_VERSION_CODEC.to_record(row) for row in rows)
+
     def version(self, key_id: UUID, version: int) -> StoredVersion:
         """Return one version; raise ``KeyNotFound`` if it is not there."""
         return _VERSION_CODEC.to_record(self._read_version(key_id, version))
@@ -139,14 +161,15 @@ class Keys:
     def usable(self, key_id: UUID, version: int, operation_type: str) -> bool:
         """Return whether a version may be used for an operation now.
 
-        SIGN and ENCRYPT need the ACTIVE version; VERIFY and DECRYPT one that is not REVOKED, and DECRYPT one that
-        is not destroyed. A missing version and any other operation: no.
+        SIGN and ENCRYPT need the ACTIVE version, SIGN also the one under validation; VERIFY and DECRYPT one that is
+        not REVOKED, and DECRYPT one that is not destroyed. A missing version and any other operation: no.
         """
         row = self._session.row(_VERSIONS, _VERSION, the_key_id=key_id.hex, the_version=version)
         if row is None:
             return False
         if operation_type in _USES_NEW:
-            return row["status"] == KeyStatus.ACTIVE
+            validating = operation_type == "SIGN" and row["validation_ends_at"] is not None
+            return validating or row["status"] == KeyStatus.ACTIVE
         if operation_type in _USES_OLD:
             destroyed = operation_type == "DECRYPT" and row["destroyed_at"] is not None
             return row["status"] != KeyStatus.REVOKED and not destroyed

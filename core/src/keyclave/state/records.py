@@ -58,6 +58,8 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
         next_rotation_at: when the next automatic rotation is due.
         not_destroy_before: kept at least until then.
         destroyed_at: when the backend destroyed it, or will have done so.
+        validation_ends_at: until then a PENDING version signs beside the active one.
+        own_algorithm: its algorithm, where that is not the one that the key was created with.
     """
 
     key_id: UUID
@@ -75,6 +77,8 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
     next_rotation_at: datetime | None
     not_destroy_before: datetime | None
     destroyed_at: datetime | None
+    validation_ends_at: datetime | None = None
+    own_algorithm: str | None = None
 
 
 class StoredIntent(msgspec.Struct, frozen=True, kw_only=True):

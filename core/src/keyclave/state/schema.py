@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text
 __all__ = [
     "AUDIT_HEAD",
     "BACKENDS",
+    "CLOCK",
     "ENVIRONMENTS",
     "INSTANCE",
     "INTENTS",
@@ -22,7 +23,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -54,9 +55,9 @@ KEYS = _table(
 )
 KEY_VERSIONS = _table(
     "key_versions",
-    text="key_id status backend_id backend_type label provider_uri",
+    text="key_id status backend_id backend_type label provider_uri own_algorithm",
     integer="version exportable hsm_backed created_at last_rotation_at next_rotation_at not_destroy_before"
-    " destroyed_at epoch",
+    " destroyed_at validation_ends_at epoch",
     binary="public_key mac",
 )
 INTENTS = _table(
@@ -69,6 +70,7 @@ OPERATIONS = _table(
     "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
 )
 AUDIT_HEAD = _table("audit_head", integer="singleton epoch sequence", binary="hash mac")
+CLOCK = _table("clock", integer="singleton witnessed_at", binary="mac")
 MIGRATIONS = _table(
     "migrations",
     text="migration_id strategy source_backend_id source_provider destination_backend_id destination_provider"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyclave.state.anchors import Anchors
 from keyclave.state.audit import AuditTable
+from keyclave.state.clock import Clock
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
 from keyclave.state.models import Backends, Environments, Migrations
@@ -50,6 +51,11 @@ class Transaction:
     def backends(self) -> Backends:
         """The backend instances that were seen."""
         return Backends(self._session)
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the clock as it was trusted last."""
+        return Clock(self._session)
 
     @property
     def migrations(self) -> Migrations:

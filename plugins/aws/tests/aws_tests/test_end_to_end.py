@@ -36,6 +36,10 @@ def test_a_key_lives_its_life_in_aws(config: Path, algorithm: str) -> None:
         signed = clave.keys.sign("release", MESSAGE)
         assert clave.keys.verify("release", MESSAGE, signed.signature) == 1
         clave.rotation.rotate("release")
+        both = clave.keys.sign("release", MESSAGE)
+        assert both.successor is not None
+        assert clave.keys.verify("release", MESSAGE, both.successor.signature) == 2
+        clave.rotation.promote("release")
     with keyclave.open(config, principal="tester") as clave:
         assert clave.keys.verify("release", MESSAGE, signed.signature) == 1
         assert clave.keys.verify("release", MESSAGE, clave.keys.sign("release", MESSAGE).signature) == 2

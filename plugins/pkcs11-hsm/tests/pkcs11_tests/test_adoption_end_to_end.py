@@ -70,7 +70,7 @@ def test_a_key_of_others_is_adopted_used_and_rotated(run: Run, theirs: Theirs, t
     public_key = load_der_public_key(listed.public_key or b"")
     assert isinstance(public_key, ec.EllipticCurvePublicKey)
     public_key.verify((tmp_path / "signature").read_bytes(), MESSAGE, ec.ECDSA(hashes.SHA256()))
-    run("keys", "rotate", "release")
+    run("keys", "rotate", "release", "--now")
     assert "version 1" in run("keys", "verify", "release", "message", "signature").stdout
     run("keys", "sign", "release", "message", "-o", "second")
     assert "version 2" in run("keys", "verify", "release", "message", "second").stdout
