@@ -238,6 +238,8 @@ def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
     assert said == "Version 1 of 'other' stays active.\n"
     assert "Version 3 of 'other' is active." in run("keys", "rotate", "other", "--now").stdout
     assert "no version of it is under validation" in run("keys", "promote", "other", code=3).stderr
+    run("keys", "rotate", "other", "--now", "--validation-period", "1h", code=2)
+    assert "is no time" in run("keys", "rotate", "other", "--validation-period", "soon", code=2).stderr
     run("keys", "rotate", "other", "--algorithm", "ECDSA_P384")
     assert run("keys", "promote", "other").stdout == "Version 4 of 'other' is active.\n"
     assert json.loads(run("keys", "show", "other", "--json").stdout)[-1]["algorithm"] == "ECDSA_P384"

@@ -170,7 +170,21 @@ def test_a_key_that_was_taken_away_ends_with_7(run: Run, config: Path, tmp_path:
 def test_nothing_is_open_after_everything_ended(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     assert run("recover").stdout == "Nothing is open.\n"
-    assert json.loads(run("recover", "--json").stdout) == {"resolved": [], "open": []}
+    assert json.loads(run("recover", "--json").stdout) == {"resolved": [], "open": [], "waiting": []}
+    assert run("recover", "--list").stdout == ""
+
+
+def test_a_validation_period_is_not_unfinished(run: Run) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("keys", "rotate", "k", "--validation-period", "1h")
+    (waiting,) = json.loads(run("recover", "--json").stdout)["waiting"]
+    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", True)
+    assert "Waiting: rotate of key" in run("recover").stdout
+    columns = run("recover", "--list").stdout.rstrip("\n").split("\t")
+    assert columns[:2] == ["rotate", "window"]
+    assert columns[3] == "software"
+    assert columns[4].startswith("0:00:")
+    assert "ok      recovery: no change is open" in run("doctor").stdout
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
@@ -196,6 +210,8 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
             state.intents.add(intent)
         (found,) = json.loads(run("recover", "--json", code=1).stdout)["open"]
         assert (found["operation_id"], found["kind"]) == (str(intent.operation_id), "revoke")
+        assert (found["abandoned"], found["principal"]) == (False, "tester")
+        assert run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")[-2:] == ["tester", "at work"]
         said = run("recover", code=1).stdout
         assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout

@@ -27,15 +27,36 @@ _EVERY = 60
 @click.argument("name")
 @click.option("--algorithm", help="Algorithm of the new version, to change it. Without it: as before.")
 @click.option("--now", is_flag=True, help="Without a validation period: the new version takes over at once.")
-def rotate(session: Session, *, name: str, algorithm: str | None, now: bool) -> None:
+@click.option(
+    "--validation-period", metavar="TIME", help="How long both sign, as 24h or 30m. Without it: as the policy says."
+)
+def rotate(session: Session, *, name: str, algorithm: str | None, now: bool, validation_period: str | None) -> None:
     """Give a key a new version.
 
     During the validation period of the key's policy both versions sign, and verifiers accept either. Then the new
     one takes over, and the one before still verifies. A key that encrypts has no such period.
     """
+    if now and validation_period is not None:
+        raise click.UsageError("--now is a validation period of 0: name one of both.")
+    period = timedelta(0) if now else _period(validation_period)
     with session.open() as clave:
-        handle = clave.rotation.rotate(name, algorithm=algorithm, validation_period=timedelta(0) if now else None)
+        handle = clave.rotation.rotate(name, algorithm=algorithm, validation_period=period)
     session.answer(handle.model_dump(mode="json"), _new_version(handle))
+
+
+def _period(text: str | None) -> timedelta | None:
+    """Read a time as the settings write it."""
+    if text is None:
+        return None
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  not needed for --help
+
+    from keyclave.settings import Duration  # noqa: PLC0415  as above
+
+    try:
+        period: timedelta = TypeAdapter(Duration).validate_python(text)
+    except ValidationError:
+        raise click.UsageError(f"{text!r} is no time: write 24h, 30m or 10s.") from None
+    return period
 
 
 def _new_version(handle: KeyHandle) -> str:
@@ -48,7 +69,10 @@ def _new_version(handle: KeyHandle) -> str:
 @command("promote", example="keyclave keys promote release")
 @click.argument("name")
 def promote(session: Session, *, name: str) -> None:
-    """End the validation period of a key: its new version takes over now."""
+    """Let the version under validation take over.
+
+    It ends the validation period of the key.
+    """
     with session.open() as clave:
         handle = clave.rotation.promote(name)
     session.answer(handle.model_dump(mode="json"), _new_version(handle))

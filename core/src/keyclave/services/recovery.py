@@ -46,7 +46,21 @@ class Recovery:
         self._recorder = recorder
 
     def open_intents(self) -> tuple[StoredIntent, ...]:
-        """Return the changes that are neither finished nor undone, the oldest first."""
+        """Return the changes that are neither finished nor undone, the oldest first.
+
+        A rotation in its validation period is not among them: there is nothing to do until it ends.
+        """
+        return tuple(intent for intent in self._open() if intent.step != WINDOW)
+
+    def waiting(self) -> tuple[StoredIntent, ...]:
+        """Return the rotations that are in their validation period, the oldest first."""
+        return tuple(intent for intent in self._open() if intent.step == WINDOW)
+
+    def is_abandoned(self, intent: StoredIntent) -> bool:
+        """Return whether nobody works on an open change any more, so that it is resolved at the next occasion."""
+        return self._instance.owner.is_abandoned(intent)
+
+    def _open(self) -> tuple[StoredIntent, ...]:
         with self._instance.store.read() as state:
             return state.intents.open()
 
@@ -56,12 +70,12 @@ class Recovery:
         One that cannot be resolved yet stays open, and the log says why.
         """
         resolved = []
-        for intent in self.open_intents():
-            if not (self._is_over(intent) if intent.step == WINDOW else self._instance.owner.is_abandoned(intent)):
+        for intent in self._open():
+            if not (self._is_over(intent) if intent.step == WINDOW else self.is_abandoned(intent)):
                 continue
             if self._try(intent, definite=False):
                 resolved.append(intent)
-        self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self.open_intents()))
+        self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self._open()))
         return tuple(resolved)
 
     def _is_over(self, intent: StoredIntent) -> bool:

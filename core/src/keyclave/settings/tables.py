@@ -30,6 +30,7 @@ __all__ = [
     "AuditSettings",
     "BackendSettings",
     "DetectionSettings",
+    "Duration",
     "EnvironmentSettings",
     "FallbackSettings",
     "PluginSettings",
