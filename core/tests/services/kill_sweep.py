@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,6 +35,7 @@ from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign
 from core.tests.services.long_ago import long_ago
 
 MESSAGE = b"signed before the kill"
+PERIOD = timedelta(hours=1)
 TRACED = (
     *("/keyclave/services/", "/keyclave/state/", "/keyclave/audit/", "/keyclave/plugin/"),
     *("/keyclave_software/", "/keyclave_acme_foreign/"),
@@ -43,6 +45,9 @@ OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "create": lambda clave: clave.keys.create("new", "ED25519"),
     "adopt": lambda clave: clave.keys.adopt("new", URI, backend="shared"),
     "rotate": lambda clave: clave.rotation.rotate("k"),
+    "validate": lambda clave: clave.rotation.rotate("both", validation_period=PERIOD),
+    "promote": lambda clave: clave.rotation.promote("both"),
+    "rollback": lambda clave: clave.rotation.rollback("both", "test"),
     "revoke": lambda clave: clave.keys.revoke("k", "test"),
     "destroy": lambda clave: clave.keys.destroy("gone", 1),
     "cancel": lambda clave: clave.keys.cancel_destruction("later", 1),
@@ -50,6 +55,14 @@ OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "recover": lambda clave: clave,
 }
 """What is interrupted. ``recover`` is the opening of a state in which a rotation was killed before."""
+
+
+AFTERWARDS = {
+    "validate": ["ACTIVE", "PENDING"],
+    "promote": ["DEPRECATED", "ACTIVE"],
+    "rollback": ["ACTIVE", "REVOKED"],
+}
+"""What the versions of the key ``both`` are after what concerns its validation period."""
 
 
 class KillAfter:
@@ -120,6 +133,8 @@ def prepare(directory: Path, operation: str) -> Path:
             clave.keys.revoke("gone", "test")
 
     assert in_child(make) == 0
+    if operation in AFTERWARDS:
+        assert in_child(lambda: begin_validation(config, operation)) == 0
     if operation == "adopt":
         shared = directory / "state" / "shared"
         (directory / "theirs").write_bytes(make_foreign_key(shared))
@@ -130,6 +145,14 @@ def prepare(directory: Path, operation: str) -> Path:
     if operation == "recover":
         assert os.WTERMSIG(in_child(lambda: die_while_rotating(config))) == signal.SIGKILL
     return config
+
+
+def begin_validation(config: Path, operation: str) -> None:
+    """Make a key, and for what ends a validation period let one begin."""
+    with keyclave.open(config) as clave:
+        clave.keys.create("both", "ED25519")
+        if operation != "validate":
+            clave.rotation.rotate("both", validation_period=PERIOD)
 
 
 def schedule_destruction(config: Path) -> None:
@@ -200,6 +223,7 @@ def check(config: Path, operation: str) -> list[str]:
             broken.append("an acknowledged destruction is lost")
         broken += theirs_or_ours(clave, config.parent, acknowledged=acknowledged) if operation == "adopt" else []
         broken += there_or_scheduled(clave, acknowledged=acknowledged) if operation == "cancel" else []
+        broken += both_or_one(clave, operation, acknowledged=acknowledged) if operation in AFTERWARDS else []
         every = [v for handles in versions.values() for v in handles]
         living = sum(v.destroyed_at is None for v in every if v.backend_id == "software")
         files = [path.name for path in (config.parent / "state" / "backends").rglob("*")]
@@ -238,6 +262,25 @@ def theirs_or_ours(clave: keyclave.Keyclave, directory: Path, *, acknowledged: b
     if adopted is foreign or (acknowledged and not adopted):
         broken.append(f"adopted: {adopted}, foreign: {foreign}")
     return broken
+
+
+def both_or_one(clave: keyclave.Keyclave, operation: str, *, acknowledged: bool) -> list[str]:
+    """Look whether a validation period is there as a whole or not at all, and signatures are as it says."""
+    statuses = [version.status.value for version in clave.keys.versions("both")]
+    before = [["ACTIVE"], ["ACTIVE", "REVOKED"]] if operation == "validate" else [["ACTIVE", "PENDING"]]
+    if statuses != AFTERWARDS[operation] and (acknowledged or statuses not in before):
+        return [f"versions: {statuses}"]
+    if bool(clave.recovery.waiting()) is not ("PENDING" in statuses):
+        return [f"versions: {statuses}, and waiting: {clave.recovery.waiting()}"]
+    if any(v.status is KeyStatus.REVOKED and v.destroyed_at is None for v in clave.keys.versions("both")):
+        return ["a version that was given up is not destroyed"]
+    signed = clave.keys.sign("both", MESSAGE)
+    if (signed.successor is not None) is not ("PENDING" in statuses):
+        return [f"versions: {statuses}, signed by version {signed.version}, and beside it {signed.successor}"]
+    for made in (signed, *((signed.successor,) if signed.successor else ())):
+        if clave.keys.verify("both", MESSAGE, made.signature) != made.version:
+            return ["a signature verifies as another version"]
+    return []
 
 
 def there_or_scheduled(clave: keyclave.Keyclave, *, acknowledged: bool) -> list[str]:

@@ -13,7 +13,19 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SWEEP = Path(__file__).with_name("kill_sweep.py")
-PLACES = {"create": 6, "adopt": 5, "rotate": 7, "revoke": 5, "destroy": 4, "cancel": 6, "sign": 1, "recover": 6}
+PLACES = {
+    "create": 6,
+    "adopt": 5,
+    "rotate": 7,
+    "validate": 7,
+    "promote": 1,
+    "rollback": 3,
+    "revoke": 5,
+    "destroy": 4,
+    "cancel": 6,
+    "sign": 1,
+    "recover": 6,
+}
 """After how many changes on the disk each operation is killed, at least; fewer, and the sweep would mean little."""
 
 
