@@ -81,6 +81,12 @@ def test_fr_016_unavailable_begins_with_two_failures_and_ends_with_two_passes(ob
             assert observations[at - 1 : at + 1] == [True, True]
 
 
+def test_fr_016_a_slow_check_does_not_bring_the_next_one_forward() -> None:
+    begun_later = NEW.model_copy(update={"last_health_check": NEW.last_health_check + timedelta(seconds=30)})
+    slow = HealthCheckResult(status=AVAILABLE, checked_at=NEW.last_health_check, latency=timedelta(seconds=40))
+    assert after_check(begun_later, slow).last_health_check == begun_later.last_health_check
+
+
 def test_fr_016_what_a_check_found_is_kept_and_shown(reopen: Reopen) -> None:
     clave = reopen(BROKEN)
     began = datetime.now(UTC)

@@ -16,7 +16,8 @@ _DECIDES = 2
 
 def after_check(before: BackendHealth, result: HealthCheckResult) -> BackendHealth:
     """Return how the backend is after a health check with this result."""
-    checked = before.model_copy(update={"health_check_status": result, "last_health_check": result.checked_at})
+    begun = max(before.last_health_check, result.checked_at)  # another one may have begun meanwhile
+    checked = before.model_copy(update={"health_check_status": result, "last_health_check": begun})
     return _observed(checked, passed=result.status is not AvailabilityStatus.UNAVAILABLE)
 
 
