@@ -28,29 +28,44 @@ _LOOK = 1.0
 def health(session: Session, *, watch: bool) -> int:
     """Check every configured backend now.
 
-    Columns: id, result, milliseconds and detail. With --watch a line is written for each backend and each time that
-    it changes: id, status, since when a process makes no calls to it, and the detail of its last check. Two failures
-    in a row make a backend UNAVAILABLE, and two passes AVAILABLE again. Exit code 4 says that at least one is
-    unavailable.
+    Columns: id, result of this check, milliseconds, status that follows from the last ones, since when a process
+    makes no calls to it, and detail. Two failures in a row make the status UNAVAILABLE, and two passes end that.
+    With --watch a line is written for each backend and each time that it changes: id, status, since when a process
+    makes no calls to it, and the detail of the last check. Exit code 4 says that at least one is unavailable.
     """
     with session.open() as clave:
         if watch:
             statuses = [found.availability_status for found in _watch(session, clave).values()]
         else:
             results = clave.health.check()
-            _show_results(session, results)
+            _show_results(session, results, clave.health.status())
             statuses = [result.status for result in results.values()]
     return ExitCode.BACKEND if any(status.value == _UNAVAILABLE for status in statuses) else ExitCode.DONE
 
 
-def _show_results(session: Session, results: dict[str, HealthCheckResult]) -> None:
+def _show_results(session: Session, results: dict[str, HealthCheckResult], found: dict[str, BackendHealth]) -> None:
     if session.as_json:
-        session.answer({backend_id: result.model_dump(mode="json") for backend_id, result in results.items()})
+        session.answer(
+            {
+                backend_id: {
+                    **result.model_dump(mode="json"),
+                    **found[backend_id].model_dump(mode="json", include={"availability_status", "circuit_opened_at"}),
+                }
+                for backend_id, result in results.items()
+            }
+        )
         return
     print_table(
-        ("Id", "Result", "ms", "Detail"),
+        ("Id", "Result", "ms", "Status", "No calls since", "Detail"),
         [
-            (backend_id, result.status.value, f"{result.latency.total_seconds() * 1000:.1f}", result.detail)
+            (
+                backend_id,
+                result.status.value,
+                f"{result.latency.total_seconds() * 1000:.1f}",
+                found[backend_id].availability_status.value,
+                found[backend_id].circuit_opened_at,
+                result.detail,
+            )
             for backend_id, result in results.items()
         ],
     )
