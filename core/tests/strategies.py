@@ -15,6 +15,7 @@ from keyclave.models import (
     AuditConfiguration,
     AuthenticationMethod,
     AvailabilityStatus,
+    BackendHealth,
     CryptographicBackend,
     CryptographicOperation,
     EnvironmentConfiguration,
@@ -127,6 +128,21 @@ def health_check_results() -> st.SearchStrategy[HealthCheckResult]:
         checked_at=_instants,
         latency=_durations(timedelta(0), timedelta.max),
         detail=st.text(max_size=30),
+    )
+
+
+@st.composite
+def backend_healths(draw: st.DrawFn) -> BackendHealth:
+    """How any backend is."""
+    failures = draw(st.integers(0, 2))
+    return BackendHealth(
+        backend_id=draw(_backend_ids),
+        availability_status=draw(st.sampled_from(AvailabilityStatus)),
+        last_health_check=draw(_instants),
+        health_check_status=draw(_optional(health_check_results())),
+        failures=failures,
+        passes=0 if failures else draw(st.integers(0, 2)),
+        circuit_opened_at=draw(_optional(_instants)),
     )
 
 
@@ -292,6 +308,7 @@ def rotation_policies(draw: st.DrawFn) -> RotationPolicy:
 MODELS: dict[type[Model], Callable[[], st.SearchStrategy[Any]]] = {
     ApprovalRecord: approvals,
     AuditConfiguration: audit_configurations,
+    BackendHealth: backend_healths,
     CryptographicBackend: backends,
     CryptographicOperation: operations,
     EnvironmentConfiguration: environments,

@@ -22,6 +22,7 @@ from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.due_work import DueWork
 from keyclave.services.encryption import Encryption
+from keyclave.services.health import HealthService
 from keyclave.services.instance import Instance
 from keyclave.services.keys import KeyService
 from keyclave.services.names import require_principal
@@ -51,7 +52,8 @@ class Keyclave:
     Attributes:
         keys: create, use and end keys.
         rotation: give keys new versions.
-        backends: what is configured, and how it is.
+        backends: what is configured.
+        health: how the backends are, and the threads that watch them.
         audit: the audit log: ``records`` and ``verify``.
         recovery: what interrupted changes left open.
         recovered: the interrupted changes that were finished or undone when this instance was opened.
@@ -115,7 +117,9 @@ class Keyclave:
             due_work=DueWork(instance, self.recovery, renewal, destruction),
         )
         opened.callback(self.rotation.stop)
-        self.backends = BackendService(instance, recorder, selector)
+        self.health = HealthService(instance, recorder)
+        opened.callback(self.health.stop)
+        self.backends = BackendService(instance, self.health, selector)
         self.keys = KeyService(
             instance,
             creation=Creation(instance, recorder, self.recovery, selector, defaults),

@@ -244,6 +244,7 @@ def test_a_storm_of_failures_causes_no_more_retries_than_the_budget_has(
     remote: Backend, clock: Clock, use: Use
 ) -> None:
     remote.calls.retries = Retries(Budget(5, 60.0, clock=clock), sleep=clock.sleep, clock=clock)
+    remote.calls.breaker.opens = False
     call = use(remote, "sign")
     flaky = Flaky(remote, "sign", repeat(DOWN))
     for _ in range(100):
@@ -258,6 +259,7 @@ def test_a_storm_of_failures_causes_no_more_retries_than_the_budget_has(
 
 def test_threads_share_the_budget(remote: Backend, clock: Clock, use: Use) -> None:
     remote.calls.retries = Retries(Budget(7, 1e9, clock=clock), sleep=lambda _: None, clock=clock)
+    remote.calls.breaker.opens = False
     call = use(remote, "mac")
     flaky = Flaky(remote, "mac", repeat(DOWN))
 

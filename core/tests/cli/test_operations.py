@@ -85,6 +85,12 @@ def test_health_says_what_is_available(run: Run, broken: None, config: Path) -> 
         "hsm": "UNAVAILABLE",
     }
     assert answer["hsm"]["detail"].startswith("plugin 'no-such-plugin'")  # its row names the backend
+    assert [answer["hsm"][name] for name in ("availability_status", "circuit_opened_at")] == ["DEGRADED", None]
+    again = [line.split("\t") for line in run("health", code=4).stdout.splitlines()]
+    assert [(line[0], line[1], line[3], line[4]) for line in again] == [
+        ("software", "AVAILABLE", "AVAILABLE", "-"),
+        ("hsm", "UNAVAILABLE", "UNAVAILABLE", "-"),
+    ]
     config.write_text(config.read_text().partition("\n[backends.hsm]")[0])
     assert run("health").stdout.split("\t")[:2] == ["software", "AVAILABLE"]
 

@@ -91,6 +91,36 @@ def test_an_ended_decryption_leaves_no_plaintext(config: Path, key: str, number:
 
 
 @posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_fr_016_health_is_watched_until_it_is_interrupted(config: Path, number: int) -> None:
+    config.write_text(config.read_text() + '\n[backends.hsm]\nplugin = "no-such-plugin"\n')
+    watch = [PROGRAM, "--config", str(config), "health", "--watch"]
+    with subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        lines = sorted(program.stdout.readline().rstrip().split("\t") for _ in range(2))
+        program.send_signal(number)
+        _, said = program.communicate()
+    assert [line[:3] for line in lines] == [["hsm", "DEGRADED", "-"], ["software", "AVAILABLE", "-"]]
+    assert "no-such-plugin" in lines[0][3]
+    assert "Traceback" not in said
+    assert program.returncode == 0
+
+
+@posix
+def test_fr_016_a_watch_that_ends_while_a_backend_is_unavailable_says_so(run: Run, config: Path) -> None:
+    config.write_text(config.read_text() + '\n[backends.hsm]\nplugin = "no-such-plugin"\n')
+    for _ in range(2):
+        run("health", code=4)
+    watch = [PROGRAM, "--config", str(config), "health", "--watch", "--json"]
+    with subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "{\n"
+        program.send_signal(signal.SIGTERM)
+        program.communicate()
+    assert program.returncode == 4
+
+
+@posix
 def test_on_a_terminal_tables_are_drawn_and_results_are_not_printed(config: Path, key: str) -> None:
     listed = on_terminal(config, "keys", "list")
     assert b"Algorithm" in listed

@@ -9,6 +9,7 @@ from uuid import UUID
 from keyclave.models import (
     ApprovalRecord,
     AuditConfiguration,
+    BackendHealth,
     CryptographicBackend,
     CryptographicOperation,
     EnvironmentConfiguration,
@@ -56,6 +57,7 @@ VALID: dict[type[Model], dict[str, Any]] = {
         "connection_uri": "https://vault-1.example.net",
         "authentication_method": "MANAGED_IDENTITY",
     },
+    BackendHealth: {"backend_id": "vault-1", "last_health_check": T},
     HealthCheckResult: {"status": "AVAILABLE", "checked_at": T, "latency": timedelta(milliseconds=3)},
     KeyHandle: {
         "key_id": UUID("5f0c91a6-6f0b-4a2e-9a56-0d6f4dbf5c11"),

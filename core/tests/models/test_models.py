@@ -13,6 +13,7 @@ from keyclave.models import (
     STORED,
     ApprovalRecord,
     AuditConfiguration,
+    BackendHealth,
     CryptographicBackend,
     CryptographicOperation,
     EnvironmentConfiguration,
@@ -37,6 +38,7 @@ REQUIRED: dict[type[Model], str] = {
     AuditConfiguration: "enable_audit_logging retention_period redact_sensitive_data",
     CryptographicBackend: "backend_id provider_type environment_type security_level availability_status"
     " authentication_method",
+    BackendHealth: "backend_id availability_status last_health_check failures passes",
     HealthCheckResult: "status checked_at latency",
     KeyHandle: "key_id name version algorithm created_at provider_uri security_properties backend_id backend_type"
     " status owner_principal",
@@ -59,6 +61,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
     FallbackPolicyConfiguration: {"enabled": False, "warning_level": "WARNING", "max_fallback_duration": None},
     AuditConfiguration: {"enable_audit_logging": True, "retention_period": 90 * DAY, "redact_sensitive_data": True},
     CryptographicBackend: {"availability_status": "AVAILABLE", "configuration": {}, "last_health_check": None},
+    BackendHealth: {"availability_status": "AVAILABLE", "failures": 0, "passes": 0, "circuit_opened_at": None},
     KeyHandle: {"status": KeyStatus.ACTIVE, "last_rotation_at": None, "next_rotation_at": None},
     KeyMigrationRecord: {"status": MigrationStatus.IN_PROGRESS, "completed_at": None, "destination_key_id": None},
     RotationPolicy: {

@@ -19,6 +19,7 @@ import pytest
 from keyclave.models import (
     ApprovalRecord,
     AuditConfiguration,
+    BackendHealth,
     CryptographicBackend,
     CryptographicOperation,
     EnvironmentConfiguration,
@@ -35,7 +36,7 @@ from pydantic import ValidationError
 from core.tests.models.examples import COMPLETED, DAY, PROPERTIES, TICK, VALID, T, broken, build
 
 ENV, FALLBACK, AUDIT = EnvironmentConfiguration, FallbackPolicyConfiguration, AuditConfiguration
-BACKEND, HEALTH = CryptographicBackend, HealthCheckResult
+BACKEND, HEALTH, HEALTH_NOW = CryptographicBackend, HealthCheckResult, BackendHealth
 KEY, SECURITY = KeyHandle, KeySecurityProperties
 OPERATION = CryptographicOperation
 MIGRATION, APPROVAL = KeyMigrationRecord, ApprovalRecord
@@ -102,6 +103,7 @@ RULES = [
     Rule("2 property HealthCheckStatus", "a result", BACKEND, {"health_check_status": VALID[HEALTH]}, {"health_check_status": "good"}, "model_type", "health_check_status"),
     Rule("2 HealthCheckResult", "UTC", HEALTH, {"checked_at": T}, {"checked_at": NAIVE}, "timezone_aware", "checked_at"),
     Rule("2 HealthCheckResult", "no negative latency", HEALTH, {"latency": timedelta(0)}, {"latency": -TICK}, "FR-016", "latency"),
+    Rule("2 BackendHealth (FR-016)", "passes or failures", HEALTH_NOW, {"passes": 2}, {"failures": 1, "passes": 1}, "FR-016", "passes"),
     Rule("2 property ConnectionString", "a URI for a cloud", BACKEND, {"connection_uri": "https://v.example"}, {"connection_uri": "v.example"}, "connection-uri", "connection_uri"),
     *(
         Rule("2 property ConnectionString", f"a URI {problem}", BACKEND, {"connection_uri": "https://v.example:8443/a"}, {"connection_uri": uri}, "connection-uri", "connection_uri")
@@ -240,7 +242,7 @@ ELSEWHERE = [
     ("1 business rule 2; design: fallback never below the required level", "services/levels.py", "level.satisfies(key.required_security_level)"),
     ("2 invariant 1: BackendId is unique", _STATE, '_new("backends", "backend_id")'),
     ("2 summary: BackendId and ProviderType are immutable", _STATE, '_immutable("backends", "backend_id", "provider_type")'),
-    ("2 business rule 2 (FR-016): the health check sets the status", "backends/standing.py", "availability_status="),
+    ("2 business rule 2 (FR-016): the health check sets the status", "services/hysteresis.py", '"availability_status": status'),
     ("contradiction 4: a cloud below HSM does not satisfy FR-014", "services/selection.py", "level.satisfies(required)"),
     ("3 design: the name is unique", _STATE, '_new("keys", "key_id", "name")'),
     ("3 property Algorithm: supported by the backend", "services/selection.py", "backend.support(algorithm)"),

@@ -13,6 +13,7 @@ from keyclave.models import (
     ApprovalRecord,
     AuthenticationMethod,
     AvailabilityStatus,
+    BackendHealth,
     CryptographicBackend,
     EnvironmentConfiguration,
     EnvironmentType,
@@ -29,7 +30,7 @@ from keyclave.state.records import AuditHead, AuditRow, StoredIntent, StoredKey,
 
 from core.tests.databases import Place
 
-__all__ = ["BACKEND", "ENVIRONMENT", "MIGRATION", "NOW", "new_intent", "new_key", "new_version", "populate"]
+__all__ = ["BACKEND", "ENVIRONMENT", "HEALTH", "MIGRATION", "NOW", "new_intent", "new_key", "new_version", "populate"]
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ENVIRONMENT = EnvironmentConfiguration(
@@ -51,6 +52,14 @@ BACKEND = CryptographicBackend(
         status=AvailabilityStatus.AVAILABLE, checked_at=NOW, latency=timedelta(milliseconds=3)
     ),
     authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
+)
+HEALTH = BackendHealth(
+    backend_id="software",
+    availability_status=AvailabilityStatus.DEGRADED,
+    last_health_check=NOW,
+    health_check_status=BACKEND.health_check_status,
+    failures=1,
+    circuit_opened_at=NOW,
 )
 MIGRATION = KeyMigrationRecord(
     migration_id=UUID(int=7),

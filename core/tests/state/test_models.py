@@ -12,7 +12,7 @@ from keyclave.models import AvailabilityStatus, EnvironmentType, MigrationStatus
 from keyclave.state.records import StoredIntent, StoredKey
 from keyclave.state.store import Store
 
-from core.tests.state.samples import BACKEND, ENVIRONMENT, MIGRATION, NOW
+from core.tests.state.samples import BACKEND, ENVIRONMENT, HEALTH, MIGRATION, NOW
 
 NewKey = Callable[..., StoredKey]
 NewIntent = Callable[..., StoredIntent]
@@ -40,6 +40,17 @@ def test_backends_are_found_as_they_were_put(store: Store) -> None:
         assert state.backends.all() == (other, degraded)
         assert state.backends.get("software") == degraded
         assert state.backends.get("missing") is None
+
+
+def test_how_a_backend_is_is_found_as_it_was_put(store: Store) -> None:
+    later = HEALTH.model_copy(update={"last_health_check": NOW + timedelta(minutes=1), "health_check_status": None})
+    with store.write() as state:
+        assert state.health.get("software") is None
+        state.health.put(HEALTH)
+        assert state.health.get("software") == HEALTH
+        state.health.put(later)
+    with store.read() as state:
+        assert state.health.get("software") == later
 
 
 def test_a_backend_keeps_its_plugin(store: Store) -> None:

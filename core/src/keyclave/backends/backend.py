@@ -18,7 +18,7 @@ from keyclave.backends.results import unwrap
 from keyclave.backends.signer import SignerBinder
 from keyclave.backends.standing import standing
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
-from keyclave.models import CryptographicBackend, HealthCheckResult, get_algorithm
+from keyclave.models import CryptographicBackend, get_algorithm
 from keyclave.plugin.records import (
     AdoptKeyRequest,
     AlgorithmSupport,
@@ -83,9 +83,9 @@ class Backend:
         """Return whether the backend implements a hook."""
         return self.calls.implements(hook)
 
-    def standing(self, health: HealthCheckResult | None = None) -> CryptographicBackend:
-        """Return what the backend shows of itself, with what a health check found."""
-        return standing(self._context, self.description, health)
+    def standing(self) -> CryptographicBackend:
+        """Return what the backend shows of itself; see `keyclave.backends.standing`."""
+        return standing(self._context, self.description)
 
     def support(self, algorithm: str) -> AlgorithmSupport | None:
         """Return what the backend says of keys of an algorithm; ``None`` if it has none."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pluggy import PluginManager
 
+from keyclave.backends.breaker import Breaker
 from keyclave.backends.deadlines import Overdue, Workers
 from keyclave.backends.failures import bare, describe
 from keyclave.backends.limits import TimeLimits
@@ -44,6 +45,8 @@ _CHANGES = frozenset(
     }
 )
 """Hooks that change something in the backend, so that a call without an answer may have changed it."""
+_ABOUT_ITSELF = frozenset({"describe", "check_health"})
+"""Hooks that ask how the backend is: they are always called, and are no traffic."""
 
 
 class HookCalls:
@@ -55,6 +58,7 @@ class HookCalls:
         workers: the threads that its calls run in.
         limits: how long they may take.
         retries: repeats them; ``None`` where the backend is not on a network.
+        breaker: what became of them, and whether they are made.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class HookCalls:
         self.workers = Workers(f"keyclave-{backend_id}")
         self.limits = limits
         self.retries: Retries | None = None
+        self.breaker = Breaker()
         self._relay = manager.hook
         self._on_fault = on_fault
 
@@ -76,6 +81,7 @@ class HookCalls:
         """Take note of where the backend computes, which decides how long calls may take and whether they repeat."""
         self.limits = self.limits.at(location)
         self.retries = retries if location is Location.REMOTE else None
+        self.breaker.opens = location is not Location.IN_PROCESS
 
     def implements(self, hook: str) -> bool:
         """Return whether the backend implements a hook."""
@@ -136,6 +142,9 @@ class HookCalls:
 
         An error is returned, so that its caller can forget what must not stay in a traceback before it is raised.
         """
+        refused = self.refusal(hook)
+        if refused is not None:
+            return refused
         if self.retries is None:
             return self._attempt(hook, accept, work, in_worker=in_worker)
         seconds = self.limits.of(hook)
@@ -149,6 +158,13 @@ class HookCalls:
         outcome = again(seconds)
         return self.retries.settle(outcome, again, deadline) if isinstance(outcome, KeyclaveError) else outcome
 
+    def refusal(self, hook: str) -> KeyclaveError | None:
+        """Return the error of a call that is not made because the circuit is open; ``None`` if it may be made."""
+        if hook in _ABOUT_ITSELF:
+            return None
+        refused = self.breaker.refusal()
+        return None if refused is None else refused.at(operation=hook, backend_id=self.backend_id)
+
     def _attempt(
         self,
         hook: str,
@@ -157,6 +173,23 @@ class HookCalls:
         *,
         in_worker: bool,
         seconds: float | None = None,
+    ) -> T | KeyclaveError:
+        outcome = self._outcome(hook, accept, work, in_worker=in_worker, seconds=seconds)
+        if hook not in _ABOUT_ITSELF:
+            if isinstance(outcome, KeyclaveError):
+                self.breaker.note(outcome)
+            else:
+                self.breaker.answered = True
+        return outcome
+
+    def _outcome(
+        self,
+        hook: str,
+        accept: Callable[[object], T],
+        work: Callable[[], object],
+        *,
+        in_worker: bool,
+        seconds: float | None,
     ) -> T | KeyclaveError:
         try:
             if in_worker:

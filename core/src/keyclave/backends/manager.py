@@ -94,6 +94,11 @@ class BackendManager:
             raise opened.calls.unavailable("open")
         return opened.backend
 
+    def opened(self, backend_id: str) -> Backend | None:
+        """Return a configured backend if it is open; it is not opened."""
+        opened = self._slot(backend_id).opened
+        return None if opened is None else opened.backend
+
     def permissions_policy(self, name: str) -> str:
         """Return the least-privilege policy for a configured backend, or for any backend of a plugin.
 

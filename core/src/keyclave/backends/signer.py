@@ -54,14 +54,14 @@ class SignerBinder:
         within = partial(self._calls.in_worker, "sign", function)
         call = _guarded(self._calls, within, key, scheme)
         retries = self._calls.retries
-        if retries is None:
-            return call
-        return _repeated(
-            self._calls,
-            retries,
-            call,
-            lambda seconds: _guarded(self._calls, partial(within, seconds=seconds), key, scheme),
-        )
+        if retries is not None:
+            call = _repeated(
+                self._calls,
+                retries,
+                call,
+                lambda seconds: _guarded(self._calls, partial(within, seconds=seconds), key, scheme),
+            )
+        return _unless_refused(self._calls, call)
 
     def _support(self, algorithm: str, scheme: str) -> SchemeSupport:
         for offered in self._description.algorithms:
@@ -99,7 +99,7 @@ def _guarded(
     calls: HookCalls, function: Callable[..., object], key: KeyReference, scheme: str
 ) -> Callable[[bytes], Signed]:
     """Return the call of the hook: its input bytes, its errors Keyclave's, its result a whole `Signed`."""
-    faults = calls.faults
+    faults, breaker = calls.faults, calls.breaker
 
     def sign(data: bytes) -> Signed:
         if type(data) is not bytes:
@@ -119,11 +119,25 @@ def _guarded(
                 and type(signed.signature) is bytes
                 and (signed.provider_reference is None or type(signed.provider_reference) is str)
             ):
+                breaker.answered = True
                 return signed
             failure = calls.fault("sign", f"it returned {type(signed).__name__} where a whole Signed is due")
+        breaker.note(failure)
         raise failure
 
     return sign
+
+
+def _unless_refused(calls: HookCalls, call: Callable[[bytes], Signed]) -> Callable[[bytes], Signed]:
+    """Return the call, which is not made while the circuit is open."""
+
+    def admitted(data: bytes) -> Signed:
+        refused = calls.refusal("sign")
+        if refused is not None:
+            raise refused
+        return call(data)
+
+    return admitted
 
 
 def _repeated(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from keyclave.cli.command import command
+from keyclave.cli.interruption import until_interrupted
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 
@@ -110,9 +109,7 @@ def rotate_due(session: Session, *, watch: bool) -> None:
 
 
 def _watch(session: Session, clave: Keyclave) -> None:
-    ending = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ending.set())
+    ending = until_interrupted()
     while not ending.is_set():
         _show(session, clave.rotation.run_due())
         ending.wait(_EVERY)

@@ -11,7 +11,7 @@ from keyclave.models.algorithms import (
     get_signature_scheme,
     scheme_for,
 )
-from keyclave.models.backend import CLOUD_BACKENDS, CryptographicBackend, HealthCheckResult
+from keyclave.models.backend import CLOUD_BACKENDS, BackendHealth, CryptographicBackend, HealthCheckResult
 from keyclave.models.environment import (
     DEFAULT_PRECEDENCE,
     AuditConfiguration,
@@ -52,6 +52,7 @@ __all__ = [
     "AuditConfiguration",
     "AuthenticationMethod",
     "AvailabilityStatus",
+    "BackendHealth",
     "CryptographicBackend",
     "CryptographicOperation",
     "EnvironmentConfiguration",

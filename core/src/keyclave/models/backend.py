@@ -13,7 +13,7 @@ from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, require
 from keyclave.models.environment import BackendType
 from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, EnvironmentType, SecurityLevel
 
-__all__ = ["CLOUD_BACKENDS", "BackendId", "CryptographicBackend", "HealthCheckResult"]
+__all__ = ["CLOUD_BACKENDS", "BackendHealth", "BackendId", "CryptographicBackend", "HealthCheckResult"]
 
 CLOUD_BACKENDS = frozenset({"azure", "aws", "gcp"})
 _NEVER_HSM = frozenset({"os-keychain", "browser", "software", "tpm"})
@@ -43,6 +43,33 @@ class HealthCheckResult(Model):
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         require(self.latency >= timedelta(0), "FR-016", "latency", "must not be negative")
+        return self
+
+
+class BackendHealth(Model):
+    """How a backend is, by its health checks and by what became of the calls to it (FR-016).
+
+    Attributes:
+        backend_id: the configured instance.
+        availability_status: what follows from the last observations: two failures in a row make it UNAVAILABLE, and
+            two passes in a row end that; one failure makes it DEGRADED.
+        last_health_check: when the last check was begun, UTC.
+        health_check_status: the result of the last check that ended; ``None`` before the first.
+        failures, passes: how many of the last observations were alike, up to two; one of the two is 0.
+        circuit_opened_at: since when a process makes no calls to it, UTC; ``None`` while none is known to.
+    """
+
+    backend_id: BackendId
+    availability_status: AvailabilityStatus = AvailabilityStatus.AVAILABLE
+    last_health_check: UtcDatetime
+    health_check_status: HealthCheckResult | None = None
+    failures: int = Field(default=0, ge=0, le=2)
+    passes: int = Field(default=0, ge=0, le=2)
+    circuit_opened_at: UtcDatetime | None = None
+
+    @model_validator(mode="after")
+    def _check_counts(self) -> Self:
+        require(self.failures == 0 or self.passes == 0, "FR-016", "passes", "must be 0 after a failure")
         return self
 
 

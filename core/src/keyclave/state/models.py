@@ -1,4 +1,4 @@
-"""Environments, backends and migrations inside one transaction: models of the domain, kept whole.
+"""Environments, backends, their health and migrations inside one transaction: models of the domain, kept whole.
 
 Fields that the database guards, and bytes, are columns; the others are together in one, as JSON.
 """
@@ -14,18 +14,18 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Table
 from sqlalchemy.sql import Select
 
-from keyclave.models.backend import CryptographicBackend
+from keyclave.models.backend import BackendHealth, CryptographicBackend
 from keyclave.models.base import Model
 from keyclave.models.environment import EnvironmentConfiguration
 from keyclave.models.levels import EnvironmentType
 from keyclave.models.migration import KeyMigrationRecord
 from keyclave.state.codec import from_microseconds, to_microseconds
 from keyclave.state.integrity import Value
-from keyclave.state.schema import BACKENDS, ENVIRONMENTS, MIGRATIONS
+from keyclave.state.schema import BACKEND_HEALTH, BACKENDS, ENVIRONMENTS, MIGRATIONS
 from keyclave.state.session import Row, Session
 from keyclave.state.statements import SealedTable
 
-__all__ = ["Backends", "Environments", "Migrations"]
+__all__ = ["Backends", "Environments", "Health", "Migrations"]
 
 M = TypeVar("M", bound=Model)
 
@@ -82,6 +82,7 @@ def _to_value(value: Any) -> Value:
 
 _ENVIRONMENTS = _ModelTable(ENVIRONMENTS, EnvironmentConfiguration, "environment_type")
 _BACKENDS = _ModelTable(BACKENDS, CryptographicBackend, "backend_id")
+_HEALTH = _ModelTable(BACKEND_HEALTH, BackendHealth, "backend_id")
 _MIGRATIONS = _ModelTable(MIGRATIONS, KeyMigrationRecord, "migration_id")
 
 
@@ -121,6 +122,23 @@ class Backends:
     def all(self) -> tuple[CryptographicBackend, ...]:
         """Return all of them, by id."""
         return _BACKENDS.all(self._session)
+
+
+class Health:
+    """How the backend instances are."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, health: BackendHealth) -> None:
+        """Add or change how a backend is."""
+        _HEALTH.put(self._session, health)
+
+    def get(self, backend_id: str) -> BackendHealth | None:
+        """Return how the backend is; ``None`` if it was never checked."""
+        return _HEALTH.get(self._session, backend_id)
 
 
 class Migrations:

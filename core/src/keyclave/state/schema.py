@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text
 __all__ = [
     "AUDIT_HEAD",
     "BACKENDS",
+    "BACKEND_HEALTH",
     "CLOCK",
     "ENVIRONMENTS",
     "INSTANCE",
@@ -23,7 +24,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -46,6 +47,9 @@ BACKENDS = _table(
     "backends",
     text="backend_id provider_type security_level availability_status authentication_method details",
     binary="mac",
+)
+BACKEND_HEALTH = _table(
+    "backend_health", text="backend_id availability_status details", integer="last_health_check", binary="mac"
 )
 KEYS = _table(
     "keys",

@@ -7,7 +7,7 @@ from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
-from keyclave.state.models import Backends, Environments, Migrations
+from keyclave.state.models import Backends, Environments, Health, Migrations
 from keyclave.state.session import Session
 
 __all__ = ["Transaction"]
@@ -51,6 +51,11 @@ class Transaction:
     def backends(self) -> Backends:
         """The backend instances that were seen."""
         return Backends(self._session)
+
+    @property
+    def health(self) -> Health:
+        """How the backend instances are."""
+        return Health(self._session)
 
     @property
     def clock(self) -> Clock:

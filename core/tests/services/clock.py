@@ -1,0 +1,29 @@
+"""A clock for the health service that the test moves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+from keyclave.services import health
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """The time as the health service sees it; it stands still until it is told to go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = datetime.now(UTC)
+        clock = self
+
+        class Stopped(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
+                return clock.now.astimezone(tz)
+
+        monkeypatch.setattr(health, "datetime", Stopped)
+
+    def go(self, *, seconds: float) -> None:
+        """Let time pass, or go back."""
+        self.now += timedelta(seconds=seconds)
