@@ -33,7 +33,7 @@ def require_closed(stores: list[Store]) -> None:
 
 
 def test_an_environment_that_is_refused_leaves_the_state_closed(config: Path, stores: list[Store]) -> None:
-    config.write_text(config.read_text() + '\n[environment.rotation]\ninterval = "500d"\n')
+    config.write_text(config.read_text().replace('validation_period = "0s"', 'interval = "500d"'))
     with pytest.raises(ConfigurationError) as refused:
         keyclave.open(config)
     require_closed(stores)

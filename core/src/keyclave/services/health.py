@@ -154,7 +154,7 @@ class HealthService:
         except AuditUnavailable:
             raise
         except KeyclaveError as error:
-            status, detail = AvailabilityStatus.UNAVAILABLE, str(error)
+            status, detail = AvailabilityStatus.UNAVAILABLE, error.message
         result = HealthCheckResult(
             status=status,
             checked_at=checked_at,
