@@ -10,6 +10,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 NOTES = "TESTS_CONNECTIONS_OUTSIDE"
@@ -28,11 +29,8 @@ def is_outside(host: object) -> bool:
     return not ((mapped or address).is_loopback or address.is_unspecified)
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in {"socket.connect", "socket.sendto"}:
-        return
-    connecting, address = arguments
-    datagram = event == "socket.connect" and connecting.type == socket.SOCK_DGRAM  # which sends nothing
+def _refuse(connecting: socket.socket, address: object, *, sends: bool) -> None:
+    datagram = connecting.type == socket.SOCK_DGRAM and not sends  # to connect one sends nothing
     if datagram or not isinstance(address, tuple) or not is_outside(address[0]) or NOTES not in os.environ:
         return
     with open(os.environ[NOTES], "a") as notes:  # noqa: PTH123  pathlib would be imported by every process
@@ -40,4 +38,20 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     raise ConnectionRefusedError(f"tests connect to loopback only, and not to {address[0]}")
 
 
-sys.addaudithook(_hear)
+def _guarded(name: str, *, sends: bool = False) -> Callable[..., Any]:
+    """Return a method of sockets that looks at the address, which is its last argument, first.
+
+    An audit hook would see more, but in Python 3.11 a thread that starts while one runs cannot be traced.
+    """
+    real = getattr(socket.socket, name)
+
+    def method(self: socket.socket, *arguments: Any) -> Any:
+        _refuse(self, arguments[-1] if arguments else None, sends=sends)
+        return real(self, *arguments)
+
+    return method
+
+
+for _name in ("connect", "connect_ex"):
+    setattr(socket.socket, _name, _guarded(_name))
+setattr(socket.socket, "sendto", _guarded("sendto", sends=True))  # noqa: B010  as above

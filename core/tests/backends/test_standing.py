@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from keyclave.backends.backend import Backend
 from keyclave.backends.limits import TimeLimits
-from keyclave.backends.opening import take
+from keyclave.backends.opening import admit, take
 from keyclave.backends.retrying import Retries
 from keyclave.errors import PolicyViolation
 from keyclave.models import AuthenticationMethod, EnvironmentType, SecurityLevel
@@ -51,7 +51,7 @@ def opened(target: Described, environment: EnvironmentType, directory: Path) -> 
         backend_id="cloud", instance_id=INSTANCE_ID, environment_type=environment, data_directory=directory
     )
     provider = target.description.provider_type
-    return take(
+    taken = take(
         target,
         provider,
         context,
@@ -59,7 +59,8 @@ def opened(target: Described, environment: EnvironmentType, directory: Path) -> 
         crypto=CRYPTO,
         on_fault=lambda _: None,
         retries=Retries(),
-    ).backend
+    )
+    return admit(taken, TimeLimits()).backend
 
 
 @pytest.mark.parametrize("environment", STRICT)

@@ -28,19 +28,19 @@ from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import Fault, PluginStage
 from keyclave.backends.results import unwrap
 from keyclave.backends.retrying import Retries
-from keyclave.backends.standing import standing
 from keyclave.errors import (
     BackendUnavailable,
     CapabilityUnsupported,
     ConfigurationError,
     KeyclaveError,
     PluginLoadError,
+    PolicyViolation,
     Throttled,
 )
 from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
 from keyclave.plugin.records import BackendContext, BackendDescription, Record
 
-__all__ = ["BackendInstance", "Broken", "Opened", "Opener", "take"]
+__all__ = ["BackendInstance", "Broken", "Opened", "Opener", "admit", "take"]
 
 _log = logging.getLogger("keyclave.backends")
 
@@ -126,7 +126,7 @@ class Opener:
         def attempt(seconds: float) -> Opened | KeyclaveError:
             try:
                 target = self._target(instance, deepcopy(context), settings, seconds)
-                return take(
+                opened = take(
                     target,
                     instance.plugin,
                     context,
@@ -135,6 +135,7 @@ class Opener:
                     on_fault=on_fault,
                     retries=retries,
                 )
+                return admit(opened, self._limits)
             except KeyclaveError as error:
                 return error
 
@@ -248,7 +249,6 @@ def take(
 
     Raises:
         Broken: it breaks its contract.
-        PolicyViolation: a rule for backends in this environment is broken.
         KeyclaveError: what ``describe`` raised.
     """
     manager = new_manager(KeyStorage, Signing, Health)
@@ -256,13 +256,26 @@ def take(
     try:
         _register(manager, target, calls, limits.other)
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
-        standing(context, description)
         calls.place(description.location, retries)
     except BaseException:
         close_object(target, calls.workers, limits.other)
         calls.workers.close()
         raise
     return Opened(backend=Backend(context, calls, description, crypto), calls=calls, target=target)
+
+
+def admit(opened: Opened, limits: TimeLimits) -> Opened:
+    """Return an opened backend that keeps the rules of its environment; close any other one.
+
+    Raises:
+        PolicyViolation: a rule for backends in this environment is broken.
+    """
+    try:
+        opened.backend.standing()
+    except PolicyViolation:
+        opened.close(limits.other)
+        raise
+    return opened
 
 
 def _register(manager: PluginManager, target: object, calls: HookCalls, seconds: float) -> None:
