@@ -210,6 +210,25 @@ def test_a_revocation_ends_the_validation_period(rotating: Keyclave) -> None:
         rotating.rotation.promote("k")
 
 
+@pytest.mark.parametrize("period", [DAY, timedelta(0)])
+@pytest.mark.parametrize("step", ["create_key", "bind_signer"])
+def test_a_revocation_while_the_new_version_is_made_ends_the_rotation(
+    clave: Keyclave, reopen: Reopen, tmp_path: Path, step: str, period: timedelta
+) -> None:
+    other = reopen()
+    clave.keys.create("k", "ED25519")
+
+    def revoke_meanwhile(real: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        other.keys.revoke("k", "stolen")
+        return real(*arguments, **options)
+
+    with replaced(clave, step, revoke_meanwhile), pytest.raises(KeyDisabled, match="revoked while it was rotated"):
+        clave.rotation.rotate("k", validation_period=period)
+    assert set(statuses(clave)) == {"REVOKED"}
+    assert clave.recovery.open_intents() == clave.recovery.waiting() == ()
+    assert key_files(tmp_path) == 1
+
+
 def test_a_version_that_fails_its_validation_is_given_up_and_no_signature_is_lost(
     rotating: Keyclave, tmp_path: Path
 ) -> None:

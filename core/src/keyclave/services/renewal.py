@@ -24,6 +24,7 @@ from keyclave.services.recovery import Recovery
 from keyclave.services.selection import refused_by_ability
 from keyclave.services.validation import validate
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
+from keyclave.state.store import Transaction
 
 __all__ = ["Renewal"]
 
@@ -130,6 +131,7 @@ class Renewal:
             status=KeyStatus.PENDING,
         )
         with self._instance.store.write() as state:
+            _require_not_revoked(state, wanted)
             state.keys.add_version(new)
             state.intents.advance(operation.operation_id, "validate")
         return new
@@ -138,6 +140,7 @@ class Renewal:
         """Begin the validation period of the new version, or let it take over where there is none."""
         key = wanted.key
         with self._instance.store.write() as state:
+            _require_not_revoked(state, wanted)
             if wanted.validation_period:
                 until = datetime.now(UTC) + wanted.validation_period
                 taken_up = state.keys.update_version(key.key_id, wanted.number, validation_ends_at=until)
@@ -147,6 +150,12 @@ class Renewal:
                 state.intents.close(operation.operation_id, "done")
             self._instance.audit.append_in(state, operation.success())
         return to_handle(key, taken_up)
+
+
+def _require_not_revoked(state: Transaction, wanted: _Wanted) -> None:
+    """Refuse to go on with a key that somebody revoked since the rotation began: revocation waits for nobody."""
+    if state.keys.version(wanted.key.key_id, wanted.old.version).status is not KeyStatus.ACTIVE:
+        raise KeyDisabled("it was revoked while it was rotated", key_name=wanted.key.name)
 
 
 def _require_permitted(key: StoredKey, old: StoredVersion, *, automatic: bool) -> None:
