@@ -109,11 +109,12 @@ class Keyclave:
         self.recovery = Recovery(instance, recorder)
         destruction = Destruction(instance, recorder)
         renewal = Renewal(instance, recorder, self.recovery)
+        rollback = Rollback(instance, recorder)
         self.rotation = RotationService(
             instance,
             renewal=renewal,
             promotion=Promotion(instance, recorder),
-            rollback=Rollback(instance, recorder),
+            rollback=rollback,
             due_work=DueWork(instance, self.recovery, renewal, destruction),
         )
         opened.callback(self.rotation.stop)
@@ -124,7 +125,7 @@ class Keyclave:
             instance,
             creation=Creation(instance, recorder, self.recovery, selector, defaults),
             adoption=Adoption(instance, recorder, self.recovery, selector, defaults),
-            signer=Signer(instance, recorder, self.rotation.rollback),
+            signer=Signer(instance, recorder, rollback),
             verifier=Verifier(instance, recorder),
             encryption=Encryption(instance, recorder),
             destruction=destruction,

@@ -19,6 +19,7 @@ from keyclave.errors import (
     InvalidArgument,
     InvalidSignature,
     KeyDisabled,
+    KeyNotFound,
 )
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import Signed
@@ -253,6 +254,27 @@ def test_a_version_that_fails_its_validation_is_given_up_and_no_signature_is_los
         (1, "SUCCESS"),
         (2, "FAILED"),
     ]
+
+
+def test_a_version_that_somebody_gave_up_meanwhile_takes_no_other_with_it(rotating: Keyclave, reopen: Reopen) -> None:
+    other = reopen()
+
+    def replace_meanwhile(real: Callable[..., Any], reference: Any, *arguments: Any, **options: Any) -> Any:
+        sign: Callable[[bytes], Signed] = real(reference, *arguments, **options)
+        if reference.label.version == 1:
+            return sign
+
+        def sign_too_late(_: bytes) -> Signed:
+            other.rotation.rollback("k", "partners cannot verify it")
+            other.rotation.rotate("k")
+            raise KeyNotFound("it is gone")
+
+        return sign_too_late
+
+    with replaced(rotating, "bind_signer", replace_meanwhile):
+        signed = rotating.keys.sign("k", MESSAGE)
+    assert (signed.version, signed.successor) == (1, None)
+    assert statuses(rotating) == ["ACTIVE", "REVOKED", "PENDING"]
 
 
 def test_a_backend_that_is_away_fails_the_call_and_not_the_rotation(rotating: Keyclave) -> None:

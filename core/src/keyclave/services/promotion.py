@@ -61,20 +61,30 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
     )
 
 
-def under_validation(state: Transaction, name: str, operation: Operation) -> tuple[StoredKey, StoredIntent]:
+def under_validation(
+    state: Transaction, name: str, operation: Operation, *, version: int | None = None
+) -> tuple[StoredKey, StoredIntent]:
     """Return a key and the intent of its rotation, which is in its validation period. The operation is about them.
 
+    Args:
+        state: the transaction.
+        name: the key.
+        operation: what is done.
+        version: that must be under validation; ``None`` for whichever is.
+
     Raises:
-        Conflict: no version of the key is under validation.
+        Conflict: no version of the key is under validation, or another one.
     """
     key = state.keys.by_name(name)
     operation.key_reference = str(key.key_id)
     for intent in state.intents.open():
-        if intent.key_id == key.key_id and intent.step == WINDOW:
+        if intent.key_id == key.key_id and intent.step == WINDOW and version in (None, intent.to_version):
             operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
             return key, intent
     raise Conflict(
-        "no version of it is under validation",
+        "no version of it is under validation"
+        if version is None
+        else f"version {version} of it is not under validation",
         key_name=name,
         next_step="Rotate the key to replace the version that is active now.",
         retryable=False,

@@ -30,22 +30,24 @@ class Rollback:
         self._instance = instance
         self._recorder = recorder
 
-    def rollback(self, name: str, reason: str) -> KeyHandle:
-        """Give the version under validation up; see `RotationService.rollback`."""
+    def rollback(self, name: str, reason: str, *, version: int | None = None) -> KeyHandle:
+        """Give the version under validation up, if it is this one; see `RotationService.rollback`."""
         with self._recorder.operation(OperationType.ROLLBACK, name_reference(name)) as operation:
             require_name(name)
             require_reason(name, reason)
             with self._instance.store.read() as state:
-                _, intent = under_validation(state, name, operation)
+                _, intent = under_validation(state, name, operation, version=version)
             with self._instance.owner.working(intent.operation_id):
-                key, version = self._take_out_of_use(name, reason, operation)
-                with followed_up(key, f"version {version.version} signs no more, but may still be in its backend"):
-                    gone = self._remove(key, version, operation)
+                key, given_up = self._take_out_of_use(name, reason, operation, intent.to_version)
+                with followed_up(key, f"version {given_up.version} signs no more, but may still be in its backend"):
+                    gone = self._remove(key, given_up, operation)
                 return self._close(key, intent, gone, operation)
 
-    def _take_out_of_use(self, name: str, reason: str, operation: Operation) -> tuple[StoredKey, StoredVersion]:
+    def _take_out_of_use(
+        self, name: str, reason: str, operation: Operation, number: int | None
+    ) -> tuple[StoredKey, StoredVersion]:
         with self._instance.store.write() as state:
-            key, intent = under_validation(state, name, operation)
+            key, intent = under_validation(state, name, operation, version=number)
             version = state.keys.update_version(
                 key.key_id,
                 intent.to_version or 0,

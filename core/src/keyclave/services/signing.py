@@ -43,6 +43,7 @@ from keyclave.services.levels import require_level
 from keyclave.services.names import key_name_of, name_reference, require_name
 from keyclave.services.recording import Recorder
 from keyclave.services.results import SignResult, VersionSignature
+from keyclave.services.rollback import Rollback
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
@@ -80,9 +81,9 @@ class _Bound(Record, frozen=True, kw_only=True):
 class Signer:
     """Signs with the active version of a key."""
 
-    def __init__(self, instance: Instance, recorder: Recorder, roll_back: Callable[[str, str], object]) -> None:
+    def __init__(self, instance: Instance, recorder: Recorder, rollback: Rollback) -> None:
         self._instance = instance
-        self._roll_back = roll_back
+        self._rollback = rollback
         self._recorder = recorder
         self._audited = instance.audit.enabled
         self._bindings: Bindings[Wanted, _Bound] = Bindings(instance.epoch)
@@ -184,12 +185,22 @@ class Signer:
                 backend_id=bound.backend_id,
                 audit_reference=reference,
             )
-        _log.error("version %d of key %r failed its validation and is given up: %s", bound.version, name, failure)
-        try:
-            self._roll_back(name, f"it failed its validation: {failure.message}"[:_REASON_LIMIT])
-        except KeyclaveError as error:
-            _log.warning("version %d of key %r is not given up yet: %s", bound.version, name, error)
+        self._give_up(name, bound.version, failure)
         return None
+
+    def _give_up(self, name: str, version: int, failure: KeyclaveError) -> None:
+        """Roll back this version and no other: somebody may have given it up already, and rotated again."""
+        reason = f"it failed its validation: {failure.message}"[:_REASON_LIMIT]
+        try:
+            self._rollback.rollback(name, reason, version=version)
+        except Conflict as ended:
+            _log.warning("version %d of key %r did not sign: %s; %s", version, name, failure, ended)
+            return
+        except KeyclaveError as error:
+            _log.warning("version %d of key %r is not given up yet: %s", version, name, error)
+        finally:
+            self._instance.epoch.invalidate()
+        _log.error("version %d of key %r failed its validation and is given up: %s", version, name, failure)
 
     def _bind(self, wanted: Wanted) -> _Bound:
         name, scheme, prehashed, version = wanted
