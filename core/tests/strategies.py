@@ -299,9 +299,9 @@ def rotation_policies(draw: st.DrawFn) -> RotationPolicy:
         automatic_rotation_enabled=automatic,
         rotation_interval=draw(interval if automatic else _optional(interval)),
         retain_deprecated_versions=draw(st.booleans()),
-        deprecated_version_retention_period=draw(_durations(MINIMUM_RETENTION, timedelta.max)),
+        deprecated_version_retention_period=draw(_durations(MINIMUM_RETENTION, timedelta(days=36_525))),
         manual_rotation_allowed=draw(st.booleans()),
-        validation_period=draw(_durations(timedelta(0), timedelta.max)),
+        validation_period=draw(_durations(timedelta(0), timedelta(days=365))),
     )
 
 

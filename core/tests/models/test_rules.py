@@ -231,6 +231,8 @@ RULES = [
     Rule("6 property RotationInterval; invariant 2 (FR-022)", "at least 1 day", POLICY, {"rotation_interval": DAY}, {"rotation_interval": DAY - TICK}, "FR-022", "rotation_interval"),
     Rule("6 property RotationInterval; invariant 2 (FR-022)", "at most 365 days", POLICY, {"rotation_interval": 365 * DAY}, {"rotation_interval": 365 * DAY + TICK}, "FR-022", "rotation_interval"),
     Rule("6 property DeprecatedVersionRetentionPeriod; business rule 3; invariant 3", "at least 90 days", POLICY, {"deprecated_version_retention_period": 90 * DAY}, {"deprecated_version_retention_period": 90 * DAY - TICK}, "retention", "deprecated_version_retention_period"),
+    Rule("6 property DeprecatedVersionRetentionPeriod", "at most 36525 days", POLICY, {"deprecated_version_retention_period": 36_525 * DAY}, {"deprecated_version_retention_period": timedelta.max}, "retention", "deprecated_version_retention_period"),
+    Rule("6 property ValidationPeriod", "at most 365 days", POLICY, {"validation_period": 365 * DAY}, {"validation_period": 365 * DAY + TICK}, "FR-017", "validation_period"),
     Rule("6 property ValidationPeriod", "not negative", POLICY, {"validation_period": timedelta(0)}, {"validation_period": -TICK}, "FR-017", "validation_period"),
     Rule("6 invariant 1 (FR-022)", "automatic rotation needs an interval", POLICY, {"automatic_rotation_enabled": False, "rotation_interval": None}, {"rotation_interval": None}, "FR-022", "rotation_interval"),
 ]  # fmt: skip

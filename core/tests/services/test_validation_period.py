@@ -344,6 +344,12 @@ def test_a_key_that_signs_does_not_become_one_that_encrypts(clave: Keyclave) -> 
     for algorithm in ("AES_256", "RSA_1024"):
         with pytest.raises(InvalidArgument):
             clave.rotation.rotate("k", algorithm=algorithm)
+    assert statuses(clave) == ["ACTIVE"]
+
+
+@pytest.mark.parametrize("period", [-DAY, 366 * DAY, timedelta.max, 3600, "1d"])
+def test_a_validation_period_that_is_none_makes_no_version(clave: Keyclave, period: Any) -> None:
+    clave.keys.create("k", "ED25519")
     with pytest.raises(InvalidArgument, match="FR-017"):
-        clave.rotation.rotate("k", validation_period=-DAY)
+        clave.rotation.rotate("k", validation_period=period)
     assert statuses(clave) == ["ACTIVE"]

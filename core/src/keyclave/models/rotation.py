@@ -9,9 +9,13 @@ from pydantic import model_validator
 
 from keyclave.models.base import MINIMUM_RETENTION, Model, require
 
-__all__ = ["DEFAULT_ROTATION_INTERVAL", "RotationPolicy", "require_rotation_interval"]
+__all__ = ["DEFAULT_ROTATION_INTERVAL", "LONGEST_VALIDATION", "RotationPolicy", "require_rotation_interval"]
 
 DEFAULT_ROTATION_INTERVAL = timedelta(days=90)
+LONGEST_VALIDATION = timedelta(days=365)
+"""A key takes no other rotation meanwhile, so that a longer one would be no rotation at all."""
+_LONGEST_RETENTION = timedelta(days=36_525)
+"""A century: its end must be a date that can be written."""
 _SHORTEST, _LONGEST = timedelta(days=1), timedelta(days=365)
 
 
@@ -32,9 +36,9 @@ class RotationPolicy(Model):
         automatic_rotation_enabled: rotate when the key is older than ``rotation_interval``.
         rotation_interval: 1 to 365 days.
         retain_deprecated_versions: keep old versions, so that old signatures and ciphertexts stay usable.
-        deprecated_version_retention_period: at least 90 days.
+        deprecated_version_retention_period: 90 to 36525 days.
         manual_rotation_allowed: an operator may rotate at any time.
-        validation_period: how long old and new version both sign during a rotation.
+        validation_period: how long old and new version both sign during a rotation: at most 365 days.
     """
 
     automatic_rotation_enabled: bool = True
@@ -54,15 +58,15 @@ class RotationPolicy(Model):
             "must be set while automatic rotation is enabled",
         )
         require(
-            self.deprecated_version_retention_period >= MINIMUM_RETENTION,
+            MINIMUM_RETENTION <= self.deprecated_version_retention_period <= _LONGEST_RETENTION,
             "retention",
             "deprecated_version_retention_period",
-            "must be at least 90 days",
+            "must be between 90 and 36525 days",
         )
         require(
-            self.validation_period >= timedelta(0),
+            timedelta(0) <= self.validation_period <= LONGEST_VALIDATION,
             "FR-017",
             "validation_period",
-            "must not be negative",
+            "must be between 0 and 365 days",
         )
         return self

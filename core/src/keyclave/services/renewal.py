@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from keyclave.backends.backend import Backend
 from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, KeyDisabled, PolicyViolation
 from keyclave.models import KeyHandle, KeyStatus, OperationType, get_algorithm
+from keyclave.models.rotation import LONGEST_VALIDATION
 from keyclave.plugin import Record
 from keyclave.services.generation import generate, label_for
 from keyclave.services.handles import algorithm_of, current, to_handle
@@ -90,8 +91,8 @@ class Renewal:
                 next_step="A key that signs stays one that signs, and one that encrypts one that encrypts.",
             )
         period = key.rotation_policy.validation_period if validation_period is None else validation_period
-        if period < timedelta(0):
-            raise InvalidArgument("the validation period must not be negative (FR-017)", key_name=name)
+        if not isinstance(period, timedelta) or not timedelta(0) <= period <= LONGEST_VALIDATION:
+            raise InvalidArgument("the validation period must be between 0 and 365 days (FR-017)", key_name=name)
         return _Wanted(
             key=key,
             old=old,
