@@ -192,6 +192,8 @@ def test_recovery_leaves_a_validation_period_alone_until_it_is_over(
     (intent,) = other.recovery.run()
     assert intent.kind == "rotate"
     assert statuses(rotating) == ["DEPRECATED", "ACTIVE"]
+    last = list(other.audit.records())[-1]
+    assert (last.operation_type, last.key_version, last.status) == (OperationType.PROMOTE, 2, "SUCCESS")
     assert rotating.keys.sign("k", MESSAGE).version == 2
 
 

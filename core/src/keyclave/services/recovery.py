@@ -114,8 +114,9 @@ class Recovery:
         with self._instance.store.read() as state:
             if not _is_open(state, intent):
                 return False
-        with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
-            operation.backend_id = intent.backend_id
+        kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
+        with self._recorder.operation(kind, str(intent.key_id)) as operation:
+            operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
             undone = intent.kind in _UNDONE and intent.step != WINDOW
             note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if note is None:

@@ -88,7 +88,7 @@ class RotationSettings(_Section):
     retention: Duration = timedelta(days=90)
     """How long a deprecated version is kept at least: 90 to 36525 days."""
     validation_period: Duration = timedelta(hours=24)
-    """How long old and new version both sign during a rotation, before the new one takes over: at most 365 days, 0 for none."""
+    """How long old and new version both sign in a rotation, until the new one takes over: to 365 days, 0 for none."""
     minimum_interval: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=365))] | None = None
     """No rotation of a new key earlier than this after the last one: at most 365 days."""
     retain_deprecated: bool = True
