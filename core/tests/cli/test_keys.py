@@ -241,6 +241,11 @@ def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
     run("keys", "rotate", "other", "--now", "--validation-period", "1h", code=2)
     assert "is no time" in run("keys", "rotate", "other", "--validation-period", "soon", code=2).stderr
     run("keys", "rotate", "other", "--algorithm", "ECDSA_P384")
+    shown = run("keys", "show", "other").stdout.splitlines()
+    assert shown[0].startswith("Key 'other', ED25519, ")
+    *_, active, pending = ([*line.split("\t")[1:3], *line.split("\t")[7:9]] for line in shown)
+    assert (active[:2], active[3]) == (["ACTIVE", "ED25519"], "-")
+    assert (pending[:3], pending[3][:2]) == (["PENDING", "ECDSA_P384", "-"], "20")
     assert run("keys", "promote", "other").stdout == "Version 4 of 'other' is active.\n"
     assert json.loads(run("keys", "show", "other", "--json").stdout)[-1]["algorithm"] == "ECDSA_P384"
 

@@ -19,6 +19,7 @@ from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
 from core.tests.services.foreign_keys import foreign_settings
+from core.tests.services.long_ago import long_ago
 
 Run = Callable[..., Result]
 
@@ -191,6 +192,19 @@ def test_a_validation_period_is_not_unfinished(run: Run) -> None:
     assert columns[3] == "software"
     assert columns[4].startswith("0:00:")
     assert "ok      recovery: no change is open" in run("doctor").stdout
+
+
+def test_doctor_notes_which_keys_are_due(run: Run) -> None:
+    with long_ago():
+        run("keys", "create", "k", "--algorithm", "ED25519")
+        run("keys", "create", "rotating", "--algorithm", "ED25519")
+    run("keys", "rotate", "rotating", "--validation-period", "1h")
+    found = {f["area"]: f for f in json.loads(run("doctor", "--json").stdout)["findings"]}["rotation"]
+    assert found["status"] == "note"
+    assert found["text"].startswith("1 key due, since 20")
+    assert "rotate-due" in found["next_step"]
+    run("keys", "rotate-due")
+    assert "ok      rotation: no key is due" in run("doctor").stdout
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:

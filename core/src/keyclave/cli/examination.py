@@ -7,6 +7,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from keyclave import __version__
@@ -31,7 +32,7 @@ class Finding:
         area: what it is.
         status: ``ok``, ``problem``, or ``note`` for something to know.
         text: what was found.
-        next_step: what to do about a problem; ``None`` otherwise.
+        next_step: what to do about it; ``None`` for nothing.
     """
 
     area: str
@@ -57,6 +58,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield from _backends(clave)
             yield _selection(clave)
             yield from _keys(clave)
+            yield _rotation(clave)
             yield from _plugins(clave)
             yield _recovery(clave)
             yield _audit(clave)
@@ -160,6 +162,25 @@ def _keys(clave: Keyclave) -> Iterator[Finding]:
             f"{counted(count, 'key')} in use in backend {backend_id!r}, which is not configured",
             f"Configure [backends.{backend_id}] as it was when they were created.",
         )
+
+
+def _rotation(clave: Keyclave) -> Finding:
+    now = datetime.now(UTC)
+    rotating = {intent.key_id for intent in clave.recovery.waiting()}
+    due = [
+        handle.next_rotation_at
+        for page in clave.keys.pages()
+        for handle in page
+        if handle.next_rotation_at is not None and handle.next_rotation_at <= now and handle.key_id not in rotating
+    ]
+    if not due:
+        return Finding("rotation", "ok", "no key is due")
+    return Finding(
+        "rotation",
+        "note",
+        f"{counted(len(due), 'key')} due, since {min(due):%Y-%m-%d} the longest",
+        "Run `keyclave keys rotate-due`, and let a timer do it from now on.",
+    )
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["list_keys", "public_key", "show"]
 
+_VERSION_COLUMNS = (
+    *("Version", "Status", "Algorithm", "Backend", "Address", "Created"),
+    *("Last rotation", "Next rotation", "Takes over", "Destroyed"),
+)
+
 
 @command("list", example="keyclave keys list")
 def list_keys(session: Session) -> None:
@@ -48,35 +53,38 @@ def _line(handle: KeyHandle) -> tuple[object, ...]:
 def show(session: Session, *, name: str) -> None:
     """Show a key and every version of it.
 
-    Columns: version, status, backend, address in it, creation, last rotation and destruction (UTC).
+    Columns: version, status, algorithm, backend, address in it, creation, last and next rotation, when it takes over
+    if it is under validation, and destruction (UTC).
     """
+    from keyclave.services.keys import current_handle  # noqa: PLC0415  not needed for --help
+
     with session.open() as clave:
         versions = clave.keys.versions(name)
     if session.as_json:
         session.answer([handle.model_dump(mode="json") for handle in versions])
         return
-    newest = versions[-1]
-    properties = newest.security_properties
-    click.echo(f"Key {newest.name!r}, {newest.algorithm}, {newest.key_id}, owner {newest.owner_principal}")
+    current = current_handle(versions)
+    properties = current.security_properties
+    click.echo(f"Key {current.name!r}, {current.algorithm}, {current.key_id}, owner {current.owner_principal}")
     click.echo(
         f"Exportable: {_yes_no(properties.exportable)}. In an HSM: {_yes_no(properties.hsm_backed)}. "
         f"For: {', '.join(properties.allowed_operations)}."
     )
-    columns = ("Version", "Status", "Backend", "Address", "Created", "Last rotation", "Destroyed")
-    print_table(
-        columns,
-        (
-            (
-                v.version,
-                v.status.value,
-                v.backend_id,
-                v.provider_uri,
-                v.created_at,
-                v.last_rotation_at,
-                v.destroyed_at,
-            )
-            for v in versions
-        ),
+    print_table(_VERSION_COLUMNS, map(_version_line, versions))
+
+
+def _version_line(handle: KeyHandle) -> tuple[object, ...]:
+    return (
+        handle.version,
+        handle.status.value,
+        handle.algorithm,
+        handle.backend_id,
+        handle.provider_uri,
+        handle.created_at,
+        handle.last_rotation_at,
+        handle.next_rotation_at,
+        handle.validation_ends_at,
+        handle.destroyed_at,
     )
 
 

@@ -64,7 +64,7 @@ def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeySta
         hsm_backed=created.hsm_backed,
         created_at=now,
         last_rotation_at=None,
-        next_rotation_at=next_rotation(key.rotation_policy, now),
+        next_rotation_at=next_rotation(key.rotation_policy, now) if status is KeyStatus.ACTIVE else None,
         not_destroy_before=None,
         destroyed_at=None,
         own_algorithm=None if algorithm == key.algorithm else algorithm,

@@ -194,7 +194,8 @@ class KeyService:
     def sign_stream(self, name: str, source: BinaryIO, *, scheme: str | None = None) -> SignResult:
         """Sign what a binary file holds, from its position to its end, as ``sign`` would sign its content.
 
-        RSA and ECDSA keys hash it in bounded memory; ED25519 and ML_DSA_65 sign the message and need all of it.
+        RSA and ECDSA keys hash it in bounded memory; ED25519 and ML_DSA_65 sign the message and need all of it. So do
+        two versions that both sign, where one's hash function is not the other's.
         """
         return self._signer.sign_stream(name, source, scheme)
 
