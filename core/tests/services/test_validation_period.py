@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave import Keyclave, RotationPolicy
 from keyclave.errors import (
     BackendUnavailable,
+    CapabilityUnsupported,
     Conflict,
     IntegrityError,
     InvalidArgument,
@@ -339,6 +340,24 @@ def test_a_digest_that_the_successor_cannot_sign_is_signed_by_the_active_version
     signed = clave.keys.sign("k", digest.finalize(), prehashed=True)
     assert (signed.version, signed.successor) == (1, None)
     verify_independently(clave, 1, signed.signature)
+
+
+def test_a_successor_whose_backend_hashes_messages_itself_leaves_digests_to_the_active_version(
+    rotating: Keyclave,
+) -> None:
+    def hashes_itself(real: Callable[..., Any], reference: Any, *arguments: Any, prehashed: bool) -> Any:
+        if reference.label.version != 1 and prehashed:
+            raise CapabilityUnsupported("the backend hashes the message itself")
+        return real(reference, *arguments, prehashed=prehashed)
+
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(MESSAGE)
+    with replaced(rotating, "bind_signer", hashes_itself):
+        signed = rotating.keys.sign("k", digest.finalize(), prehashed=True)
+        from_file = rotating.keys.sign_stream("k", io.BytesIO(MESSAGE))
+    assert (signed.version, signed.successor) == (1, None)
+    assert from_file.successor is not None
+    verify_independently(rotating, 2, from_file.successor.signature)
 
 
 def test_a_key_that_signs_does_not_become_one_that_encrypts(clave: Keyclave) -> None:

@@ -221,7 +221,12 @@ class Signer:
         scheme = scheme_for(algorithm, bound.scheme if bound.scheme in algorithm.schemes else None)
         if prehashed and scheme.digest != get_signature_scheme(bound.scheme).digest:
             return structs.replace(bound, left_out=True)
-        successor = self._bind_version(key, version, scheme.name, bound.guard.epoch, prehashed=prehashed)
+        try:
+            successor = self._bind_version(key, version, scheme.name, bound.guard.epoch, prehashed=prehashed)
+        except CapabilityUnsupported:
+            if not prehashed:
+                raise
+            return structs.replace(bound, left_out=True)  # its backend hashes messages itself
         return structs.replace(bound, successor=successor)
 
     def _bind_version(
