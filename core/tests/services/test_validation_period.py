@@ -21,6 +21,7 @@ from keyclave.errors import (
     InvalidSignature,
     KeyDisabled,
     KeyNotFound,
+    OutcomeUnknown,
 )
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import Signed
@@ -174,6 +175,24 @@ def test_a_rollback_that_its_backend_refuses_is_finished_by_recovery(rotating: K
     assert (intent.kind, intent.step, intent.parameters["reason"]) == ("rotate", "rollback", "test")
     assert key_files(tmp_path) == 1
     assert rotating.keys.versions("k")[1].destroyed_at is not None
+
+
+def test_an_interrupted_rollback_ends_where_the_backend_destroys_no_keys(
+    rotating: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = rotating._backends.get("software")
+    has = backend.has
+    monkeypatch.setattr(backend, "has", lambda function: function != "destroy_key" and has(function))
+    unable = CapabilityUnsupported("it cannot destroy keys")
+    with failing(rotating, "destroy_key", unable), failing(rotating, "find_key", BackendUnavailable("unplugged")):
+        with failing(rotating, "disable_key", BackendUnavailable("unplugged")), pytest.raises(OutcomeUnknown):
+            rotating.rotation.rollback("k", "test")
+        assert rotating.recovery.run() == ()
+    with failing(rotating, "destroy_key", unable):
+        assert len(rotating.recovery.run()) == 1
+    assert statuses(rotating) == ["ACTIVE", "REVOKED"]
+    assert rotating.keys.versions("k")[1].destroyed_at is None
+    assert rotating.rotation.rotate("k").version == 3
 
 
 def test_recovery_leaves_a_validation_period_alone_until_it_is_over(

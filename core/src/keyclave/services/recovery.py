@@ -166,7 +166,12 @@ class Recovery:
         return partial(_note_there, intent) if there else _note_nothing
 
 
-def _destroy(backend: Backend, reference: KeyReference, operation: Operation) -> datetime:
+def _destroy(backend: Backend, reference: KeyReference, operation: Operation) -> datetime | None:
+    """Destroy what was made, and return when it is gone; ``None`` from a backend that can only disable keys."""
+    if not backend.has("destroy_key"):
+        if backend.has("disable_key"):
+            backend.disable_key(reference)
+        return None
     result = backend.destroy_key(reference)
     operation.provider_reference = result.provider_reference
     return result.scheduled_for or datetime.now(UTC)
@@ -202,8 +207,8 @@ def _note_there(intent: StoredIntent, state: Transaction) -> None:
     state.keys.update_version(intent.key_id, version.version, destroyed_at=None)
 
 
-def _note_gone(intent: StoredIntent, gone_at: datetime, state: Transaction) -> None:
-    """Record that the version an intent names is gone. One that never became active is revoked."""
+def _note_gone(intent: StoredIntent, gone_at: datetime | None, state: Transaction) -> None:
+    """Record that the version an intent names is gone, if it is. One that never became active is revoked."""
     for version in state.keys.versions(intent.key_id):
         if version.version == intent.to_version and version.destroyed_at is None:
             status = KeyStatus.REVOKED if version.status is KeyStatus.PENDING else version.status
