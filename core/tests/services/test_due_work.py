@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -182,3 +183,28 @@ def test_fr_022_a_worker_does_what_is_due_by_itself_and_ends_with_the_instance(r
         time.sleep(0.05)
     assert clave.keys.get("k").version == 2
     clave.close()
+
+
+def test_a_worker_that_is_stopped_finishes_one_key_and_begins_no_other(clave: Keyclave) -> None:
+    with long_ago():
+        for number in range(5):
+            clave.keys.create(f"k{number}", "ED25519")
+    begun, stopping = threading.Event(), threading.Event()
+
+    def wait(real: Callable[..., Any], request: Any) -> Any:
+        begun.set()
+        assert stopping.wait(30)
+        return real(request)
+
+    with replaced(clave, "create_key", wait):
+        clave.rotation.start()
+        assert begun.wait(30)
+        stop = threading.Thread(target=clave.rotation.stop)
+        stop.start()
+        worker = clave.rotation._worker
+        while not worker._ending.is_set():
+            time.sleep(0.01)
+        stopping.set()
+        stop.join(30)
+    assert sorted(handle.version for handle in clave.keys.list()) == [1, 1, 1, 1, 2]
+    assert clave.recovery.open_intents() == ()

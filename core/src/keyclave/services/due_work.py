@@ -10,6 +10,8 @@ import logging
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event
 
 from keyclave.errors import Conflict, KeyclaveError
 from keyclave.models import KeyHandle
@@ -44,14 +46,15 @@ class DueWork:
         self._renewal = renewal
         self._destruction = destruction
 
-    def run(self) -> DueReport:
-        """Do it; see `RotationService.run_due`."""
+    def run(self, ending: Event | None = None) -> DueReport:
+        """Do it; see `RotationService.run_due`. Once the event is set, no other key is begun with."""
+        ending = ending or Event()
         recovered = self._recovery.run()
-        rotated, failed = self._rotate()
+        rotated, failed = self._rotate(ending)
         suspended = self._suspended()
         destroyed: list[KeyHandle] = []
         if suspended is None:
-            destroyed, not_destroyed = self._destroy()
+            destroyed, not_destroyed = self._destroy(ending)
             failed += not_destroyed
         else:
             _log.warning("nothing is destroyed by its age: %s", suspended)
@@ -64,7 +67,7 @@ class DueWork:
             suspended=suspended,
         )
 
-    def _rotate(self) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _rotate(self, ending: Event) -> tuple[list[KeyHandle], list[_Failure]]:
         due: defaultdict[str, list[_Due]] = defaultdict(list)
         with self._instance.store.read() as state:
             changing = {intent.key_id for intent in state.intents.open()}
@@ -74,12 +77,12 @@ class DueWork:
         rotated: list[KeyHandle] = []
         failed: list[_Failure] = []
         with ThreadPoolExecutor(_BACKENDS, thread_name_prefix="keyclave-rotation") as backends:
-            for done, not_done in backends.map(self._rotate_in_backend, due.values()):
+            for done, not_done in backends.map(partial(self._rotate_in_backend, ending), due.values()):
                 rotated += done
                 failed += not_done
         return rotated, failed
 
-    def _rotate_in_backend(self, due: list[_Due]) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _rotate_in_backend(self, ending: Event, due: list[_Due]) -> tuple[list[KeyHandle], list[_Failure]]:
         rotated: list[KeyHandle] = []
         failed: list[_Failure] = []
         for key, version in due:
@@ -93,7 +96,7 @@ class DueWork:
                 if error.retryable:
                     break  # the backend is not well, and so it would be for the next key
                 self._postpone(version)
-            if len(rotated) == _ROTATIONS:
+            if len(rotated) == _ROTATIONS or ending.is_set():
                 break
         return rotated, failed
 
@@ -112,12 +115,14 @@ class DueWork:
                 state.clock.witness(now)
         return reason
 
-    def _destroy(self) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _destroy(self, ending: Event) -> tuple[list[KeyHandle], list[_Failure]]:
         with self._instance.store.read() as state:
             expired = [(state.keys.by_id(v.key_id), v) for v in state.keys.expired(datetime.now(UTC))]
         destroyed: list[KeyHandle] = []
         failed: list[_Failure] = []
         for key, version in expired:
+            if ending.is_set():
+                break
             if key.rotation_policy.retain_deprecated_versions:
                 continue
             try:

@@ -22,10 +22,11 @@ class Periodic:
     Args:
         name: of the thread.
         interval: between the end of one call and the next, 10 % more or less.
-        function: what to call; what it raises is logged, and the next call is made all the same.
+        function: what to call, with the event that it should end early at; what it raises is logged, and the next
+            call is made all the same.
     """
 
-    def __init__(self, name: str, interval: timedelta, function: Callable[[], object]) -> None:
+    def __init__(self, name: str, interval: timedelta, function: Callable[[threading.Event], object]) -> None:
         self._name = name
         self._seconds = interval.total_seconds()
         self._function = function
@@ -53,7 +54,7 @@ class Periodic:
     def _run(self, ending: threading.Event) -> None:
         while True:
             try:
-                self._function()
+                self._function(ending)
             except KeyclaveError as error:
                 _log.warning("%s: %s", self._name, error)
             except Exception:

@@ -112,5 +112,5 @@ class RotationService:
         self._worker.start()
 
     def stop(self) -> None:
-        """End the thread that ``start`` started, and wait for what it is doing."""
+        """End the thread that ``start`` started, and wait for the keys that it is changing."""
         self._worker.stop()
