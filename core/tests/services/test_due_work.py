@@ -137,6 +137,18 @@ def test_fr_017_deprecated_versions_are_destroyed_when_their_retention_ended_and
     assert clave.rotation.run_due().destroyed == ()
 
 
+def test_a_destruction_that_its_backend_did_not_confirm_is_begun_once(clave: Keyclave) -> None:
+    forgotten(clave)
+    clave.rotation.run_due()
+    with failing(clave, "destroy_key", BackendUnavailable("unplugged")):
+        assert [name for name, _ in clave.rotation.run_due().failed] == ["forgotten"]
+        for _ in range(2):
+            assert clave.rotation.run_due().failed == ()
+    assert [intent.kind for intent in clave.recovery.open_intents()] == ["destroy"]
+    assert clave.rotation.run_due().recovered == 1
+    assert clave.keys.versions("forgotten")[0].destroyed_at is not None
+
+
 @pytest.mark.parametrize("jump", [timedelta(days=36_525), -timedelta(hours=1)])
 def test_a_clock_that_jumps_suspends_destruction_until_it_is_confirmed(
     clave: Keyclave, monkeypatch: pytest.MonkeyPatch, jump: timedelta

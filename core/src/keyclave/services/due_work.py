@@ -117,7 +117,12 @@ class DueWork:
 
     def _destroy(self, ending: Event) -> tuple[list[KeyHandle], list[_Failure]]:
         with self._instance.store.read() as state:
-            expired = [(state.keys.by_id(v.key_id), v) for v in state.keys.expired(datetime.now(UTC))]
+            changing = {intent.key_id for intent in state.intents.open()}  # a destruction that recovery repeats, say
+            expired = [
+                (state.keys.by_id(v.key_id), v)
+                for v in state.keys.expired(datetime.now(UTC))
+                if v.key_id not in changing
+            ]
         destroyed: list[KeyHandle] = []
         failed: list[_Failure] = []
         for key, version in expired:
