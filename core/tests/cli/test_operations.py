@@ -191,6 +191,7 @@ def test_a_validation_period_is_not_unfinished(run: Run) -> None:
     assert columns[:2] == ["rotate", "window"]
     assert columns[3] == "software"
     assert columns[4].startswith("0:00:")
+    assert columns[-1] == "needs none"
     assert "ok      recovery: no change is open" in run("doctor").stdout
 
 

@@ -30,14 +30,16 @@ def recover(session: Session, *, as_list: bool) -> int:
     destruction off. Every command does this when it starts; a change stays open while its process is alive or its
     backend cannot be reached. Exit code 1 says that something remains open. A validation period is none of that.
 
-    Columns with --list: change, step, key, backend, age, principal, and whether its process is alive.
+    Columns with --list: change, step, key, backend, age, principal, and whether its process is alive, which a
+    validation period does not need.
     """
     with session.open() as clave:
         resolved = clave.recovered
         remaining = [_record(clave, intent) for intent in clave.recovery.open_intents()]
         waiting = [_record(clave, intent) for intent in clave.recovery.waiting()]
     if as_list and not session.as_json:
-        print_table(_COLUMNS, [_row(found) for found in (*remaining, *waiting)])
+        rows = [_row(found, "gone" if found["abandoned"] else "at work") for found in remaining]
+        print_table(_COLUMNS, rows + [_row(found, "needs none") for found in waiting])
     else:
         session.answer(
             {"resolved": [_about(intent) for intent in resolved], "open": remaining, "waiting": waiting},
@@ -73,7 +75,6 @@ def _line(found: dict[str, Any]) -> str:
     return f"{found['kind']} of key {found['key_id']} in backend {found['backend_id']!r}"
 
 
-def _row(found: dict[str, Any]) -> tuple[object, ...]:
-    owner = "gone" if found["abandoned"] else "at work"
+def _row(found: dict[str, Any], owner: str) -> tuple[object, ...]:
     age = timedelta(seconds=found["age_seconds"])
     return (found["kind"], found["step"], found["key_id"], found["backend_id"], age, found["principal"], owner)
