@@ -214,7 +214,7 @@ def test_a_worker_that_is_stopped_finishes_one_key_and_begins_no_other(clave: Ke
         stop = threading.Thread(target=clave.rotation.stop)
         stop.start()
         worker = clave.rotation._worker
-        while not worker._ending.is_set():
+        while not worker.is_ending():
             time.sleep(0.01)
         stopping.set()
         stop.join(30)

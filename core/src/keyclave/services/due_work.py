@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from threading import Event
 
 from keyclave.errors import Conflict, KeyclaveError
 from keyclave.models import KeyHandle
@@ -46,15 +46,14 @@ class DueWork:
         self._renewal = renewal
         self._destruction = destruction
 
-    def run(self, ending: Event | None = None) -> DueReport:
-        """Do it; see `RotationService.run_due`. Once the event is set, no other key is begun with."""
-        ending = ending or Event()
+    def run(self, is_ending: Callable[[], bool] = lambda: False) -> DueReport:
+        """Do it; see `RotationService.run_due`. Once ``is_ending`` says so, no other key is begun with."""
         recovered = self._recovery.run()
-        rotated, failed = self._rotate(ending)
+        rotated, failed = self._rotate(is_ending)
         suspended = self._suspended()
         destroyed: list[KeyHandle] = []
         if suspended is None:
-            destroyed, not_destroyed = self._destroy(ending)
+            destroyed, not_destroyed = self._destroy(is_ending)
             failed += not_destroyed
         else:
             _log.warning("nothing is destroyed by its age: %s", suspended)
@@ -67,7 +66,7 @@ class DueWork:
             suspended=suspended,
         )
 
-    def _rotate(self, ending: Event) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _rotate(self, is_ending: Callable[[], bool]) -> tuple[list[KeyHandle], list[_Failure]]:
         due: defaultdict[str, list[_Due]] = defaultdict(list)
         with self._instance.store.read() as state:
             changing = {intent.key_id for intent in state.intents.open()}
@@ -77,12 +76,14 @@ class DueWork:
         rotated: list[KeyHandle] = []
         failed: list[_Failure] = []
         with ThreadPoolExecutor(_BACKENDS, thread_name_prefix="keyclave-rotation") as backends:
-            for done, not_done in backends.map(partial(self._rotate_in_backend, ending), due.values()):
+            for done, not_done in backends.map(partial(self._rotate_in_backend, is_ending), due.values()):
                 rotated += done
                 failed += not_done
         return rotated, failed
 
-    def _rotate_in_backend(self, ending: Event, due: list[_Due]) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _rotate_in_backend(
+        self, is_ending: Callable[[], bool], due: list[_Due]
+    ) -> tuple[list[KeyHandle], list[_Failure]]:
         rotated: list[KeyHandle] = []
         failed: list[_Failure] = []
         for key, version in due:
@@ -96,7 +97,7 @@ class DueWork:
                 if error.retryable:
                     break  # the backend is not well, and so it would be for the next key
                 self._postpone(version)
-            if len(rotated) == _ROTATIONS or ending.is_set():
+            if len(rotated) == _ROTATIONS or is_ending():
                 break
         return rotated, failed
 
@@ -115,7 +116,7 @@ class DueWork:
                 state.clock.witness(now)
         return reason
 
-    def _destroy(self, ending: Event) -> tuple[list[KeyHandle], list[_Failure]]:
+    def _destroy(self, is_ending: Callable[[], bool]) -> tuple[list[KeyHandle], list[_Failure]]:
         with self._instance.store.read() as state:
             changing = {intent.key_id for intent in state.intents.open()}  # a destruction that recovery repeats, say
             expired = [
@@ -126,7 +127,7 @@ class DueWork:
         destroyed: list[KeyHandle] = []
         failed: list[_Failure] = []
         for key, version in expired:
-            if ending.is_set():
+            if is_ending():
                 break
             if key.rotation_policy.retain_deprecated_versions:
                 continue

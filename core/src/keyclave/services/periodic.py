@@ -22,11 +22,10 @@ class Periodic:
     Args:
         name: of the thread.
         interval: between the end of one call and the next, 10 % more or less.
-        function: what to call, with the event that it should end early at; what it raises is logged, and the next
-            call is made all the same.
+        function: what to call; what it raises is logged, and the next call is made all the same.
     """
 
-    def __init__(self, name: str, interval: timedelta, function: Callable[[threading.Event], object]) -> None:
+    def __init__(self, name: str, interval: timedelta, function: Callable[[], object]) -> None:
         self._name = name
         self._seconds = interval.total_seconds()
         self._function = function
@@ -51,10 +50,14 @@ class Periodic:
         if thread is not None:
             thread.join()
 
+    def is_ending(self) -> bool:
+        """Return whether ``stop`` was called: a function that takes long can ask, and end early."""
+        return self._ending.is_set()
+
     def _run(self, ending: threading.Event) -> None:
         while True:
             try:
-                self._function(ending)
+                self._function()
             except KeyclaveError as error:
                 _log.warning("%s: %s", self._name, error)
             except Exception:

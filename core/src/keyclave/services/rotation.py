@@ -29,7 +29,7 @@ class RotationService:
         self._promotion = promotion
         self._rollback = rollback
         self._due_work = due_work
-        self._worker = Periodic("keyclave-rotation", _EVERY, due_work.run)
+        self._worker = Periodic("keyclave-rotation", _EVERY, self._run_until_stopped)
 
     def rotate(
         self, name: str, *, algorithm: str | None = None, validation_period: timedelta | None = None
@@ -114,3 +114,6 @@ class RotationService:
     def stop(self) -> None:
         """End the thread that ``start`` started, and wait for the keys that it is changing."""
         self._worker.stop()
+
+    def _run_until_stopped(self) -> None:
+        self._due_work.run(self._worker.is_ending)
