@@ -71,9 +71,10 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
         "successor": None if result.successor is None else _shown(result.successor),
     }
     answer |= {"signature": base64.b64encode(result.signature).decode()} if output is None else {"output": output}
-    session.answer(
-        answer, f"Signed by version {result.version} of {name!r} ({result.scheme}); the signature is in {output}."
-    )
+    lines = [f"Signed by version {result.version} of {name!r} ({result.scheme}); the signature is in {output}."]
+    if result.successor is not None:
+        lines.append(f"Version {result.successor.version}, which is to follow, signed as well; --json shows both.")
+    session.answer(answer, *lines)
 
 
 def _is_same_file(file: str, output: str) -> bool:
