@@ -230,8 +230,8 @@ def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
     assert said.startswith("Version 2 of 'other' signs beside the active one, and takes over on 20")
     signed = json.loads(run("keys", "sign", "other", str(file), "--json").stdout)
     assert (signed["version"], signed["successor"]["version"]) == (1, 2)
-    said = run("keys", "sign", "other", str(file), "-o", "sig").stdout.splitlines()
-    assert said[1:] == ["Version 2, which is to follow, signed as well; --json shows both."]
+    lines = run("keys", "sign", "other", str(file), "-o", "sig").stdout.splitlines()
+    assert lines[1:] == ["Version 2, which is to follow, signed as well; --json shows both."]
     for made in (signed, signed["successor"]):
         Path("sig").write_bytes(base64.b64decode(made["signature"]))
         assert f"by version {made['version']} of" in run("keys", "verify", "other", str(file), "sig").stdout
