@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,10 @@ from click.testing import Result
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from keyclave.cli import rotation
+from keyclave.errors import StateUnavailable
+from keyclave.services.results import DueReport
+from keyclave.services.rotation import RotationService
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
 from core.tests.services.long_ago import long_ago
@@ -261,6 +266,26 @@ def test_what_is_due_is_rotated(run: Run, key: str) -> None:
     assert report == {"rotated": [], "recovered": 0, "destroyed": [], "failed": [], "suspended": None}
     assert run("keys", "confirm-clock").stdout.startswith("The clock is trusted from 20")
     assert json.loads(run("keys", "show", key, "--json").stdout)[-1]["version"] == 1
+
+
+def test_a_watch_outlives_a_database_that_is_away_for_a_while(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "_EVERY", 0)
+    real, before = RotationService.run_due, signal.getsignal(signal.SIGTERM)
+    failures = iter([StateUnavailable("the server is restarting")])
+
+    def away_at_first(service: RotationService) -> DueReport:
+        for failure in failures:
+            raise failure
+        signal.raise_signal(signal.SIGTERM)
+        return real(service)
+
+    monkeypatch.setattr(RotationService, "run_due", away_at_first)
+    try:
+        watched = run("keys", "rotate-due", "--watch")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "what is due is not done yet: the server is restarting" in watched.stderr
+    assert watched.stdout.startswith("Nothing is destroyed by its age")
 
 
 def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from keyclave.cli.command import command
 from keyclave.cli.interruption import until_interrupted
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
+from keyclave.errors import KeyclaveError
 
 if TYPE_CHECKING:
     from keyclave import Keyclave, KeyHandle
@@ -20,6 +22,7 @@ __all__ = ["confirm_clock", "promote", "rollback", "rotate", "rotate_due"]
 
 _EVERY = 60
 """Seconds between two looks at what is due."""
+_log = logging.getLogger("keyclave.rotation")
 
 
 @command("rotate", example="keyclave keys rotate release")
@@ -111,8 +114,19 @@ def rotate_due(session: Session, *, watch: bool) -> None:
 def _watch(session: Session, clave: Keyclave) -> None:
     ending = until_interrupted()
     while not ending.is_set():
-        _show(session, clave.rotation.run_due())
+        _look(session, clave)
         ending.wait(_EVERY)
+
+
+def _look(session: Session, clave: Keyclave) -> None:
+    try:
+        report = clave.rotation.run_due()
+    except KeyclaveError as error:
+        if not error.retryable:
+            raise
+        _log.warning("what is due is not done yet: %s", error)
+    else:
+        _show(session, report)
 
 
 def _show(session: Session, report: DueReport) -> None:
