@@ -35,7 +35,7 @@ from keyclave.plugin import BackendContext, CreateKeyRequest, KeyLabel
 from measure import interleave, ratio, row
 
 _MESSAGE = bytes(32)
-_REGION = "eu-central-1"
+_REGION = "us-east-1"
 _NUMBER, _ROUNDS = 300, 25
 _ROUND_TRIP, _SECONDS, _TURNS = 0.005, 1.0, 5
 _SETTINGS = """
