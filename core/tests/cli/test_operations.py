@@ -66,6 +66,10 @@ def test_selection_gives_its_reasons(run: Run) -> None:
     assert selection["chosen"] == "software"
     assert {c["backend_id"]: c["accepted"] for c in selection["candidates"]} == {"software": True, "hsm": False}
     assert "Chosen: software" in run("backends", "select").stdout
+    explained = run("backends", "select", "--explain").stdout
+    assert "software:\n  software is allowed in local\n  it authenticates by PROCESS_IDENTITY\n" in explained
+    assert "  taken: available, allowed, and of the required level\n" in explained
+    assert "hsm:\n  no-such-plugin is allowed in local\n  refused: " in explained or "hsm:\n  refused: " in explained
     run("backends", "select", "--algorithm", "DES", code=2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from keyclave.backends.calls import HookCalls
 from keyclave.errors import (
@@ -11,6 +13,7 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import AvailabilityStatus
+from keyclave.services import selection
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
@@ -81,6 +84,43 @@ def test_a_backend_that_is_not_in_the_precedence_takes_keys_by_name_only(acme: s
         "acme": "not in the precedence",
     }
     assert clave.keys.create("k", "ED25519", backend="acme").backend_id == "acme"
+
+
+def test_fr_021_every_look_is_told_until_one_refuses(acme: str, reopen: Reopen) -> None:
+    clave = reopen(
+        PRECEDENCE.replace("type =", 'required_level = "TPM"\ntype =') + acme + 'level = "TPM"\n', without=WITHOUT
+    )
+    first, second = clave.backends.select("RSA_2048").candidates
+    assert first.looks[0] == "acme is allowed in local"
+    assert first.looks[1] == "it authenticates by PROCESS_IDENTITY"
+    assert first.looks[2].startswith("its level is TPM: ")
+    assert first.looks[3:] == ("it was not checked lately",)
+    assert (first.accepted, first.reason) == (False, "it has no RSA_2048")
+    assert second.looks == ("software is allowed in local", "it authenticates by PROCESS_IDENTITY")
+    assert "TPM is required" in second.reason
+    assert clave.backends.select("ED25519").candidates[0].looks[-1] == "it has ED25519"
+
+
+def test_fr_016_a_backend_that_is_unavailable_takes_no_new_keys_until_it_is_back(acme: str, reopen: Reopen) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    with failing(clave, "check_health", BackendUnavailable("unplugged"), backend="acme"):
+        for _ in range(2):
+            clave.backends.health()
+    assert "it is UNAVAILABLE by its check at 20" in reasons(clave)["acme"]
+    assert reasons(clave)["acme"].endswith("UTC: unplugged (FR-016)")
+    assert clave.keys.create("k", "ED25519").backend_id == "software"
+    for _ in range(2):
+        clave.backends.health()
+    assert clave.keys.create("back", "ED25519").backend_id == "acme"
+
+
+def test_an_old_check_refuses_no_backend(acme: str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    with failing(clave, "check_health", BackendUnavailable("unplugged"), backend="acme"):
+        for _ in range(2):
+            clave.backends.health()
+    monkeypatch.setattr(selection, "_RECENT", timedelta(0))
+    assert clave.keys.create("k", "ED25519").backend_id == "acme"
 
 
 def test_a_backend_that_is_not_allowed_is_not_even_opened(acme: str, reopen: Reopen) -> None:

@@ -90,7 +90,8 @@ def _takes(clave: Keyclave, backend_id: str, algorithm: str) -> tuple[bool, str]
 
 @command("select", example="keyclave backends select --algorithm ECDSA_P256")
 @click.option("--algorithm", help="What the new key will be. Without it: no particular algorithm.")
-def select(session: Session, *, algorithm: str | None) -> int:
+@click.option("--explain", is_flag=True, help="Say of each backend what was looked at, in order.")
+def select(session: Session, *, algorithm: str | None, explain: bool) -> int:
     """Say which backend takes a new key.
 
     Columns: id, plugin, whether it may, and why. Exit code 6 says that none may take it.
@@ -103,7 +104,13 @@ def select(session: Session, *, algorithm: str | None) -> int:
         selection = clave.backends.select(algorithm)
     if session.as_json:
         candidates = [
-            {"backend_id": c.backend_id, "backend_type": c.backend_type, "accepted": c.accepted, "reason": c.reason}
+            {
+                "backend_id": c.backend_id,
+                "backend_type": c.backend_type,
+                "accepted": c.accepted,
+                "reason": c.reason,
+                "looks": c.looks,
+            }
             for c in selection.candidates
         ]
         session.answer({"chosen": selection.chosen, "candidates": candidates})
@@ -113,6 +120,11 @@ def select(session: Session, *, algorithm: str | None) -> int:
             ("Id", "Plugin", "Accepted", "Reason"),
             [(c.backend_id, c.backend_type, "yes" if c.accepted else "no", c.reason) for c in selection.candidates],
         )
+        for candidate in selection.candidates if explain else ():
+            click.echo(f"{candidate.backend_id}:")
+            for look in candidate.looks:
+                click.echo(f"  {cell(look)}")
+            click.echo(f"  {'taken' if candidate.accepted else 'refused'}: {cell(candidate.reason)}")
     return ExitCode.POLICY if selection.chosen is None else ExitCode.DONE
 
 

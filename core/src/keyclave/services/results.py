@@ -85,12 +85,14 @@ class Candidate(Record, frozen=True, kw_only=True):
         backend_id, backend_type: the instance and its plugin.
         accepted: whether it may take the key.
         reason: why, or why not, in a sentence.
+        looks: what was looked at before that and was in order, a sentence each.
     """
 
     backend_id: str
     backend_type: str
     accepted: bool
     reason: str
+    looks: tuple[str, ...] = ()
 
 
 class Selection(Record, frozen=True, kw_only=True):

@@ -6,21 +6,27 @@ It never lowers the required level, and it is asked for new keys only: an existi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from keyclave.backends.backend import Backend
 from keyclave.crypto.envelope_keys import DATA_KEY_SIZE
 from keyclave.errors import CapabilityUnsupported, ConfigurationError, KeyclaveError, PolicyViolation
-from keyclave.models import get_algorithm
+from keyclave.models import AvailabilityStatus, BackendHealth, get_algorithm
 from keyclave.services.instance import Instance
 from keyclave.services.results import Candidate, Selection
 
 __all__ = ["BackendSelector", "refused_by_ability"]
 
 
+_RECENT = timedelta(minutes=5)
+"""A check that is older says nothing of now: a monitor checks each minute."""
+
+
 class BackendSelector:
     """Walks the configured backends in order of precedence."""
 
     def __init__(self, instance: Instance) -> None:
+        self._store = instance.store
         self._backends = instance.backends
         self._environment = instance.environment
 
@@ -95,22 +101,50 @@ class BackendSelector:
                 )
 
     def _judge(self, backend_id: str, backend_type: str, algorithm: str | None) -> Candidate:
-        refused = self._refused_by_type(backend_type)
-        if refused is None:
-            try:
-                backend = self._backends.get(backend_id)
-            except KeyclaveError as error:
-                refused = error.message
-            else:
-                refused = self._refused_by_level(backend)
-                if refused is None and algorithm is not None:
-                    refused = refused_by_ability(backend, algorithm)
+        looks: list[str] = []
+        refused = None
+        try:
+            for refused, in_order in self._looks(backend_id, backend_type, algorithm):
+                if refused is not None:
+                    break
+                looks.append(in_order)
+        except KeyclaveError as error:
+            refused = error.message
         return Candidate(
             backend_id=backend_id,
             backend_type=backend_type,
             accepted=refused is None,
             reason=refused or "available, allowed, and of the required level",
+            looks=tuple(looks),
         )
+
+    def _looks(self, backend_id: str, backend_type: str, algorithm: str | None) -> Iterator[tuple[str | None, str]]:
+        """Look at one thing after another: yield why it refuses the backend, and else what is in order.
+
+        Raises:
+            KeyclaveError: the backend cannot be opened.
+        """
+        allowed_in = self._environment.environment_type.value
+        yield self._refused_by_type(backend_type), f"{backend_type} is allowed in {allowed_in}"
+        backend = self._backends.get(backend_id)
+        description = backend.description
+        yield None, f"it authenticates by {description.authentication_method.value}"
+        evidence = " ".join(description.evidence)
+        yield self._refused_by_level(backend), f"its level is {description.security_level.value}: {evidence}"
+        health = self._recent_health(backend_id)
+        if health is None:
+            yield None, "it was not checked lately"
+        else:
+            yield _refused_by_health(health), f"it is {health.availability_status.value}"
+        if algorithm is not None:
+            yield refused_by_ability(backend, algorithm), f"it has {algorithm}"
+
+    def _recent_health(self, backend_id: str) -> BackendHealth | None:
+        """Return how the backend is, if that is known: without a monitor, what a check once found says little."""
+        with self._store.read() as state:
+            health = state.health.get(backend_id)
+        recent = health is not None and datetime.now(UTC) - health.last_health_check < _RECENT
+        return health if recent else None
 
     def _refused_by_type(self, backend_type: str) -> str | None:
         if backend_type in self._environment.allowed_backend_types:
@@ -122,6 +156,14 @@ class BackendSelector:
         if level.satisfies(required):
             return None
         return f"its level is {level.value}, and {required.value} is required (FR-014)"
+
+
+def _refused_by_health(health: BackendHealth) -> str | None:
+    if health.availability_status is not AvailabilityStatus.UNAVAILABLE:
+        return None
+    result = health.health_check_status
+    detail = "" if result is None or not result.detail else f": {result.detail}"
+    return f"it is UNAVAILABLE by its check at {health.last_health_check:%Y-%m-%d %H:%M:%S} UTC{detail} (FR-016)"
 
 
 def refused_by_ability(backend: Backend, algorithm: str) -> str | None:
