@@ -23,6 +23,7 @@ from keyclave.models import (
     FallbackPolicyConfiguration,
     RotationPolicy,
 )
+from keyclave.models.base import problems_of
 from keyclave.services.detection import DetectionService
 from keyclave.services.detection_cache import DetectionCache
 from keyclave.services.results import DetectionResult
@@ -105,7 +106,7 @@ def environment(store: Store, settings: Settings, principal: str) -> Environment
             created_by=principal if stored is None else stored.created_by,
         )
     except ValidationError as error:
-        problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
+        problems = problems_of(error)
     else:
         if configured != stored:
             configured = configured.model_copy(update={"updated_at": max(now, configured.created_at)})
@@ -131,7 +132,7 @@ def rotation_policy(settings: Settings) -> RotationPolicy:
             validation_period=rotation.validation_period,
         )
     except ValidationError as error:
-        problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
+        problems = problems_of(error)
     raise ConfigurationError(f"[environment.rotation] {problems}")
 
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from keyclave.errors import PolicyViolation
 from keyclave.models import CryptographicBackend
+from keyclave.models.base import problems_of
 from keyclave.plugin.records import BackendContext, BackendDescription
 
 __all__ = ["standing"]
@@ -35,5 +36,5 @@ def standing(context: BackendContext, description: BackendDescription) -> Crypto
             credential_named=description.credential_named,
         )
     except ValidationError as error:
-        problems = "; ".join(e["msg"] for e in error.errors(include_input=False, include_url=False))
+        problems = problems_of(error)
     raise PolicyViolation(problems, backend_id=context.backend_id)

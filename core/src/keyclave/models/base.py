@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
-__all__ = ["MINIMUM_RETENTION", "Model", "NonEmptyStr", "UtcDatetime", "Version", "broken_rule", "require"]
+__all__ = [
+    "MINIMUM_RETENTION",
+    "Model",
+    "NonEmptyStr",
+    "UtcDatetime",
+    "Version",
+    "broken_rule",
+    "problems_of",
+    "require",
+]
 
 MINIMUM_RETENTION = timedelta(days=90)
 
@@ -54,6 +71,11 @@ def broken_rule(rule: str, field: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(
         "rule", "{rule}: {field} {problem}", {"rule": rule, "field": field, "problem": message}
     )
+
+
+def problems_of(error: ValidationError) -> str:
+    """Return which rules a model breaks, in one line and without its values."""
+    return "; ".join(found["msg"] for found in error.errors(include_input=False, include_url=False))
 
 
 def require(holds: bool, rule: str, field: str, message: str) -> None:  # noqa: FBT001  reads as a sentence
