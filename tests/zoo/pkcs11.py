@@ -70,6 +70,7 @@ class ZooPkcs11(Pkcs11Backend):
 def opened(kind: type[ZooPkcs11], context: BackendContext) -> ZooPkcs11:
     """Open a backend of a class as the PKCS#11 plugin opens its own."""
     token = _token()
+    os.environ.update(token.environment)  # again: other tests of this process have tokens of their own
     backend = open_pkcs11_backend(
         Pkcs11Settings(module=token.module, token=token.label, pin_file=token.pin_file), context
     )
@@ -80,15 +81,15 @@ def opened(kind: type[ZooPkcs11], context: BackendContext) -> ZooPkcs11:
 
 @cache
 def _token() -> Token:
-    """Return the token of this process, or of the one that started it: SoftHSM2 reads its configuration once."""
+    """Return the token of this process, or of the one that started it."""
     inherited = os.environ.get(_VARIABLE)
     if inherited is not None:
-        module, label, pin_file = inherited.split(os.pathsep)
-        return Token(Path(module), label, Path(pin_file))
+        module, label, pin_file, configuration = inherited.split(os.pathsep)
+        return Token(Path(module), label, Path(pin_file), environment={"SOFTHSM2_CONF": configuration})
     directory = Path(tempfile.mkdtemp(prefix="keyclave-zoo-"))
     # Not `atexit`, which the processes of a pool leave out.
     Finalize(None, shutil.rmtree, (directory, True), exitpriority=0)
     token = make_tokens(directory, _LABEL)[_LABEL]
-    os.environ.update(token.environment)
-    os.environ[_VARIABLE] = os.pathsep.join((str(token.module), token.label, str(token.pin_file)))
+    configuration = token.environment["SOFTHSM2_CONF"]
+    os.environ[_VARIABLE] = os.pathsep.join((str(token.module), token.label, str(token.pin_file), configuration))
     return token

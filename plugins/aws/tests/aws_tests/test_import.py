@@ -43,6 +43,7 @@ from pydantic import SecretBytes
 from tests.services import softhsm
 from tests.services.kms.failures import KmsFailure
 from tests.services.kms.server import Running
+from tests.services.tokens import Token
 
 MOVING = ["RSA_2048", "RSA_4096", "ECDSA_P256", "ECDSA_P384"]
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -67,15 +68,16 @@ def software(instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def softhsm_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    token = softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), "aws")["aws"]
-    os.environ.update(token.environment)
-    return {"module": token.module, "token": token.label, "pin_file": token.pin_file}
+def softhsm_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    return softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), "aws")["aws"]
 
 
 @pytest.fixture
-def token(softhsm_settings: dict[str, Any], instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
-    backend = opened(keyclave_pkcs11_hsm.plugin, softhsm_settings, instance_id, tmp_path / "hsm")
+def token(softhsm_token: Token, instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
+    # For each test again: those of other packages, in the same process, have tokens of their own.
+    os.environ.update(softhsm_token.environment)
+    settings = {"module": softhsm_token.module, "token": softhsm_token.label, "pin_file": softhsm_token.pin_file}
+    backend = opened(keyclave_pkcs11_hsm.plugin, settings, instance_id, tmp_path / "hsm")
     yield backend
     backend.close()
 

@@ -29,10 +29,15 @@ SOFTHSM_TOKENS = ("main", "other", "twin", "twin")
 
 
 @pytest.fixture(scope="session")
-def softhsm_tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Token]:
-    tokens = softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), *SOFTHSM_TOKENS)
-    os.environ.update(tokens["main"].environment)
-    return tokens
+def made_tokens(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Token]:
+    return softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), *SOFTHSM_TOKENS)
+
+
+@pytest.fixture
+def softhsm_tokens(made_tokens: dict[str, Token]) -> dict[str, Token]:
+    # For each test again: those of other packages, in the same process, have tokens of their own.
+    os.environ.update(made_tokens["main"].environment)
+    return made_tokens
 
 
 @pytest.fixture(scope="session")
