@@ -44,7 +44,7 @@ def content(place: Place) -> dict[str, list[dict[str, object]]]:
     """Every row of every table of revision 0001, with the columns that are not NULL."""
     found = {}
     with place.raw() as connection:
-        for table in METADATA.tables.keys() - {"clock", "backend_health"}:
+        for table in METADATA.tables.keys() - {"clock", "backend_health", "fallbacks"}:
             cursor = connection.execute(f"SELECT * FROM {table}")
             names = [column[0] for column in cursor.description]
             rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
@@ -71,11 +71,36 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     assert content(old) == rows
     added = {_named(rule) for rule in rules(old)} - {_named(rule) for rule in in_force}
     assert {
-        name.rpartition("key_versions_")[2] for name in added if "clock" not in name and "health" not in name
+        name.rpartition("key_versions_")[2]
+        for name in added
+        if not any(other in name for other in ("clock", "health", "fallbacks", "one_standby_version"))
     } == {
         *("validation_insert", "validation_update", "own_algorithm"),
+        *("one_standby_insert", "one_standby_update"),
     }
-    assert {_named(rule) for rule in in_force - rules(old)} <= {"trigger key_versions_destroyed"}
+    assert {_named(rule) for rule in in_force - rules(old)} <= {
+        f"trigger key_versions_{name}" for name in ("destroyed", "first_status", "status_edge")
+    }
+
+
+def test_fr_024_a_version_can_be_a_standby_after_the_upgrade_only(old: Place) -> None:
+    key = samples.new_key("with-standby")
+
+    def add() -> None:
+        with contextlib.closing(old.open()) as store, store.write() as state:
+            state.keys.add(key)
+            state.keys.add_version(samples.new_version(key))
+            state.keys.add_version(samples.new_version(key, 2, status=KeyStatus.STANDBY))
+
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[:5])
+        upgrade(old.url)
+        with pytest.raises(Conflict, match="a new version is PENDING or ACTIVE"):
+            add()
+    upgrade(old.url)
+    add()
+    with old.raw() as connection:
+        assert old.kind == "postgresql" or connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def _named(rule: str) -> str:

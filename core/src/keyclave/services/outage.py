@@ -102,7 +102,7 @@ class Outage:
             return True
         failure.next_step = (
             f"Make the backend available: the standbys of its keys sign no more, since they did so from"
-            f" {fallback.begun_at:%Y-%m-%d %H:%M:%S} UTC on as long as max_duration in [environment.fallback] lets them."
+            f" {fallback.begun_at:%Y-%m-%d %H:%M:%S} UTC as long as max_duration in [environment.fallback] allows."
         )
         return False
 

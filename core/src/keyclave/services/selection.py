@@ -84,7 +84,7 @@ class BackendSelector:
                 return self._backends.get(backend_id)
             reasons.append(f"{backend_id}: {_BELOW_KEY if candidate.accepted else candidate.reason}")
         raise PolicyViolation(
-            f"no backend behind {active!r} may take its standby ({'; '.join(reasons) or 'none is configured'})",
+            f"no backend behind {active!r} may take a standby ({'; '.join(reasons) or 'none is behind it in the precedence'})",
             key_name=key.name,
             next_step="Configure a backend of the required level behind it in the precedence.",
         )
