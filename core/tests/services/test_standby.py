@@ -94,7 +94,7 @@ def test_fr_024_the_standby_is_never_before_the_active_version_in_the_precedence
 
 @pytest.mark.parametrize(("level", "stands_by"), [("SOFTWARE", False), ("TPM", True)])
 def test_fr_014_fr_024_a_standby_is_never_below_the_level_that_the_key_requires(
-    acme: str, reopen: Reopen, level: str, stands_by: bool
+    acme: str, reopen: Reopen, *, level: str, stands_by: bool
 ) -> None:
     strict = 'required_level = "TPM"\nprecedence = ["acme"]\n'
     other = acme.replace("[backends.acme]", "[backends.other]")

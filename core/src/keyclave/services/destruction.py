@@ -195,7 +195,8 @@ def _require_destructible(name: str, version: StoredVersion) -> None:
         raise Conflict(
             f"version {version.version} is {version.status.value}",
             key_name=name,
-            next_step="Rotate or revoke the key first: only deprecated and revoked versions are destroyed.",
+            next_step="Only deprecated and revoked versions are destroyed: rotate or revoke the key, or remove its"
+            " standby, first.",
             retryable=False,
         )
     if version.not_destroy_before is not None and version.not_destroy_before > datetime.now(UTC):

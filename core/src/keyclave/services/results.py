@@ -64,7 +64,7 @@ class DueReport(Record, frozen=True, kw_only=True):
     """What was done because it was due.
 
     Attributes:
-        rotated: the new versions, pending or active.
+        rotated: the new versions, pending or active, and the new standbys.
         recovered: how many interrupted changes were finished or undone, and validation periods ended.
         destroyed: the versions that were destroyed, or will be on the date that they tell.
         failed: the name of each key with which it did not work, and why.

@@ -83,8 +83,9 @@ class BackendSelector:
             if candidate.accepted and self._satisfies(backend_id, key):
                 return self._backends.get(backend_id)
             reasons.append(f"{backend_id}: {_BELOW_KEY if candidate.accepted else candidate.reason}")
+        problem = "; ".join(reasons) or "none is behind it in the precedence"
         raise PolicyViolation(
-            f"no backend behind {active!r} may take a standby ({'; '.join(reasons) or 'none is behind it in the precedence'})",
+            f"no backend behind {active!r} may take a standby ({problem})",
             key_name=key.name,
             next_step="Configure a backend of the required level behind it in the precedence.",
         )
