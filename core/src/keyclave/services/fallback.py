@@ -22,7 +22,7 @@ from keyclave.services.outage import Outage
 from keyclave.services.recording import Recorder
 from keyclave.services.results import SignResult
 from keyclave.services.rollback import Rollback
-from keyclave.services.signing import BoundVersion, Signer
+from keyclave.services.signing import BoundVersion, Signer, signing_version
 from keyclave.services.standby import usable_standby
 
 __all__ = ["Fallback", "StandbySigner"]
@@ -38,7 +38,7 @@ class StandbySigner(Signer):
         name, scheme, prehashed, _ = wanted
         require_name(name)
         with self._instance.store.read() as state:
-            epoch, key = state.epoch, state.keys.by_name(name)
+            epoch, (key, _) = state.epoch, signing_version(state, name, None)
             standby = usable_standby(key, state.keys.versions(key.key_id))
         if standby is None:
             raise Conflict("its standby was changed while it was to sign", key_name=name)

@@ -64,7 +64,7 @@ class Outage:
         self._lock = threading.Lock()
         self._failure: BackendError | None = None
         self._ask_at = 0.0
-        self._answered_at = 0.0
+        self._answered_at = datetime.min.replace(tzinfo=UTC)
         with instance.store.read() as state:
             last = state.fallbacks.get(backend_id)
         self._fallback = last if _is_under_way(last) else None
@@ -85,7 +85,7 @@ class Outage:
 
     def answered(self) -> None:
         """Take note of a call that the backend answered: a fallback that was under way ends."""
-        self._answered_at = time.time()
+        self._answered_at = datetime.now(UTC)
         if self._fallback is not None:
             self._end()
 
@@ -142,7 +142,7 @@ class Outage:
         """Return whether the last fallback is under way. An answer to this process ended one that began elsewhere."""
         if last.ended_at is not None:
             return False
-        return self._fallback is not None or self._answered_at <= last.begun_at.timestamp()
+        return self._fallback is not None or self._answered_at <= last.begun_at
 
     def _warn(self, failure: BackendError) -> None:
         limit = self._policy.max_fallback_duration

@@ -47,7 +47,7 @@ from keyclave.services.rollback import Rollback
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
-__all__ = ["BoundVersion", "Signer"]
+__all__ = ["BoundVersion", "Signer", "signing_version"]
 
 _SLOW_SECONDS = SLOW_SIGNATURE.total_seconds()
 _REASON_LIMIT = 1024
@@ -211,7 +211,7 @@ class Signer:
         require_name(name)
         with self._instance.store.read() as state:
             epoch = state.epoch
-            key, stored = _signing_version(state, name, version)
+            key, stored = signing_version(state, name, version)
             versions = () if version is not None else state.keys.versions(key.key_id)
         bound = self._bind_version(key, stored, scheme, epoch, prehashed=prehashed)
         for other in versions:
@@ -252,7 +252,8 @@ class Signer:
         )
 
 
-def _signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:
+def signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:
+    """Return a key and its active version, which must be the wanted one if one is wanted."""
     key = state.keys.by_name(name)
     active = current(state.keys.versions(key.key_id))
     if active.status is not KeyStatus.ACTIVE:
