@@ -92,9 +92,7 @@ def use_approval_in(state: Transaction, plan: MigrationPlan) -> tuple[KeyMigrati
     now = datetime.now(UTC)
     approval = next((a for a in state.approvals.of_plan(plan.plan_id) if a.approved_at <= now < a.expires_at), None)
     if approval is None:
-        raise PolicyViolation(
-            "the plan is not approved, or its approval has expired (FR-012)", next_step=_APPROVE
-        )
+        raise PolicyViolation("the plan is not approved, or its approval has expired (FR-012)", next_step=_APPROVE)
     _require_other_principal(plan, approval.approved_by)
     if approval.plan_hash != plan.plan_hash:
         raise PolicyViolation("the approval is of another plan (FR-012)", next_step=_APPROVE)

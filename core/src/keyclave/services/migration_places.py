@@ -63,9 +63,7 @@ def at_destination(record: KeyMigrationRecord, version: StoredVersion) -> Stored
     return structs.replace(version, **place_at_destination(record), destroyed_at=None)
 
 
-def disable_at_source(
-    instance: Instance, key: StoredKey, record: KeyMigrationRecord, version: StoredVersion
-) -> None:
+def disable_at_source(instance: Instance, key: StoredKey, record: KeyMigrationRecord, version: StoredVersion) -> None:
     """Let the source use the key no more, once another place does. One that is needed to decrypt stays enabled."""
     signs = get_algorithm(algorithm_of(key, version)).signs
     if signs or record.strategy is MigrationStrategy.WRAPPED:

@@ -56,9 +56,7 @@ class Planning:
                 self._instance.audit.append_in(state, operation.success())
         return plan
 
-    def _planned(
-        self, names: tuple[str, ...], destination: Backend, *, excepted: bool
-    ) -> Iterator[PlannedMigration]:
+    def _planned(self, names: tuple[str, ...], destination: Backend, *, excepted: bool) -> Iterator[PlannedMigration]:
         for name in names:
             with self._instance.store.read() as state:
                 key = state.keys.by_name(name)

@@ -51,9 +51,7 @@ class Reversal:
     def rollback(self, migration_id: UUID, reason: str) -> KeyMigrationRecord:
         """Roll a migration back; see `MigrationService.rollback`."""
         with ExitStack() as working:
-            with self._recorder.operation(
-                OperationType.REVERT_MIGRATION, f"migration:{migration_id}"
-            ) as operation:
+            with self._recorder.operation(OperationType.REVERT_MIGRATION, f"migration:{migration_id}") as operation:
                 working.enter_context(self._instance.owner.working(operation.operation_id))
                 require_reason(None, reason)
                 begun = self._begin(operation, migration_id, reason)
@@ -64,9 +62,7 @@ class Reversal:
                     self._switch_back(operation, begun, reason)
             return self._remove(operation, begun, key)
 
-    def _begin(
-        self, operation: Operation, migration_id: UUID, reason: str
-    ) -> StoredIntent | KeyMigrationRecord:
+    def _begin(self, operation: Operation, migration_id: UUID, reason: str) -> StoredIntent | KeyMigrationRecord:
         """Return the intent of the rollback, or the record of a migration that was never begun and now never is."""
         with self._instance.store.write() as state:
             record = migration_in(state, migration_id)

@@ -21,9 +21,9 @@ from keyclave.models import (
     OperationType,
 )
 from keyclave.services.destruction import followed_up
+from keyclave.services.generation import label_for
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent, require_no_other
-from keyclave.services.generation import label_for
 from keyclave.services.migration_approval import plan_in, plan_reference, require_valid, use_approval_in
 from keyclave.services.migration_arrival import Arrival, Arrived, Moving
 from keyclave.services.migration_notes import MIGRATION, complete_in, migration_in, switch_in
@@ -48,7 +48,12 @@ class MigrationRun:
     """Carries plans out."""
 
     def __init__(
-        self, instance: Instance, recorder: Recorder, recovery: Recovery, selector: BackendSelector, planning: Planning
+        self,
+        instance: Instance,
+        recorder: Recorder,
+        recovery: Recovery,
+        selector: BackendSelector,
+        planning: Planning,
     ) -> None:
         self._instance = instance
         self._recorder = recorder

@@ -50,7 +50,8 @@ class _ModelTable(Generic[M]):
         self._group = group or key
         self._grouped: Select[Any] = self._sealed.where(self._group).order_by(table.c[key])
         self._columns = tuple(column for column in self._sealed.columns if column != "details")
-        self._times = frozenset(c for c in self._columns if isinstance(table.c[c].type, BigInteger))
+        numbers = (column for column in self._columns if isinstance(table.c[column].type, BigInteger))
+        self._times = frozenset(column for column in numbers if not _is_number(model, column))
 
     def put(self, session: Session, model: M) -> None:
         row = self._to_row(model)
@@ -83,6 +84,11 @@ class _ModelTable(Generic[M]):
             value = row[column]
             fields[column] = from_microseconds(value) if isinstance(value, int) else None
         return self._model.model_validate(fields)
+
+
+def _is_number(model: type[Model], field: str) -> bool:
+    """Return whether a field is the number itself, and no time."""
+    return model.model_fields[field].annotation is int
 
 
 def _to_value(value: Any) -> Value:

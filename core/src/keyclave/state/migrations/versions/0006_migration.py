@@ -1,4 +1,4 @@
-"""Migrations have plans and approvals; their intents, and a version that was re-keyed may be active again, and a key may require less.
+"""Migrations have plans and approvals; their intents let a version be active again, or a key require less.
 
 A version of Keyclave that knows no such intents must not take part: it could not finish what was interrupted.
 """
@@ -6,7 +6,7 @@ A version of Keyclave that knows no such intents must not take part: it could no
 import sqlalchemy as sa
 from alembic import op
 from keyclave.state.migrations.guards import Guard, render
-from keyclave.state.migrations.initial.rules import EDGES, GUARDS, changed, immutable, kept, new
+from keyclave.state.migrations.initial.rules import EDGES, changed, immutable, kept, new
 from keyclave.state.migrations.initial.tables import METADATA
 
 revision = "0006"
@@ -103,25 +103,40 @@ _REPLACED = (_EDGE, _KEY)
 
 
 def upgrade() -> None:
-    """Add tables and columns, then their rules. SQLite makes a table with another rule anew, and its triggers."""
-    dialect = op.get_bind().dialect.name
+    """Add tables and columns, then their rules, and replace those that there were."""
     _add_tables()
+    if op.get_bind().dialect.name == "sqlite":
+        _allow_kinds_in_sqlite()
+    else:
+        op.drop_constraint("kind_is_known", "intents", type_="check")
+        op.create_check_constraint("kind_is_known", "intents", _KINDS)
+    for replaced in _REPLACED:
+        _drop(replaced)
+    for guard in _GUARDS:
+        for statement in render(guard, op.get_bind().dialect.name):
+            op.execute(statement)
+
+
+def _allow_kinds_in_sqlite() -> None:
+    """Make the table anew, and with it every trigger that names it: SQLite changes no rule of a column."""
+    triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%intents%'"
+    there = op.get_bind().exec_driver_sql(triggers).fetchall()
+    for name, _ in there:
+        op.execute(f"DROP TRIGGER {name}")
     table = METADATA.tables["intents"]
     with op.batch_alter_table("intents", copy_from=table, table_kwargs={"sqlite_strict": True}) as intents:
         intents.drop_constraint("kind_is_known", type_="check")
         intents.create_check_constraint("kind_is_known", _KINDS)
-    guards = list(_GUARDS)
-    if dialect == "sqlite":
-        for replaced in _REPLACED:
-            op.execute(f"DROP TRIGGER {replaced.table}_{replaced.name}")
-        guards += [guard for guard in GUARDS if guard.table == "intents"]
+    for _, statement in there:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _drop(guard: Guard) -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(f"DROP TRIGGER {guard.table}_{guard.name}")
     else:
-        for replaced in _REPLACED:
-            op.execute(f"DROP TRIGGER {replaced.table}_{replaced.name} ON {replaced.table}")
-            op.execute(f"DROP FUNCTION {replaced.table}_{replaced.name}()")
-    for guard in guards:
-        for statement in render(guard, dialect):
-            op.execute(statement)
+        op.execute(f"DROP TRIGGER {guard.table}_{guard.name} ON {guard.table}")
+        op.execute(f"DROP FUNCTION {guard.table}_{guard.name}()")
 
 
 def _add_tables() -> None:
