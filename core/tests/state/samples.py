@@ -47,6 +47,7 @@ __all__ = [
     "new_key",
     "new_version",
     "populate",
+    "populate_all",
 ]
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -199,6 +200,13 @@ def add_migration(store: Store) -> None:
         state.approvals.put(APPROVAL)
         state.approvals.put(APPROVAL.model_copy(update={"consumed_at": NOW}))
         state.migrations.put(MIGRATION)
+
+
+def populate_all(place: Place) -> None:
+    """Put something into every table: what `populate` does, and a plan, its approval and a completed migration."""
+    populate(place)
+    with contextlib.closing(place.open()) as store:
+        add_migration(store)
 
 
 def populate(place: Place) -> None:
