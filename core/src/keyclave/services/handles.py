@@ -6,12 +6,17 @@ from keyclave.models import KeyHandle, KeySecurityProperties, KeyStatus, get_alg
 from keyclave.plugin import KeyLabel, KeyReference
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["algorithm_of", "current", "to_handle", "to_reference"]
+__all__ = ["algorithm_of", "current", "is_wrappable", "to_handle", "to_reference"]
 
 
 def algorithm_of(key: StoredKey, version: StoredVersion) -> str:
     """Return the algorithm of a version: a rotation may have changed it."""
     return version.own_algorithm or key.algorithm
+
+
+def is_wrappable(version: StoredVersion) -> bool:
+    """Return whether its backend can release a version, wrapped, for a migration."""
+    return version.exportable
 
 
 def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
