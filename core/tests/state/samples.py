@@ -87,7 +87,7 @@ PLAN = MigrationPlan.of(
     requested_by="tester",
     created_at=NOW,
     exception=None,
-    keys=(
+    versions=(
         PlannedMigration(
             key_id=UUID(int=9),
             key_name="k",

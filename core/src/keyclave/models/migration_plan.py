@@ -64,7 +64,7 @@ class MigrationPlan(Model):
         requested_by: the principal that asked; another one must approve it.
         created_at: UTC.
         exception: the reason for an exception from the rule that no key goes to a lower level; ``None`` for none.
-        keys: each version of each key.
+        versions: each version of each key.
         plan_hash: SHA-256 over all of this, 64 lower case hexadecimal digits: what an approval is bound to.
     """
 
@@ -75,7 +75,7 @@ class MigrationPlan(Model):
     requested_by: NonEmptyStr
     created_at: UtcDatetime
     exception: NonEmptyStr | None = None
-    keys: Annotated[tuple[PlannedMigration, ...], Field(min_length=1)]
+    versions: Annotated[tuple[PlannedMigration, ...], Field(min_length=1)]
     plan_hash: Sha256
 
     @classmethod
@@ -92,13 +92,13 @@ class MigrationPlan(Model):
     @property
     def possible(self) -> tuple[PlannedMigration, ...]:
         """Those that can go."""
-        return tuple(planned for planned in self.keys if planned.strategy is not None)
+        return tuple(planned for planned in self.versions if planned.strategy is not None)
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         require(self.plan_hash == self.computed_hash(), "FR-012", "plan_hash", "must be the hash of the plan")
-        versions = {(planned.key_id, planned.version) for planned in self.keys}
-        require(len(versions) == len(self.keys), "FR-012", "keys", "must name each version once")
+        named = {(planned.key_id, planned.version) for planned in self.versions}
+        require(len(named) == len(self.versions), "FR-012", "versions", "must name each version once")
         return self
 
 
@@ -126,10 +126,10 @@ class MigrationApproval(ApprovalRecord):
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         require(
-            self.approved_at < self.expires_at <= self.approved_at + APPROVAL_LIFETIME,
+            timedelta(0) <= self.expires_at - self.approved_at <= APPROVAL_LIFETIME,
             "FR-012",
             "expires_at",
-            "must be after approved_at, by 24 hours at most",
+            "must not be before approved_at, nor more than 24 hours later",
         )
         require(
             self.consumed_at is None or self.approved_at <= self.consumed_at <= self.expires_at,

@@ -49,7 +49,7 @@ class Planning:
                 requested_by=self._instance.principal,
                 created_at=datetime.now(UTC),
                 exception=exception,
-                keys=tuple(self._planned(wanted, chosen, excepted=exception is not None)),
+                versions=tuple(self._planned(wanted, chosen, excepted=exception is not None)),
             )
             with self._instance.store.write() as state:
                 state.plans.add(plan)

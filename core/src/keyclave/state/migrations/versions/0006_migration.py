@@ -65,7 +65,7 @@ _GUARDS = (
         "migration_approvals",
         "UPDATE",
         "used_once",
-        f"OLD.consumed_at IS NOT NULL OR EXISTS ({_USED})",
+        f"OLD.consumed_at IS NOT NULL OR (NEW.consumed_at IS NOT NULL AND EXISTS ({_USED}))",
         "an approval is used once, and so is its plan",
     ),
     kept("migration_approvals"),
@@ -166,7 +166,7 @@ def _add_tables() -> None:
         sa.Column("details", sa.Text, nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False),
         sa.CheckConstraint("length(approval_id) = 32", name="approval_id_is_uuid"),
-        sa.CheckConstraint("expires_at > approved_at", name="expires_after_approval"),
+        sa.CheckConstraint("expires_at >= approved_at", name="expires_after_approval"),
         sa.CheckConstraint(
             "consumed_at >= approved_at AND consumed_at <= expires_at", name="consumed_before_it_expires"
         ),
