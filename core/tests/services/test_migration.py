@@ -4,66 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
-import keyclave
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave import Keyclave
-from keyclave.errors import (
-    BackendUnavailable,
-    Conflict,
-    IntegrityError,
-    InvalidArgument,
-    KeyDisabled,
-    KeyNotFound,
-    OutcomeUnknown,
-    PolicyViolation,
-)
-from keyclave.models import KeyMigrationRecord, KeyStatus, MigrationStatus, MigrationStrategy, OperationType
+from keyclave.errors import Conflict, KeyDisabled
+from keyclave.models import KeyStatus, MigrationStatus, MigrationStrategy
 from keyclave.plugin import KeyLabel
 
-from core.tests.services.failing import failing, replaced
+from core.tests.services.migrating import alice, as_, bob, listed, migrate
+
+__all__ = ["alice", "as_", "bob"]
 
 MESSAGE = b"signed here and there"
-OTHER = '[backends.other]\nplugin = "software"\n'
-As = Callable[[str], Keyclave]
-
-
-@pytest.fixture
-def as_(config: Path) -> Iterator[As]:
-    """Open the instance, with a second backend, in the name of a principal; close it at the end."""
-    config.write_text(config.read_text() + OTHER)
-    with ExitStack() as closing:
-        yield lambda principal: closing.enter_context(keyclave.open(config, principal=principal))
-
-
-@pytest.fixture
-def alice(as_: As) -> Keyclave:
-    """Who asks for migrations."""
-    return as_("alice")
-
-
-@pytest.fixture
-def bob(as_: As) -> Keyclave:
-    """Who approves them."""
-    return as_("bob")
-
-
-def migrate(alice: Keyclave, bob: Keyclave, *names: str, exception: str | None = None) -> KeyMigrationRecord:
-    """Migrate keys to the other backend, and return the first migration."""
-    plan = alice.migration.plan(names, "other", exception=exception)
-    bob.migration.approve(plan.plan_id, "wanted")
-    return alice.migration.run(plan.plan_id)[0]
-
-
-def listed(clave: Keyclave, backend: str) -> set[str]:
-    """The labels of all keys that a backend lists."""
-    return {str(reference.label) for reference in clave._backends.get(backend).list_keys()}
 
 
 def verify_independently(clave: Keyclave, version: int, signature: bytes) -> None:
@@ -188,7 +143,7 @@ def test_threads_go_on_signing_while_the_key_goes_and_comes_back(alice: Keyclave
                 verify_independently(clave, 1, signed.signature)
                 used.add(signed.backend_id)
                 assert clave.keys.decrypt("secret", clave.keys.encrypt("secret", MESSAGE)) == MESSAGE
-            except Exception as error:  # noqa: BLE001  the test looks at every one
+            except Exception as error:
                 failed.append(error)
 
     threads = [threading.Thread(target=work, args=(clave,)) for clave in (alice, bob)]
