@@ -60,7 +60,10 @@ OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "retire": lambda clave: clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving"),
     "recover": lambda clave: clave,
 }
-"""What is interrupted; of migrations the one of a wrapped key and of a new one. ``recover`` is the opening of a state in which a rotation was killed before."""
+"""What is interrupted: of migrations and their rollbacks those of a wrapped key, and of a new one that took over.
+
+``recover`` is the opening of a state in which a rotation was killed before.
+"""
 
 
 AFTERWARDS = {
@@ -310,7 +313,7 @@ def is_kept_at_source(record: KeyMigrationRecord) -> bool:
 
 
 def here_or_there(clave: keyclave.Keyclave, directory: Path, operation: str, *, acknowledged: bool) -> list[str]:
-    """Look whether one place has the key and works, and the other one is as the record says; then end the migration."""
+    """Look whether one place has the key, and the other one is as the record says; then end the migration."""
     record = next(iter(clave.migration.list()), None)
     before, after, done = MIGRATIONS[operation]
     status = None if record is None else "RETIRED" if record.retired_at else record.status.value

@@ -36,8 +36,7 @@ def plan(session: Session, *, names: tuple[str, ...], destination: str, exceptio
 
 
 @command(
-    "approve",
-    example='keyclave migrate approve 0d9f3c1e-5a34-4c47-9d0b-6d6f3c6f2a11 --justification "reviewed with the security team"',
+    "approve", example='keyclave migrate approve 0d9f3c1e-5a34-4c47-9d0b-6d6f3c6f2a11 --justification "reviewed"'
 )
 @_plan
 @click.option("--justification", required=True, metavar="TEXT", help="Why.")

@@ -62,8 +62,8 @@ class Encryption:
         try:
             return self._encrypt_once(name, plaintext, aad)
         except StaleKey:
-            # The key changed after it was bound: before the record was durable, or so that its backend refused it. The
-            # ciphertext, if there was one, was dropped.
+            # The key changed after it was bound: before the record was durable, or so that its backend refused it.
+            # The ciphertext, if there was one, was dropped.
             self._instance.epoch.invalidate()
         return self._encrypt_once(name, plaintext, aad)
 

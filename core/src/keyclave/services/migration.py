@@ -87,7 +87,8 @@ class MigrationService:
 
         Args:
             plan_id: the plan.
-            progress: called after each migration, with its record, how many there were so far, and how many there are.
+            progress: called after each migration with its record, how many there were so far, and how many there are
+                in all.
 
         Raises:
             PolicyViolation: the plan is not approved, or not any more.

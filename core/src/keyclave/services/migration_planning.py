@@ -1,4 +1,4 @@
-"""Find out what a migration of keys would do (FR-012): a dry run, for which no backend is asked to change anything."""
+"""Find out what a migration of keys would do (FR-012), without asking a backend to change anything."""
 
 from __future__ import annotations
 

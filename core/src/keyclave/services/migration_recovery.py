@@ -21,7 +21,7 @@ def is_to_be_undone(intent: StoredIntent) -> bool:
 
 
 def disable_source(instance: Instance, intent: StoredIntent) -> None:
-    """Let the source of a migration use the key no more: what ends a migration, and undoes a rollback that was begun."""
+    """Let the source use the key no more: that ends a migration, and undoes a rollback that was begun."""
     with instance.store.read() as state:
         record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
         version = state.keys.version(key.key_id, record.key_version)

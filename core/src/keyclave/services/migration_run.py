@@ -75,14 +75,16 @@ class MigrationRun:
 
     def _take_up(self, plan_id: UUID) -> tuple[MigrationPlan, list[KeyMigrationRecord]]:
         """Use the approval of a plan, or go on where it was used before; return its migrations in their order."""
-        with self._recorder.operation(OperationType.MIGRATE, plan_reference(plan_id)) as operation:
-            with self._instance.store.write() as state:
-                plan = plan_in(state, plan_id)
-                operation.backend_id, operation.backend_type = plan.destination_backend_id, plan.destination_provider
-                records = state.migrations.of_plan(plan_id)
-                if not records:
-                    records = use_approval_in(state, plan)
-                    self._instance.audit.append_in(state, operation.success())
+        with (
+            self._recorder.operation(OperationType.MIGRATE, plan_reference(plan_id)) as operation,
+            self._instance.store.write() as state,
+        ):
+            plan = plan_in(state, plan_id)
+            operation.backend_id, operation.backend_type = plan.destination_backend_id, plan.destination_provider
+            records = state.migrations.of_plan(plan_id)
+            if not records:
+                records = use_approval_in(state, plan)
+                self._instance.audit.append_in(state, operation.success())
         order = [(str(planned.key_id), planned.version) for planned in plan.possible]
         return plan, sorted(records, key=lambda r: order.index((r.source_key_id, r.key_version)))
 

@@ -1,4 +1,4 @@
-"""Prove a migration again at any later time: from the bytes that are stored, and by the keys that still exist (FR-012)."""
+"""Prove a migration again at any later time, from its stored proof and by the keys that still exist (FR-012)."""
 
 from __future__ import annotations
 

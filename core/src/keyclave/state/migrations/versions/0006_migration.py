@@ -16,6 +16,11 @@ depends_on = None
 
 _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KINDS = "kind IN ('create', 'adopt', 'rotate', 'revoke', 'destroy', 'cancel', 'migrate', 'revert', 'retire')"
+_REVERTED = (
+    "SELECT 1 FROM intents"
+    " WHERE kind = 'revert' AND outcome IS NULL AND key_id = NEW.key_id AND from_version = NEW.version"
+)
+_MIGRATED = "SELECT 1 FROM intents WHERE kind IN ('migrate', 'revert') AND outcome IS NULL AND key_id = NEW.key_id"
 _PLAN = "SELECT 1 FROM migration_plans WHERE plan_id = NEW.plan_id"
 _USED = "SELECT 1 FROM migration_approvals WHERE plan_id = NEW.plan_id AND consumed_at IS NOT NULL"
 _EDGE = Guard(
@@ -23,8 +28,7 @@ _EDGE = Guard(
     "UPDATE",
     "status_edge",
     f"NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN ({EDGES})"
-    " AND NOT (OLD.status = 'DEPRECATED' AND NEW.status = 'ACTIVE' AND EXISTS (SELECT 1 FROM intents"
-    " WHERE kind = 'revert' AND outcome IS NULL AND key_id = NEW.key_id AND from_version = NEW.version))",
+    f" AND NOT (OLD.status = 'DEPRECATED' AND NEW.status = 'ACTIVE' AND EXISTS ({_REVERTED}))",
     "the status cannot change like that",
 )
 _KEY = immutable("keys", "key_id", "name", "algorithm", "created_at")
@@ -32,8 +36,7 @@ _LEVEL = Guard(
     "keys",
     "UPDATE",
     "level",
-    f"{changed('required_security_level')} AND NOT EXISTS (SELECT 1 FROM intents"
-    " WHERE kind IN ('migrate', 'revert') AND outcome IS NULL AND key_id = NEW.key_id)",
+    f"{changed('required_security_level')} AND NOT EXISTS ({_MIGRATED})",
     "the level that a key requires changes in a migration only",
 )
 _GUARDS = (
