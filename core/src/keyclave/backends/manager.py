@@ -18,7 +18,8 @@ from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.detection import DetectionAnswer, detect
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
-from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
+from keyclave.backends.opened import Broken, Opened
+from keyclave.backends.opening import BackendInstance, Opener
 from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
 from keyclave.backends.retrying import Retries
