@@ -11,10 +11,11 @@ from keyclave_pkcs11_hsm.addresses import token_uri
 from keyclave_pkcs11_hsm.connection import Target
 from keyclave_pkcs11_hsm.encryption import can_encrypt
 from keyclave_pkcs11_hsm.evidence import token_evidence
-from keyclave_pkcs11_hsm.gcm import MAX_PLAINTEXT
+from keyclave_pkcs11_hsm.gcm import FORM, MAX_PLAINTEXT
 from keyclave_pkcs11_hsm.mechanisms import Mechanisms, SigningMechanism, scheme_support
 from keyclave_pkcs11_hsm.sessions import Session
 from keyclave_pkcs11_hsm.tokens import serial_of
+from keyclave_pkcs11_hsm.wrapping_methods import WrappingMethods
 
 __all__ = ["Abilities", "look_at"]
 
@@ -52,6 +53,7 @@ def look_at(session: Session, target: Target, context: BackendContext) -> Abilit
         context=context,
     )
     encrypts = can_encrypt(session.raw)
+    methods = WrappingMethods(session.raw, mechanisms, read_only=target.read_only)
     description = BackendDescription(
         contract="2026.11",
         provider_type="pkcs11-hsm",
@@ -62,7 +64,7 @@ def look_at(session: Session, target: Target, context: BackendContext) -> Abilit
         location=Location.DEVICE,
         connection_uri=token_uri(target.label, serial_of(token)),
         algorithms=tuple(
-            _support(algorithm, signing[algorithm.name])
+            _support(algorithm, signing[algorithm.name], methods)
             for algorithm in mechanisms.algorithms()
             if signing[algorithm.name] or (encrypts and not algorithm.signs)
         ),
@@ -70,10 +72,13 @@ def look_at(session: Session, target: Target, context: BackendContext) -> Abilit
     return Abilities(description=description, signing=signing, serial=serial_of(token))
 
 
-def _support(algorithm: KeyAlgorithm, ways: Ways) -> AlgorithmSupport:
+def _support(algorithm: KeyAlgorithm, ways: Ways, methods: WrappingMethods) -> AlgorithmSupport:
     return AlgorithmSupport(
         algorithm=algorithm.name,
         schemes=tuple(scheme_support(scheme, way) for scheme, way in ways.items()),
         max_plaintext=None if algorithm.signs else MAX_PLAINTEXT,
         binds_aad=not algorithm.signs,
+        ciphertext_form=None if algorithm.signs else FORM,
+        wrap_methods=methods.wrapping(algorithm),
+        import_methods=methods.importing(algorithm),
     )
