@@ -99,7 +99,7 @@ class Keyclave:
             environment=self.environment,
             principal=principal,
             owner=self._owner,
-            epoch=EpochWatch(self._store),
+            epoch=EpochWatch(self._store, self._backends),
         )
         recorder = Recorder(self.audit, principal)
         selector = BackendSelector(instance)

@@ -77,11 +77,11 @@ class BackendManager:
         return self._slot(backend_id).instance.plugin
 
     def get(self, backend_id: str) -> Backend:
-        """Return an opened backend, opening it on first use.
+        """Return an opened backend, opening it on first use. What shows its level is less than an hour old.
 
         Raises:
             BackendUnavailable: no such backend is configured, its plugin cannot be used, or it cannot be reached.
-                In the last case the next call tries again.
+                In the last case a later call tries again.
             AuthenticationFailed: the credential is wrong. It is tried once, not again at the next call.
             ConfigurationError: the settings do not fit the plugin.
             PolicyViolation: it breaks a rule for backends in this environment.
@@ -93,12 +93,26 @@ class BackendManager:
                 opened = slot.opened or self._open(slot)
         if opened.calls.faults:
             raise opened.calls.unavailable("open")
+        opened.level.require()
         return opened.backend
 
     def opened(self, backend_id: str) -> Backend | None:
         """Return a configured backend if it is open; it is not opened."""
         opened = self._slot(backend_id).opened
         return None if opened is None else opened.backend
+
+    def withdrawn(self) -> tuple[object, ...]:
+        """Return what is another value as soon as a level does not count any more; see `keyclave.backends.rereading`.
+
+        Levels that are due are read again meanwhile; this does not wait for it.
+        """
+        marks = []
+        for slot in self._slots.values():
+            opened = slot.opened
+            if opened is not None:
+                opened.level.watch()
+            marks.append(None if opened is None else opened.level.withdrawn)
+        return tuple(marks)
 
     def permissions_policy(self, name: str) -> str:
         """Return the least-privilege policy for a configured backend, or for any backend of a plugin.
