@@ -128,7 +128,7 @@ def test_a_copy_with_a_change_obeys_the_rules() -> None:
 
 
 @pytest.mark.parametrize("environment", ["local", "development"])
-@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s"])
+@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s", "pkcs11-hsm", "acme"])
 def test_another_authentication_is_a_warning_where_nothing_is_at_stake(environment: str, provider: str) -> None:
     changes = {
         "environment_type": environment,

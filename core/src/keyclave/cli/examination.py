@@ -145,7 +145,7 @@ def _selection(clave: Keyclave) -> Finding:
         "new keys",
         "problem",
         f"no backend may take one ({reasons})",
-        "Configure a backend of the required level; `keyclave backends select` explains each one.",
+        "Configure a backend that the policy takes; `keyclave backends select --explain` says why each one is refused.",
     )
 
 
