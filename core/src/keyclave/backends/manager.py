@@ -23,7 +23,7 @@ from keyclave.backends.opening import BackendInstance, Opener
 from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
 from keyclave.backends.retrying import Retries
-from keyclave.errors import AuthenticationFailed, BackendUnavailable
+from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError
 from keyclave.models import EnvironmentType
 from keyclave.plugin.records import BackendContext, Host
 
@@ -123,9 +123,17 @@ class BackendManager:
         Raises:
             PluginError: the plugin cannot be used.
             CapabilityUnsupported: it has no such policy.
-            ConfigurationError: the settings do not fit the plugin, or none can be made from them.
+            ConfigurationError: there is neither, the settings do not fit the plugin, or none can be made from them.
         """
         slot = self._slots.get(name)
+        if slot is None and name not in self.installed():
+            raise ConfigurationError(
+                f"neither a configured backend nor an installed plugin is called {name!r}",
+                next_step=(
+                    f"Name one of the backends {', '.join(self._slots)},"
+                    f" or of the plugins {', '.join(sorted(self.installed()))}."
+                ),
+            )
         instance = None if slot is None else slot.instance
         report = self._modules.load(name if instance is None else instance.plugin)
         if report.state is not PluginState.LOADED:

@@ -19,9 +19,7 @@ from keyclave.services.results import Candidate, Selection
 __all__ = ["BackendSelector", "refused_by_ability"]
 
 
-_WHAT_TO_DO = (
-    "Configure a backend that the policy takes; `keyclave backends select --explain` says why each one is refused."
-)
+_WHAT_TO_DO = "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses."
 _RECENT = timedelta(minutes=5)
 """A check that is older says nothing of now: a monitor checks each minute."""
 
