@@ -165,7 +165,9 @@ def backends(draw: st.DrawFn) -> CryptographicBackend:
     availability = draw(st.sampled_from(AvailabilityStatus))
     health = draw(_optional(health_check_results()))
     checked = None if availability is AvailabilityStatus.AVAILABLE and draw(st.booleans()) else draw(_instants)
-    authentication = _AUTHENTICATION.get(backend_type) or draw(st.sampled_from(AuthenticationMethod))
+    authentication = _AUTHENTICATION.get(backend_type) or draw(
+        st.sampled_from(AuthenticationMethod).filter(lambda method: method is not AuthenticationMethod.API_KEY)
+    )
     return CryptographicBackend(
         backend_id=draw(_backend_ids),
         provider_type=backend_type,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 
 from pluggy import PluginManager
 
@@ -20,6 +21,7 @@ from keyclave.backends.failures import describe
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import Fault, PluginStage
+from keyclave.backends.rereading import Rereading
 from keyclave.backends.retrying import Retries
 from keyclave.errors import PluginLoadError, PolicyViolation
 from keyclave.plugin.hookspecs import Health, KeyStorage, Signing
@@ -43,11 +45,13 @@ class Opened(Record, frozen=True, kw_only=True):
 
     Attributes:
         backend: what services call.
+        level: reads its level again.
         calls: its hooks.
         target: the object that the plugin returned.
     """
 
     backend: Backend
+    level: Rereading
     calls: HookCalls
     target: object
 
@@ -87,13 +91,15 @@ def take(
     calls = HookCalls(context.backend_id, manager, limits, on_fault)
     try:
         _register(manager, target, calls, limits.other)
+        asked_at = monotonic()
         description = _describe(calls, plugin, accept_simulator=context.accept_simulator)
         calls.place(description.location, retries)
     except BaseException:
         close_object(target, calls.workers, limits.other)
         calls.workers.close()
         raise
-    return Opened(backend=Backend(context, calls, description, crypto), calls=calls, target=target)
+    backend = Backend(context, calls, description, crypto)
+    return Opened(backend=backend, level=Rereading(backend, plugin, asked_at), calls=calls, target=target)
 
 
 def admit(opened: Opened, limits: TimeLimits) -> Opened:

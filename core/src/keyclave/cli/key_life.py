@@ -61,7 +61,10 @@ def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
     Whether it was created or adopted: what it encrypted cannot be decrypted any more. Only a deprecated or revoked
     version is destroyed, and not before its retention ends. A confirmation is asked for.
     """
-    question = f"Destroy version {version} of {name!r} in its backend, even if it was adopted? This cannot be undone."
+    question = (
+        f"Destroy version {version} of {name!r} in its backend, even if it was adopted?"
+        " This cannot be undone, unless the backend delays it."
+    )
     session.confirm(question, confirmed=yes)
     with session.open() as clave:
         handle = clave.keys.destroy(name, version)

@@ -266,6 +266,7 @@ class KeyService:
             DecryptionFailed: ciphertext, key and associated data do not belong together.
             KeyDisabled: the version that the ciphertext names is revoked or destroyed.
             Conflict: it was revoked or destroyed while the call ran; the plaintext was dropped.
+            PolicyViolation: as for ``encrypt``.
         """
         return self._encryption.decrypt(name, ciphertext, aad)
 

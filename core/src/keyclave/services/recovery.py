@@ -117,6 +117,8 @@ class Recovery:
         kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
         with self._recorder.operation(kind, str(intent.key_id)) as operation:
             operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
+            if intent.backend_id in self._instance.backends.ids():
+                operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
             undone = intent.kind in _UNDONE and intent.step != WINDOW
             note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if note is None:
