@@ -170,7 +170,9 @@ def backends(draw: st.DrawFn) -> CryptographicBackend:
     availability = draw(st.sampled_from(AvailabilityStatus))
     health = draw(_optional(health_check_results()))
     checked = None if availability is AvailabilityStatus.AVAILABLE and draw(st.booleans()) else draw(_instants)
-    authentication = _AUTHENTICATION.get(backend_type) or draw(st.sampled_from(AuthenticationMethod))
+    authentication = _AUTHENTICATION.get(backend_type) or draw(
+        st.sampled_from(AuthenticationMethod).filter(lambda method: method is not AuthenticationMethod.API_KEY)
+    )
     return CryptographicBackend(
         backend_id=draw(_backend_ids),
         provider_type=backend_type,
@@ -197,6 +199,7 @@ def security_properties(draw: st.DrawFn, algorithm: str | None = None) -> KeySec
     return KeySecurityProperties(
         exportable=not hsm_backed and draw(st.booleans()),
         hsm_backed=hsm_backed,
+        wrappable=draw(st.booleans()),
         allowed_operations=draw(st.lists(st.sampled_from(operations), min_size=1, unique=True).map(tuple)),
         minimum_rotation_interval=draw(_optional(_durations(timedelta(0), timedelta.max))),
     )

@@ -21,7 +21,7 @@ def _two_backends(config: Path) -> None:
 @pytest.fixture
 def migrated(run: Run) -> str:
     """The id of a completed migration of the key ``release``."""
-    run("keys", "create", "release", "--algorithm", "ED25519", "--exportable")
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
     plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)
     run(*BOB, "migrate", "approve", plan["plan_id"], "--justification", "wanted", "--json")
     (record,) = json.loads(run(*ALICE, "migrate", "run", plan["plan_id"], "--json").stdout)
@@ -30,7 +30,7 @@ def migrated(run: Run) -> str:
 
 
 def test_fr_012_a_plan_is_read_approved_and_run(run: Run) -> None:
-    run("keys", "create", "release", "--algorithm", "ED25519", "--exportable")
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
     run("keys", "create", "nightly", "--algorithm", "ED25519")
     text = run(*ALICE, "migrate", "plan", "release", "nightly", "--to", "other").stdout
     assert "2 of 2 versions can go to backend 'other' (SOFTWARE)" in text
@@ -52,7 +52,7 @@ def test_fr_012_a_plan_is_read_approved_and_run(run: Run) -> None:
 
 
 def test_fr_012_what_is_not_completed_is_code_1(run: Run) -> None:
-    run("keys", "create", "release", "--algorithm", "ED25519", "--exportable")
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
     plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
     run(*BOB, "migrate", "approve", plan, "--justification", "ok")
     run("keys", "revoke", "release", "--reason", "stolen", "--yes")

@@ -33,7 +33,7 @@ from keyclave.models import (
 from keyclave.models.base import Model
 from pydantic import ValidationError
 
-from core.tests.models.examples import DAY, PROPERTIES, TICK, VALID, broken, build
+from core.tests.models.examples import COMPLETED, DAY, PROPERTIES, TICK, VALID, broken, build
 
 REQUIRED: dict[type[Model], str] = {
     EnvironmentConfiguration: "environment_type required_security_level allowed_backend_types"
@@ -73,6 +73,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
     CryptographicBackend: {"availability_status": "AVAILABLE", "configuration": {}, "last_health_check": None},
     BackendHealth: {"availability_status": "AVAILABLE", "failures": 0, "passes": 0, "circuit_opened_at": None},
     KeyHandle: {"status": KeyStatus.ACTIVE, "last_rotation_at": None, "next_rotation_at": None},
+    KeySecurityProperties: {"wrappable": False, "minimum_rotation_interval": None},
     KeyMigrationRecord: {"status": MigrationStatus.IN_PROGRESS, "completed_at": None, "destination_key_id": None},
     RotationPolicy: {
         "automatic_rotation_enabled": True,
@@ -138,8 +139,10 @@ def test_a_copy_with_a_change_obeys_the_rules() -> None:
 
 
 @pytest.mark.parametrize("environment", ["local", "development"])
-@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s"])
-def test_another_authentication_is_a_warning_where_nothing_is_at_stake(environment: str, provider: str) -> None:
+@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s", "pkcs11-hsm", "acme"])
+def test_fr_023_another_authentication_is_a_warning_where_nothing_is_at_stake(
+    environment: str, provider: str
+) -> None:
     changes = {
         "environment_type": environment,
         "provider_type": provider,
@@ -172,7 +175,26 @@ def test_a_stored_operation_is_read_although_the_clock_went_back() -> None:
         CryptographicOperation.model_validate(fields, context={"stored": False})
 
 
-def test_an_error_shows_no_input() -> None:
+def test_fr_004_a_key_in_an_hsm_is_not_exportable() -> None:
+    with pytest.raises(ValidationError) as caught:
+        build(KeyHandle, {"security_properties": {**PROPERTIES, "hsm_backed": True, "exportable": True}})
+    assert ("FR-003", "exportable") in broken(caught.value)
+
+
+@pytest.mark.parametrize("missing", [name for name in COMPLETED if name not in ("status", "completed_at")])
+def test_fr_012_a_migration_is_completed_with_everything_that_proves_it(missing: str) -> None:
+    build(KeyMigrationRecord, COMPLETED)
+    with pytest.raises(ValidationError) as caught:
+        build(KeyMigrationRecord, {**COMPLETED, missing: None})
+    assert ("FR-012", missing) in broken(caught.value)
+
+
+@pytest.mark.parametrize("environment", ["production", "staging", "development", "local"])
+def test_fr_024_nothing_falls_back_unless_somebody_said_so(environment: str) -> None:
+    assert not build(EnvironmentConfiguration, {"environment_type": environment}).fallback_policy.enabled
+
+
+def test_fr_013_an_error_shows_no_input() -> None:
     with pytest.raises(ValidationError) as caught:
         build(CryptographicOperation, {"error_message": "-----BEGIN PRIVATE KEY-----canary"})
     assert "canary" not in str(caught.value)

@@ -54,6 +54,7 @@ STAGING = {"environment_type": "staging", "required_security_level": "TPM"}
 LOCAL_CLOUD = {"environment_type": "local"}
 SOFTWARE = {"provider_type": "software", "security_level": "SOFTWARE", "authentication_method": "PROCESS_IDENTITY"}
 UNAVAILABLE = {"availability_status": "UNAVAILABLE"}
+PKCS11 = {"provider_type": "pkcs11-hsm"}
 KUBERNETES = {"provider_type": "k8s", "authentication_method": "SERVICE_ACCOUNT"}
 REKEYED = {**COMPLETED, "strategy": "REKEYED", "integrity_hash": None}
 FAILED = {"status": "FAILED", "error_message": "the destination refused"}
@@ -130,6 +131,7 @@ RULES = [
     Rule("2 business rule 1 (FR-003)", "so does a TPM", BACKEND, {**SOFTWARE, "provider_type": "tpm", "security_level": "TPM"}, {**SOFTWARE, "provider_type": "tpm", "security_level": "TPM", "security_evidence": ()}, "FR-003", "security_evidence"),
     Rule("2 business rule 3 (FR-023)", "a cloud uses managed identity", BACKEND, {}, {"authentication_method": "API_KEY"}, "FR-023", "authentication_method"),
     Rule("2 business rule 3 (FR-023)", "Kubernetes uses a service account", BACKEND, KUBERNETES, {"provider_type": "k8s"}, "FR-023", "authentication_method"),
+    Rule("2 enum AuthenticationType (FR-023)", "an API key is discouraged", BACKEND, {**PKCS11, "authentication_method": "CERTIFICATE"}, {**PKCS11, "authentication_method": "API_KEY"}, "FR-023", "authentication_method"),
     Rule("2 business rule 3 (FR-023); contradiction 5", "enforced in staging", BACKEND, {"environment_type": "staging"}, {"environment_type": "staging", "authentication_method": "CERTIFICATE"}, "FR-023", "authentication_method"),
     *(
         Rule("2 invariant 2 (FR-003)", f"{name} is no HSM", BACKEND, {**SOFTWARE, "provider_type": name}, {**SOFTWARE, "provider_type": name, "security_level": "HSM"}, "FR-003", "security_level")

@@ -183,7 +183,7 @@ def begin_migration(config: Path, operation: str) -> None:
         alice, bob = (stack.enter_context(keyclave.open(config, principal=name)) for name in ("alice", "bob"))
         if operation not in {"migrate", "rekey"}:
             stack.enter_context(long_ago())
-        alice.keys.create("moving", "ED25519", exportable=operation not in {"rekey", "unrekey"})
+        alice.keys.create("moving", "ED25519", wrappable=operation not in {"rekey", "unrekey"})
         (config.parent / "moving").write_bytes(alice.keys.sign("moving", MESSAGE).signature)
         plan = alice.migration.plan(["moving"], "other")
         bob.migration.approve(plan.plan_id, "test")

@@ -13,17 +13,17 @@ __all__ = ["long_ago"]
 _MODULES = (generation, migration_approval, migration_notes, new_keys, promotion)
 
 
-class _LongAgo(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
-        return datetime.now(tz) - timedelta(days=100)
-
-
 @contextmanager
-def long_ago() -> Iterator[None]:
-    """Let the body happen 100 days ago."""
+def long_ago(days: float = 100) -> Iterator[None]:
+    """Let the body happen 100 days ago, or as many as are given; a negative number is in the future."""
+
+    class LongAgo(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
+            return datetime.now(tz) - timedelta(days=days)
+
     for module in _MODULES:
-        vars(module)["datetime"] = _LongAgo
+        vars(module)["datetime"] = LongAgo
     try:
         yield
     finally:

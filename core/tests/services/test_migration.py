@@ -28,7 +28,7 @@ def verify_independently(clave: Keyclave, version: int, signature: bytes) -> Non
 
 
 def test_fr_012_a_wrapped_key_goes_as_it_is(alice: Keyclave, bob: Keyclave) -> None:
-    before = alice.keys.create("k", "ECDSA_P256", exportable=True)
+    before = alice.keys.create("k", "ECDSA_P256", wrappable=True)
     signed = alice.keys.sign("k", MESSAGE)
     record = migrate(alice, bob, "k")
     assert (record.status, record.strategy) == (MigrationStatus.COMPLETED, MigrationStrategy.WRAPPED)
@@ -67,7 +67,7 @@ def test_fr_012_where_the_source_cannot_release_its_key_a_new_one_takes_over(ali
 
 @pytest.mark.parametrize("exportable", [True, False])
 def test_fr_012_the_source_is_kept_and_signs_no_more(alice: Keyclave, bob: Keyclave, exportable: bool) -> None:  # noqa: FBT001  a case
-    alice.keys.create("k", "ED25519", exportable=exportable)
+    alice.keys.create("k", "ED25519", wrappable=exportable)
     public_key = alice.keys._stored_public_key("k", 1)
     record = migrate(alice, bob, "k")
     source = alice._backends.get("software")
@@ -77,7 +77,7 @@ def test_fr_012_the_source_is_kept_and_signs_no_more(alice: Keyclave, bob: Keycl
 
 
 def test_fr_012_a_wrapped_key_decrypts_there_what_it_encrypted_here(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "AES_256", exportable=True)
+    alice.keys.create("k", "AES_256", wrappable=True)
     first = alice.keys.encrypt("k", MESSAGE)
     alice.rotation.rotate("k")
     second = alice.keys.encrypt("k", MESSAGE)
@@ -102,7 +102,7 @@ def test_fr_012_a_new_key_leaves_the_old_one_to_decrypt(alice: Keyclave, bob: Ke
 
 
 def test_fr_012_a_rollback_shows_that_the_destination_lists_it_no_more(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ECDSA_P256", exportable=True)
+    alice.keys.create("k", "ECDSA_P256", wrappable=True)
     record = migrate(alice, bob, "k")
     signed = alice.keys.sign("k", MESSAGE)
     back = alice.migration.rollback(record.migration_id, "partners cannot reach it")
@@ -132,8 +132,8 @@ def test_fr_012_after_a_rollback_what_the_new_key_signed_verifies(alice: Keyclav
 
 
 def test_threads_go_on_signing_while_the_key_goes_and_comes_back(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ECDSA_P256", exportable=True)
-    alice.keys.create("secret", "AES_256", exportable=True)
+    alice.keys.create("k", "ECDSA_P256", wrappable=True)
+    alice.keys.create("secret", "AES_256", wrappable=True)
     ending, used, failed = threading.Event(), set[str](), list[Exception]()
 
     def work(clave: Keyclave) -> None:

@@ -28,7 +28,7 @@ class NextDay(datetime):
 
 
 def test_fr_012_a_plan_asks_no_backend_to_change_anything(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     before = listed(alice, "software")
     called: list[str] = []
     for backend in ("software", "other"):
@@ -43,7 +43,7 @@ def test_fr_012_a_plan_asks_no_backend_to_change_anything(alice: Keyclave, bob: 
 
 
 def test_fr_012_a_plan_says_of_each_version_how_it_goes_and_why(alice: Keyclave) -> None:
-    alice.keys.create("wrapped", "ED25519", exportable=True)
+    alice.keys.create("wrapped", "ED25519", wrappable=True)
     alice.keys.create("stays", "ED25519")
     alice.rotation.rotate("stays")
     alice.keys.create("revoked", "ED25519")
@@ -91,7 +91,7 @@ def test_a_plan_needs_what_is_there(alice: Keyclave) -> None:
 
 @pytest.mark.parametrize("approver", ["alice", "ALICE", "\uff41lice"])
 def test_fr_012_nobody_approves_an_own_plan(alice: Keyclave, as_: As, approver: str) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")
     with pytest.raises(PolicyViolation, match="another than its requester"):
         as_(approver).migration.approve(plan.plan_id, "wanted")
@@ -104,7 +104,7 @@ def test_fr_012_nobody_approves_an_own_plan(alice: Keyclave, as_: As, approver: 
 
 
 def test_fr_012_an_approval_expires(alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")
     bob.migration.approve(plan.plan_id, "wanted")
     with monkeypatch.context() as later:
@@ -117,8 +117,8 @@ def test_fr_012_an_approval_expires(alice: Keyclave, bob: Keyclave, monkeypatch:
 def test_fr_012_no_migration_begins_after_the_approval_expired(
     alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
-    alice.keys.create("late", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
+    alice.keys.create("late", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k", "late"], "other")
     bob.migration.approve(plan.plan_id, "wanted")
     first, second = alice.migration.run(
@@ -130,7 +130,7 @@ def test_fr_012_no_migration_begins_after_the_approval_expired(
 
 
 def test_fr_012_an_approval_is_used_once(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     record = migrate(alice, bob, "k")
     alice.migration.rollback(record.migration_id, "test")
     (again,) = alice.migration.run(record.plan_id)
@@ -143,7 +143,7 @@ def test_fr_012_an_approval_is_used_once(alice: Keyclave, bob: Keyclave) -> None
 
 
 def test_fr_012_what_is_no_longer_as_it_was_approved_is_not_migrated(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")
     bob.migration.approve(plan.plan_id, "wanted")
     alice.rotation.rotate("k")
@@ -154,7 +154,7 @@ def test_fr_012_what_is_no_longer_as_it_was_approved_is_not_migrated(alice: Keyc
 
 
 def test_fr_012_a_destination_that_changed_was_not_approved(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")
     bob.migration.approve(plan.plan_id, "wanted")
     opened = alice._backends.get("other")
@@ -168,7 +168,7 @@ def test_fr_012_a_destination_that_changed_was_not_approved(alice: Keyclave, bob
 
 
 def test_fr_012_all_of_a_migration_is_on_record(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     record = migrate(alice, bob, "k")
     alice.migration.verify(record.migration_id)
     alice.migration.rollback(record.migration_id, "test")
@@ -192,7 +192,7 @@ def test_fr_012_all_of_a_migration_is_on_record(alice: Keyclave, bob: Keyclave) 
 
 
 def test_a_reason_is_needed(alice: Keyclave, bob: Keyclave) -> None:
-    alice.keys.create("k", "ED25519", exportable=True)
+    alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")
     for reason in ("", " ", "x" * 1025):
         with pytest.raises(InvalidArgument, match="reason"):
@@ -203,7 +203,7 @@ def test_a_reason_is_needed(alice: Keyclave, bob: Keyclave) -> None:
 
 def test_progress_is_told_after_each(alice: Keyclave, bob: Keyclave) -> None:
     for name in ("a", "b", "c"):
-        alice.keys.create(name, "ED25519", exportable=True)
+        alice.keys.create(name, "ED25519", wrappable=True)
     plan = alice.migration.plan(["c", "a", "b"], "other")
     bob.migration.approve(plan.plan_id, "wanted")
     told: list[tuple[str, int, int]] = []

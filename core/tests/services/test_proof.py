@@ -34,7 +34,7 @@ def two(reopen: Reopen) -> Keyclave:
 
 
 def moving(clave: Keyclave, algorithm: str, *, exportable: bool) -> Move:
-    clave.keys.create("moving", algorithm, backend="software", exportable=exportable)
+    clave.keys.create("moving", algorithm, backend="software", wrappable=exportable)
     return Move(clave, "moving", "other")
 
 

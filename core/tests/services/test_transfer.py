@@ -35,7 +35,7 @@ def two(reopen: Reopen) -> Keyclave:
 
 @pytest.fixture
 def move(two: Keyclave) -> Move:
-    two.keys.create("moving", "ECDSA_P256", backend="software", exportable=True)
+    two.keys.create("moving", "ECDSA_P256", backend="software", wrappable=True)
     return Move(two, "moving", "other")
 
 
@@ -50,7 +50,7 @@ def require_nothing_lost(move: Move, ticket: ImportTicket) -> None:
 
 @pytest.mark.parametrize("algorithm", ["RSA_2048", "ECDSA_P256", "ECDSA_P384", "ED25519", "ML_DSA_65"])
 def test_fr_012_a_key_arrives_as_the_key_that_it_was(two: Keyclave, algorithm: str) -> None:
-    two.keys.create("moving", algorithm, backend="software", exportable=True)
+    two.keys.create("moving", algorithm, backend="software", wrappable=True)
     move = Move(two, "moving", "other")
     moved = move.wrapped()
     assert moved.created.public_key == move.version.public_key

@@ -23,7 +23,7 @@ def two(reopen: Reopen) -> Keyclave:
 
 
 def moving(clave: Keyclave, algorithm: str = "ECDSA_P256", *, exportable: bool = True) -> Move:
-    clave.keys.create("moving", algorithm, backend="software", exportable=exportable)
+    clave.keys.create("moving", algorithm, backend="software", wrappable=exportable)
     return Move(clave, "moving", "other")
 
 
@@ -164,7 +164,7 @@ def test_fr_012_a_destroyed_version_does_not_move(two: Keyclave) -> None:
 
 
 def test_fr_012_a_key_does_not_move_to_where_it_is(two: Keyclave) -> None:
-    two.keys.create("moving", "ECDSA_P256", backend="software", exportable=True)
+    two.keys.create("moving", "ECDSA_P256", backend="software", wrappable=True)
     found = Move(two, "moving", "software").judge()
     assert (found.strategy, found.reason) == (None, "it is kept in software already")
 

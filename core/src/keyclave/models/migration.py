@@ -68,7 +68,8 @@ class KeyLocation(Model):
     Attributes:
         label: the text of its `keyclave.plugin.KeyLabel`.
         provider_uri: the backend's own address of it.
-        exportable, hsm_backed: as in `KeySecurityProperties`.
+        exportable: whether it may be released from there, wrapped.
+        hsm_backed: as in `KeySecurityProperties`.
     """
 
     label: NonEmptyStr

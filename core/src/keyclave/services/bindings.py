@@ -1,8 +1,9 @@
 """What a call may remember of a key: bindings that end as soon as any key changes.
 
-Every change of a key raises the epoch in the state. A binding made under another epoch is made anew. A change by
-this process is seen at once, one by another process within a second; where operations are audited, the log
-compares the epoch once more in the transaction that makes the operation count.
+Every change of a key raises the epoch in the state, and so does a backend whose level does not count any more. A
+binding made under another epoch is made anew. A change by this process is seen at once, what else raises the epoch
+within a second; where operations are audited, the log compares the epoch once more in the transaction that makes the
+operation count.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from keyclave.audit.log import StaleKey
+from keyclave.backends.manager import BackendManager
 from keyclave.state.store import Store
 
 __all__ = ["Bindings", "EpochWatch", "Wanted"]
@@ -33,16 +35,23 @@ class EpochWatch:
         valid_until: the monotonic time until which it may be relied on.
     """
 
-    __slots__ = ("_store", "epoch", "valid_until")
+    __slots__ = ("_backends", "_store", "_withdrawn", "epoch", "valid_until")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, backends: BackendManager) -> None:
         self._store = store
+        self._backends = backends
+        self._withdrawn = backends.withdrawn()
         self.epoch = -1
         self.valid_until = 0.0
 
     def refresh(self) -> None:
-        """Read the epoch again."""
+        """Read the epoch again, and raise it first if the level of a backend does not count any more."""
         seen_at = monotonic()
+        withdrawn = self._backends.withdrawn()
+        if withdrawn != self._withdrawn:
+            with self._store.write() as state:
+                state.raise_epoch()
+            self._withdrawn = withdrawn
         with self._store.read() as state:
             self.epoch = state.epoch
         self.valid_until = seen_at + _SECONDS

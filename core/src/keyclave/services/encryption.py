@@ -123,9 +123,7 @@ class Encryption:
             version, epoch = current(state.keys.versions(key.key_id)), state.epoch
         if version.status is not KeyStatus.ACTIVE:
             raise KeyDisabled(f"version {version.version} is {version.status.value}", key_name=name)
-        bound = self._bound(key, version, epoch)
-        require_level(key, bound.backend)
-        return self._bindings.put((name, None), epoch, bound)
+        return self._bindings.put((name, None), epoch, self._bound(key, version, epoch))
 
     def _named(self, name: str, header: EnvelopeHeader) -> _Bound:
         require_name(name)
@@ -144,10 +142,12 @@ class Encryption:
         return self._bindings.put((name, version.version), epoch, self._bound(key, version, epoch))
 
     def _bound(self, key: StoredKey, version: StoredVersion, epoch: int) -> _Bound:
+        backend = self._instance.backends.get(version.backend_id)
+        require_level(key, backend)
         return _Bound(
             key_id=key.key_id,
             version=version.version,
-            backend=self._instance.backends.get(version.backend_id),
+            backend=backend,
             reference=to_reference(key, version),
             guard=Guard(epoch=epoch, key_id=key.key_id, version=version.version),
         )

@@ -31,8 +31,9 @@ def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
         next_rotation_at=version.next_rotation_at,
         provider_uri=version.provider_uri,
         security_properties=KeySecurityProperties(
-            exportable=version.exportable,
+            exportable=is_wrappable(version) and not version.hsm_backed,
             hsm_backed=version.hsm_backed,
+            wrappable=is_wrappable(version),
             allowed_operations=get_algorithm(algorithm_of(key, version)).operations,
             minimum_rotation_interval=key.minimum_rotation_interval,
         ),

@@ -123,6 +123,8 @@ class Recovery:
         with self._recorder.operation(kind, str(intent.key_id)) as operation:
             operation.key_version = intent.to_version or (intent.from_version if is_migration(intent) else None)
             operation.backend_id = intent.backend_id
+            if intent.backend_id in self._instance.backends.ids():
+                operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
             undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
             note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if note is None:

@@ -27,6 +27,10 @@ class Transaction:
         """A number that rises with every change of keys or key versions."""
         return self._anchors.epoch
 
+    def raise_epoch(self) -> None:
+        """Raise the epoch though no key changed: what is bound to keys, by any process, is bound anew."""
+        self._anchors.raise_epoch(replaced=self._anchors.epoch + 1)  # no row gets it, and their sum stays
+
     @property
     def keys(self) -> Keys:
         """Keys and their versions."""
