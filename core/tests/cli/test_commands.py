@@ -19,10 +19,11 @@ EXPECTED = {
         f"keys {name}"
         for name in (
             *("create", "adopt", "adoptable", "list", "show", "public-key", "sign", "verify"),
-            *("encrypt", "decrypt", "rotate", "promote", "rollback", "rotate-due"),
+            *("encrypt", "decrypt", "rotate", "promote", "rollback", "rotate-due", "standby"),
             *("revoke", "destroy", "cancel-destruction", "confirm-clock"),
         )
     ),
+    *(f"migrate {name}" for name in ("plan", "approve", "run", "verify", "rollback", "retire", "list")),
     *("backends list", "backends show", "backends select"),
     *(
         "health",

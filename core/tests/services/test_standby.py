@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from keyclave import Keyclave
@@ -23,6 +24,9 @@ from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
 from core.tests.services.long_ago import long_ago
+from core.tests.services.migrating import As, as_, migrate
+
+__all__ = ["as_"]
 
 MESSAGE = b"message"
 ENABLED = "[environment.fallback]\nenabled = true\n"
@@ -257,3 +261,20 @@ def test_fr_024_a_key_under_validation_gets_no_standby_meanwhile(clave: Keyclave
         clave.keys.add_standby("k")
     clave.rotation.promote("k")
     assert clave.keys.add_standby("k").version == 4
+
+
+def test_fr_012_fr_024_a_standby_where_the_active_version_was_migrated_to_is_replaced(as_: As, config: Path) -> None:
+    config.write_text(config.read_text() + '[backends.third]\nplugin = "software"\n' + ENABLED)
+    alice = as_("alice")
+    alice.keys.create("k", "ED25519", wrappable=True)
+    assert places(alice) == [("ACTIVE", "software"), ("STANDBY", "other")]
+    assert [planned.version for planned in alice.migration.plan(["k"], "other").possible] == [1]
+    migrate(alice, as_("bob"), "k")
+    assert places(alice) == [("ACTIVE", "other"), ("STANDBY", "other")]
+    with (
+        failing(alice, "bind_signer", BackendUnavailable("gone"), backend="other"),
+        pytest.raises(BackendUnavailable),
+    ):
+        alice.keys.sign("k", MESSAGE)
+    alice.rotation.run_due()
+    assert places(alice) == [("ACTIVE", "other"), ("DEPRECATED", "other"), ("STANDBY", "third")]

@@ -7,9 +7,10 @@ signatures are good.
 import sqlalchemy as sa
 from alembic import op
 from keyclave.state.migrations.guards import Guard, render
+from keyclave.state.migrations.initial.rules import EDGES, kept, new
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -17,9 +18,10 @@ _INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _WERE = "status IN ('ACTIVE', 'PENDING', 'DEPRECATED', 'REVOKED')"
 _ARE = "status IN ('ACTIVE', 'PENDING', 'STANDBY', 'DEPRECATED', 'REVOKED')"
 _IS_STANDBY = "status = 'STANDBY'"
-_EDGES = (
-    "'PENDING>ACTIVE', 'PENDING>REVOKED', 'ACTIVE>DEPRECATED', 'ACTIVE>REVOKED', 'DEPRECATED>REVOKED',"
-    " 'STANDBY>DEPRECATED', 'STANDBY>REVOKED'"
+_EDGES = f"{EDGES}, 'STANDBY>DEPRECATED', 'STANDBY>REVOKED'"
+_REVERTED = (  # as in revision 0006
+    "SELECT 1 FROM intents"
+    " WHERE kind = 'revert' AND outcome IS NULL AND key_id = NEW.key_id AND from_version = NEW.version"
 )
 _REPLACED = (
     Guard(
@@ -33,7 +35,8 @@ _REPLACED = (
         "key_versions",
         "UPDATE",
         "status_edge",
-        f"NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN ({_EDGES})",
+        f"NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN ({_EDGES})"
+        f" AND NOT (OLD.status = 'DEPRECATED' AND NEW.status = 'ACTIVE' AND EXISTS ({_REVERTED}))",
         "the status cannot change like that",
     ),
 )
@@ -49,13 +52,7 @@ _NEW = (
         )
         for event in ("INSERT", "UPDATE")
     ),
-    Guard(
-        "fallbacks",
-        "INSERT",
-        "new",
-        "EXISTS (SELECT 1 FROM fallbacks WHERE backend_id = NEW.backend_id)",
-        "such a row of fallbacks exists",
-    ),
+    new("fallbacks", "backend_id"),
     Guard(
         "fallbacks",
         "UPDATE",
@@ -64,7 +61,7 @@ _NEW = (
         " OR (OLD.ended_at IS NULL AND NEW.begun_at <> OLD.begun_at)",
         "a fallback begins anew after its end only",
     ),
-    Guard("fallbacks", "DELETE", "kept", "TRUE", "no row of fallbacks is deleted"),
+    kept("fallbacks"),
 )
 
 
