@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from keyclave.models import MigrationStrategy
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, ImportTicket, WrappedKey
 from keyclave.services.proof import Proven, prove_again, verify_proof
 from msgspec import structs
-from pkcs11_tests.backends import settings_of
+from pkcs11_tests.configuring import table, with_tokens
 
 from tests.services.tokens import Token
 from tests.transfers import Move, Moved, require_signs
@@ -26,26 +25,9 @@ WRAPPED, REKEYED = MigrationStrategy.WRAPPED, MigrationStrategy.REKEYED
 SIGNING = ["RSA_2048", "ECDSA_P384"]
 
 
-def table(backend_id: str, token: Token, **more: Any) -> str:
-    settings = {key: value for key, value in settings_of(token).items() if value is not None} | more
-    settings["allowed_modules"] = list(map(str, settings["allowed_modules"]))
-    lines = (
-        f"{key} = {json.dumps(value if isinstance(value, list | bool) else str(value))}\n"
-        for key, value in settings.items()
-    )
-    return f'[backends.{backend_id}]\nplugin = "pkcs11-hsm"\n{"".join(lines)}'
-
-
 @pytest.fixture
 def clave(softhsm_tokens: dict[str, Token], tmp_path: Path) -> Iterator[Keyclave]:
-    """Software, a token that stands for an HSM, another one like it, and one that is software by its own account."""
-    config = tmp_path / "keyclave.toml"
-    config.write_text(
-        f'[state]\ndirectory = {json.dumps(str(tmp_path / "state"))}\n[environment]\ntype = "local"\n'
-        '[backends.software]\nplugin = "software"\n'
-        + table("hsm", softhsm_tokens["main"], accept_simulator=True)
-        + table("vault", softhsm_tokens["other"], accept_simulator=True)
-    )
+    config = with_tokens(tmp_path, softhsm_tokens)
     with keyclave.open(config, principal="tester") as opened:
         yield opened
 
