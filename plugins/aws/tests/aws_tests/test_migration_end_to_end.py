@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from keyclave import Keyclave
 from keyclave.models import KeyMigrationRecord, MigrationStatus, MigrationStrategy
 
+from tests.services.tokens import Token
+
 pytestmark = [
     pytest.mark.needs("ministack"),
     pytest.mark.needs("softhsm"),
@@ -24,7 +26,7 @@ As = Callable[[str], Keyclave]
 
 
 @pytest.fixture
-def as_(tmp_path: Path, ministack: str, secret_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
+def as_(tmp_path: Path, ministack: str, secret_file: Path, softhsm_token: Token) -> Iterator[As]:
     """Open the instance in the name of a principal."""
     config = with_token(tmp_path, ministack, secret_file, softhsm_token)
     with ExitStack() as closing:
