@@ -61,4 +61,4 @@ def test_fr_012_what_aws_does_not_take_is_rekeyed(clave: Keyclave, algorithm: st
     clave.keys.create("moving", algorithm, backend="hsm", wrappable=True)
     found = Move(clave, "moving", "cloud").judge()
     assert found.strategy is MigrationStrategy.REKEYED
-    assert "cloud takes them by no method" in found.reason
+    assert "'cloud' takes them by no method" in found.reason

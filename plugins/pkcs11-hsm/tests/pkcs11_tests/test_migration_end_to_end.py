@@ -111,7 +111,7 @@ def test_fr_012_a_key_leaves_an_hsm_for_software_with_an_exception_only(alice: K
     before = alice.keys.sign("k", MESSAGE)
     refused = alice.migration.plan(["k"], "software")
     assert refused.possible == ()
-    assert "hsm shows HSM, and software shows SOFTWARE" in refused.versions[0].reason
+    assert "'hsm' shows HSM, and 'software' shows SOFTWARE" in refused.versions[0].reason
     with pytest.raises(PolicyViolation):
         alice.migration.run(refused.plan_id)
     assert alice.keys.sign("k", MESSAGE).backend_id == "hsm"

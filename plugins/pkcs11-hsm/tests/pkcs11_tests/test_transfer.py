@@ -104,7 +104,7 @@ def test_fr_012_a_key_that_stays_is_refused_as_a_downgrade_and_rekeyed_with_an_e
     move = moving(clave, "ECDSA_P256", "hsm", "software", wrappable=False)
     found = move.judge()
     assert found.strategy is None
-    assert "hsm shows HSM, and software shows SOFTWARE" in found.reason
+    assert "'hsm' shows HSM, and 'software' shows SOFTWARE" in found.reason
     require_proven(move, move.rekeyed(excepted=True), REKEYED)
 
 
@@ -117,7 +117,7 @@ def test_fr_012_a_wrappable_key_leaves_for_software_with_an_exception_only(clave
 def test_fr_012_an_ed25519_key_cannot_leave_softhsm_and_the_plan_knows(clave: Keyclave) -> None:
     found = moving(clave, "ED25519", "hsm", "vault", wrappable=True).judge()
     assert found.strategy is REKEYED
-    assert "hsm wraps ED25519 keys by no method" in found.reason
+    assert "'hsm' wraps ED25519 keys by no method" in found.reason
 
 
 def test_fr_012_a_token_refuses_a_blob_that_was_altered(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
