@@ -138,7 +138,7 @@ def test_fr_014_no_exception_lifts_what_the_environment_requires(two: Keyclave) 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"status": KeyStatus.REVOKED}, "revoked"),
+        ({"status": KeyStatus.REVOKED}, "version 1 is REVOKED"),
         ({"status": KeyStatus.PENDING}, "under validation"),
         ({"status": KeyStatus.DEPRECATED, "exportable": False}, "nothing to take over"),
     ],

@@ -17,6 +17,8 @@ from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["Transferability", "transferability"]
 
+_GOING = (KeyStatus.ACTIVE, KeyStatus.DEPRECATED)
+
 
 class Transferability(Record, frozen=True, kw_only=True):
     """What a migration of one version would be.
@@ -106,10 +108,10 @@ def _refusals(
         )
     if version.destroyed_at is not None:
         yield f"version {version.version} is destroyed"
-    if version.status is KeyStatus.REVOKED:
-        yield f"version {version.version} is revoked"
     if version.status is KeyStatus.PENDING:
         yield f"version {version.version} is under validation: promote it or roll it back first"
+    if version.status not in _GOING:
+        yield f"version {version.version} is {version.status.value}"
     if refused := refused_by_ability(destination, algorithm_of(key, version)):
         yield f"{destination.id!r} is no place for it: {refused}"
 
