@@ -194,6 +194,7 @@ def security_properties(draw: st.DrawFn, algorithm: str | None = None) -> KeySec
     return KeySecurityProperties(
         exportable=not hsm_backed and draw(st.booleans()),
         hsm_backed=hsm_backed,
+        wrappable=draw(st.booleans()),
         allowed_operations=draw(st.lists(st.sampled_from(operations), min_size=1, unique=True).map(tuple)),
         minimum_rotation_interval=draw(_optional(_durations(timedelta(0), timedelta.max))),
     )

@@ -63,6 +63,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
     CryptographicBackend: {"availability_status": "AVAILABLE", "configuration": {}, "last_health_check": None},
     BackendHealth: {"availability_status": "AVAILABLE", "failures": 0, "passes": 0, "circuit_opened_at": None},
     KeyHandle: {"status": KeyStatus.ACTIVE, "last_rotation_at": None, "next_rotation_at": None},
+    KeySecurityProperties: {"wrappable": False, "minimum_rotation_interval": None},
     KeyMigrationRecord: {"status": MigrationStatus.IN_PROGRESS, "completed_at": None, "destination_key_id": None},
     RotationPolicy: {
         "automatic_rotation_enabled": True,

@@ -66,7 +66,6 @@ CASES: list[Case] = [
     ),
     ("key_versions.flags_are_boolean", add_version(hsm_backed="2")),
     ("key_versions.flags_are_boolean", add_version(exportable="-1")),
-    ("key_versions.hsm_is_not_exportable", add_version(hsm_backed="1", exportable="1")),
     ("key_versions.deprecated_was_rotated", change("key_versions", "status = 'DEPRECATED'", V1)),
     ("key_versions.rotated_after_creation", add_version(last_rotation_at="created_at - 1")),
     ("key_versions.next_rotation_is_later", add_version(next_rotation_at="created_at")),
@@ -109,6 +108,9 @@ CASES: list[Case] = [
     ("migrations.mac_is_sha256", (f"UPDATE migrations SET mac = {RECORD}",)),
 ]
 
+REMOVED = {"key_versions.hsm_is_not_exportable"}
+"""Rules of the first revision that a later one took away."""
+
 
 @pytest.mark.parametrize(("rule", "statements"), CASES)
 def test_the_database_refuses(kept: Place, raw: Any, rule: str, statements: tuple[str, ...]) -> None:
@@ -127,7 +129,7 @@ def test_every_check_is_tried() -> None:
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     }
-    assert checks == {rule for rule, _ in CASES}
+    assert checks - REMOVED == {rule for rule, _ in CASES}
 
 
 def test_a_version_needs_its_key(raw: Any) -> None:

@@ -101,6 +101,27 @@ def test_an_adoption_can_be_intended_after_the_upgrade_only(old: Place, monkeypa
             assert intent in state.intents.open()
 
 
+def test_a_version_in_an_hsm_can_be_wrappable_after_the_upgrade_only(
+    old: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = samples.new_key("wrappable")
+    version = samples.new_version(key, hsm_backed=True, exportable=True)
+    with monkeypatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0010")])
+        upgrade(old.url)
+        with contextlib.closing(old.open()) as store:
+            with store.write() as state:
+                state.keys.add(key)
+            with pytest.raises(Conflict, match="hsm_is_not_exportable"), store.write() as state:
+                state.keys.add_version(version)
+    upgrade(old.url)
+    with contextlib.closing(old.open()) as store:
+        with store.write() as state:
+            state.keys.add_version(version)
+        with store.read() as state:
+            assert state.keys.version(key.key_id, version.version) == version
+
+
 def test_a_destruction_can_be_called_off_after_the_upgrade_only(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     key = samples.new_key("kept")
     version = samples.new_version(key, destroyed_at=None)

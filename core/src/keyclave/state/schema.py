@@ -24,7 +24,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0010")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()

@@ -222,7 +222,7 @@ class Pkcs11Backend:
         return uri_of(self._target.label, self._abilities.serial, place, fingerprint=fingerprint, secret=secret)
 
     def _created(self, label: KeyLabel, found: FoundKey) -> CreatedKey:
-        in_hsm = self._description.security_level is SecurityLevel.HSM and not found.exportable
+        in_hsm = self._description.security_level is SecurityLevel.HSM
         return CreatedKey(
             reference=self._reference(label, found),
             public_key=found.spki,

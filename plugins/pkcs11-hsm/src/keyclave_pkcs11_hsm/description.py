@@ -11,10 +11,11 @@ from keyclave_pkcs11_hsm.addresses import token_uri
 from keyclave_pkcs11_hsm.connection import Target
 from keyclave_pkcs11_hsm.encryption import can_encrypt
 from keyclave_pkcs11_hsm.evidence import token_evidence
-from keyclave_pkcs11_hsm.gcm import MAX_PLAINTEXT
+from keyclave_pkcs11_hsm.gcm import FORM, MAX_PLAINTEXT
 from keyclave_pkcs11_hsm.mechanisms import Mechanisms, SigningMechanism, scheme_support
 from keyclave_pkcs11_hsm.sessions import Session
 from keyclave_pkcs11_hsm.tokens import find_token, serial_of
+from keyclave_pkcs11_hsm.wrapping_methods import WrappingMethods
 
 __all__ = ["Abilities", "describe", "look_at"]
 
@@ -35,7 +36,7 @@ class Abilities(Record, frozen=True, kw_only=True):
     serial: str
 
 
-def look_at(session: Session) -> Abilities:
+def look_at(session: Session, *, read_only: bool) -> Abilities:
     """Return what the token behind a session can do.
 
     Raises:
@@ -45,8 +46,9 @@ def look_at(session: Session) -> Abilities:
     mechanisms = Mechanisms(token.slot)
     signing = {algorithm.name: mechanisms.signing(algorithm) for algorithm in mechanisms.algorithms()}
     encrypts = can_encrypt(session.raw)
+    methods = WrappingMethods(session.raw, mechanisms, read_only=read_only)
     algorithms = tuple(
-        _support(algorithm, signing[algorithm.name])
+        _support(algorithm, signing[algorithm.name], methods)
         for algorithm in mechanisms.algorithms()
         if signing[algorithm.name] or (encrypts and not algorithm.signs)
     )
@@ -82,10 +84,13 @@ def describe(target: Target, abilities: Abilities, context: BackendContext) -> B
     )
 
 
-def _support(algorithm: KeyAlgorithm, ways: Ways) -> AlgorithmSupport:
+def _support(algorithm: KeyAlgorithm, ways: Ways, methods: WrappingMethods) -> AlgorithmSupport:
     return AlgorithmSupport(
         algorithm=algorithm.name,
         schemes=tuple(scheme_support(scheme, way) for scheme, way in ways.items()),
         max_plaintext=None if algorithm.signs else MAX_PLAINTEXT,
         binds_aad=not algorithm.signs,
+        ciphertext_form=None if algorithm.signs else FORM,
+        wrap_methods=methods.wrapping(algorithm),
+        import_methods=methods.importing(algorithm),
     )
