@@ -20,10 +20,14 @@ from keyclave.models import (
     FallbackPolicyConfiguration,
     HealthCheckResult,
     KeyHandle,
+    KeyLocation,
     KeyMigrationRecord,
     KeySecurityProperties,
     KeyStatus,
+    MigrationApproval,
+    MigrationPlan,
     MigrationStatus,
+    PlannedMigration,
     RotationPolicy,
 )
 from keyclave.models.base import Model
@@ -44,9 +48,15 @@ REQUIRED: dict[type[Model], str] = {
     " status owner_principal",
     KeySecurityProperties: "exportable hsm_backed allowed_operations",
     CryptographicOperation: "operation_id operation_type key_handle_reference timestamp requesting_principal status",
-    KeyMigrationRecord: "migration_id strategy source_backend_id source_provider destination_backend_id"
+    KeyMigrationRecord: "migration_id plan_id key_name key_version strategy source_backend_id source_provider"
+    " source_location source_required_level destination_backend_id"
     " destination_provider migrated_at source_key_id administrative_approval status",
     ApprovalRecord: "approved_by approved_at",
+    KeyLocation: "label provider_uri exportable hsm_backed",
+    PlannedMigration: "key_id key_name version algorithm source_backend_id source_provider reason requires",
+    MigrationPlan: "plan_id destination_backend_id destination_provider destination_level requested_by"
+    " created_at versions plan_hash",
+    MigrationApproval: "approved_by approved_at approval_id plan_id plan_hash expires_at",
     RotationPolicy: "automatic_rotation_enabled retain_deprecated_versions deprecated_version_retention_period"
     " manual_rotation_allowed validation_period",
 }

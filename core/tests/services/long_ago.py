@@ -1,4 +1,4 @@
-"""Let keys be created and rotated so long ago that the retention of their deprecated versions has ended."""
+"""Let keys be created, rotated and migrated so long ago that the retention of what they left behind has ended."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 
-from keyclave.services import generation, new_keys, promotion
+from keyclave.services import generation, migration_approval, migration_notes, new_keys, promotion
 
 __all__ = ["long_ago"]
 
-_MODULES = (generation, new_keys, promotion)
+_MODULES = (generation, migration_approval, migration_notes, new_keys, promotion)
 
 
 @contextmanager

@@ -40,6 +40,11 @@ def without(trigger: str, table: str, *statements: str) -> tuple[str, ...]:
     return (f"DROP TRIGGER {table}_{trigger} ON {table}", *statements)
 
 
+def unplanned(**changes: str) -> tuple[str, ...]:
+    """A copy of a migration; no row of revision 0001 has a plan."""
+    return without("approved", "migrations", copy("migrations", **changes))
+
+
 CASES: list[Case] = [
     # table.constraint
     ("instance.is_only_row", without("new", "instance", copy("instance", singleton="2"))),
@@ -93,16 +98,16 @@ CASES: list[Case] = [
         without("last_record", "audit_head", f"UPDATE audit_head SET hash = {RECORD}"),
     ),
     ("audit_head.mac_is_sha256", without("last_record", "audit_head", f"UPDATE audit_head SET mac = {RECORD}")),
-    ("migrations.migration_id_is_uuid", (copy("migrations", migration_id="'x'"),)),
+    ("migrations.migration_id_is_uuid", unplanned(migration_id="'x'")),
     ("migrations.strategy_is_known", ("UPDATE migrations SET strategy = 'TELEPORTED'",)),
     ("migrations.status_is_known", ("UPDATE migrations SET status = 'LATE'",)),
     (
         "migrations.source_is_not_destination",
-        (copy("migrations", migration_id=HEX, destination_backend_id="source_backend_id"),),
+        unplanned(migration_id=HEX, destination_backend_id="source_backend_id"),
     ),
     ("migrations.completed_after_start", ("UPDATE migrations SET completed_at = migrated_at - 1",)),
     *(
-        ("migrations.completed_is_complete", (copy("migrations", migration_id=HEX, **{column: "NULL"}),))
+        ("migrations.completed_is_complete", unplanned(migration_id=HEX, **{column: "NULL"}))
         for column in ("completed_at", "destination_key_id", "source_retained_until")
     ),
     ("migrations.mac_is_sha256", (f"UPDATE migrations SET mac = {RECORD}",)),

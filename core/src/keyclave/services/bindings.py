@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Generic, TypeVar
 
+from keyclave.audit.log import StaleKey
 from keyclave.backends.manager import BackendManager
 from keyclave.state.store import Store
 
@@ -54,6 +55,22 @@ class EpochWatch:
         with self._store.read() as state:
             self.epoch = state.epoch
         self.valid_until = seen_at + _SECONDS
+
+    def has_risen(self, epoch: int) -> bool:
+        """Return whether any key was changed since this epoch. It reads the epoch again."""
+        self.refresh()
+        return self.epoch != epoch
+
+    def refuse_stale(self, epoch: int) -> None:
+        """Refuse what a backend said of a key that was bound at this epoch, if any key was changed since.
+
+        A key that went elsewhere is disabled where it was, or gone from there: it must be bound anew, and then works.
+
+        Raises:
+            StaleKey: one was.
+        """
+        if self.has_risen(epoch):
+            raise StaleKey("the key was changed while it was used; the result was dropped")
 
     def invalidate(self) -> None:
         """Do not rely on the epoch any more: this process changed something."""

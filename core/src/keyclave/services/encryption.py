@@ -35,6 +35,10 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Encryption"]
 
 
+_GONE = (KeyDisabled, KeyNotFound)
+"""What a backend says of a key that went elsewhere."""
+
+
 class _Bound(Record, frozen=True, kw_only=True):
     """A key version, ready to wrap and unwrap data keys."""
 
@@ -58,7 +62,8 @@ class Encryption:
         try:
             return self._encrypt_once(name, plaintext, aad)
         except StaleKey:
-            # The key changed after it was bound and before the record was durable; the ciphertext was dropped.
+            # The key changed after it was bound: before the record was durable, or so that its backend refused it.
+            # The ciphertext, if there was one, was dropped.
             self._instance.epoch.invalidate()
         return self._encrypt_once(name, plaintext, aad)
 
@@ -66,7 +71,13 @@ class Encryption:
         with self._recorder.operation(OperationType.ENCRYPT, name_reference(name)) as operation:
             bound = self._bindings.get((name, None), monotonic()) or self._active(name)
             wrap = _wrapping(bound, operation)
-            sealed = encrypt_bytes(plaintext, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad)
+            try:
+                sealed = encrypt_bytes(
+                    plaintext, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad
+                )
+            except _GONE:
+                self._instance.epoch.refuse_stale(bound.guard.epoch)
+                raise
             self._instance.audit.append(operation.success(), bound.guard)
         return sealed
 
@@ -77,7 +88,15 @@ class Encryption:
             bound = self._bindings.get((name, header.version), monotonic())
             if bound is None or bound.key_id != header.key_id:
                 bound = self._named(name, header)
-            opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            try:
+                opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            except _GONE:
+                if not self._instance.epoch.has_risen(bound.guard.epoch):
+                    raise
+                opened = None
+            if opened is None:  # the key went elsewhere since it was bound
+                bound = self._named(name, header)
+                opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
             self._instance.audit.append(operation.success(), bound.guard)
         return opened
 

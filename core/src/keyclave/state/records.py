@@ -14,7 +14,7 @@ from keyclave.models.rotation import RotationPolicy
 
 __all__ = ["AuditHead", "AuditRow", "IntentKind", "IntentOutcome", "StoredIntent", "StoredKey", "StoredVersion"]
 
-IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
+IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel", "migrate", "revert", "retire"]
 IntentOutcome = Literal["done", "undone"]
 
 

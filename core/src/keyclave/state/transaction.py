@@ -7,7 +7,7 @@ from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
-from keyclave.state.models import Backends, Environments, Health, Migrations
+from keyclave.state.models import Approvals, Backends, Environments, Health, Migrations, Plans
 from keyclave.state.session import Session
 
 __all__ = ["Transaction"]
@@ -70,3 +70,13 @@ class Transaction:
     def migrations(self) -> Migrations:
         """The migrations of keys between backends."""
         return Migrations(self._session)
+
+    @property
+    def plans(self) -> Plans:
+        """The plans of migrations."""
+        return Plans(self._session)
+
+    @property
+    def approvals(self) -> Approvals:
+        """The approvals of plans."""
+        return Approvals(self._session)
