@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import BigInteger, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
 from keyclave.state.dbapi import Connection, Cursor
@@ -26,7 +30,17 @@ _LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serializ
 _DAMAGED = frozenset({"XX001", "XX002"})  # data, index corrupted
 _SHOWN = frozenset({"host", "port"})  # of the options in a URL: others can be secrets
 _UNREACHABLE = "See that the server runs, and check the host, user, password and database of [state] url."
-_LOCK = "LOCK TABLE audit_head IN EXCLUSIVE MODE"
+# Appending transactions share the instance among themselves, and leave it to one that changes anything.
+_LOCK = "LOCK TABLE instance IN EXCLUSIVE MODE"
+_SHARE = "LOCK TABLE instance IN ROW SHARE MODE"
+# What is read after the lock was had is what the last one that had it left there.
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
+# The identifier of the table makes it another lock for each instance in one database.
+_CLAIM = text(
+    "SELECT pg_try_advisory_lock(CAST(CAST(CAST('audit_head' AS regclass) AS oid) AS integer),"
+    " CAST(:the_chain AS integer))"
+)
+_ARRAYS = {Text: "text[]", BigInteger: "bigint[]", LargeBinary: "bytea[]"}
 _UPGRADE_LOCK = 0x6B6579636C617665  # the bytes of "keyclave"
 
 
@@ -39,8 +53,10 @@ class PostgresqlDatabase:
     """
 
     dialect: Dialect = _DIALECT
-    begin_write: tuple[str, ...] = ("BEGIN", _LOCK)
+    begin_write: tuple[str, ...] = (_BEGIN, _LOCK)
+    begin_append: tuple[str, ...] = (_BEGIN, _SHARE)
     begin_read: tuple[str, ...] = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+    chain_claim: Executable | None = _CLAIM
     upgrades_itself = False
 
     def __init__(self, url: URL, timeout: float) -> None:
@@ -79,6 +95,10 @@ class PostgresqlDatabase:
             (effective,) = cursor.execute(f"SHOW {name}").fetchone()
             if effective not in allowed:
                 raise ConfigurationError(f"{self._place}: PostgreSQL's {name} is {effective}, not {allowed[0]}")
+
+    def insert_all(self, cursor: Cursor, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows as one array for each column: one round trip, however many there are."""
+        cursor.execute(_insertion(table), [list(column) for column in zip(*rows, strict=True)])
 
     def commit(self, cursor: Cursor) -> None:
         """Commit; a transaction in which a statement failed is undone by this, and no error says so."""
@@ -127,6 +147,13 @@ class PostgresqlDatabase:
     def place(self) -> str:
         """Return the URL without its password and options."""
         return self._place
+
+
+@functools.cache
+def _insertion(table: Table) -> str:
+    names = ", ".join(column.name for column in table.c)
+    arrays = ", ".join(f"%b::{_ARRAYS[type(column.type)]}" for column in table.c)
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608  names are ours
 
 
 def _without_secrets(url: URL) -> str:

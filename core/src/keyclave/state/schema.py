@@ -24,7 +24,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0008")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -36,7 +36,7 @@ def _table(name: str, *, text: str = "", integer: str = "", binary: str = "") ->
     return Table(name, METADATA, *(Column(column, columns[column]) for column in sorted(columns)))
 
 
-INSTANCE = _table("instance", text="instance_id", integer="singleton created_at epoch epoch_sum", binary="mac")
+INSTANCE = _table("instance", text="instance_id chains", integer="singleton created_at epoch epoch_sum", binary="mac")
 ENVIRONMENTS = _table(
     "environments",
     text="environment_type required_security_level created_by details",
@@ -71,9 +71,9 @@ INTENTS = _table(
     binary="mac",
 )
 OPERATIONS = _table(
-    "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
+    "operations", text="operation_id key_reference", integer="chain sequence occurred_at", binary="record hash"
 )
-AUDIT_HEAD = _table("audit_head", integer="singleton epoch sequence", binary="hash mac")
+AUDIT_HEAD = _table("audit_head", integer="chain epoch sequence", binary="hash mac")
 CLOCK = _table("clock", integer="singleton witnessed_at", binary="mac")
 MIGRATIONS = _table(
     "migrations",
