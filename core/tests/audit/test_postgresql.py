@@ -81,7 +81,7 @@ def test_a_database_locked_for_too_long_refuses_and_then_works_again(place: Plac
     with contextlib.closing(place.open(timeout=0.2)) as store, place.raw() as other:
         log = AuditLog(store, instance_id=INSTANCE)
         other.execute("BEGIN")
-        other.execute("LOCK TABLE audit_head IN EXCLUSIVE MODE")
+        other.execute("LOCK TABLE instance IN EXCLUSIVE MODE")
         with pytest.raises(AuditUnavailable, match="locked") as caught:
             log.append(make_entry())
         assert caught.value.retryable
@@ -152,7 +152,7 @@ class Cut:
             answers = threading.Thread(target=_pass_on, args=(server, client))
             answers.start()
             while data := client.recv(65536):
-                if self.armed and b"COMMIT" in data:
+                if self.armed and b"COMMIT\0" in data:
                     self.armed = False
                     client.shutdown(socket.SHUT_RDWR)
                     time.sleep(0.5)

@@ -31,6 +31,7 @@ _STRAY = (
     select(OPERATIONS.c.sequence)
     .where(or_(OPERATIONS.c.chain < literal_column("1"), OPERATIONS.c.chain > bindparam("last")))
     .limit(literal_column("1"))
+    .offset(literal_column("0"))
 )
 
 

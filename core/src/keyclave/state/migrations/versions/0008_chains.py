@@ -16,17 +16,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-_GUARDS = (
-    Guard(
-        "operations",
-        "INSERT",
-        "appended",
-        "NOT EXISTS (SELECT 1 FROM audit_head WHERE chain = NEW.chain)"
-        " OR NEW.sequence IS DISTINCT FROM"
-        " (SELECT COALESCE(MAX(sequence), 0) + 1 FROM operations WHERE chain = NEW.chain)"
-        " OR EXISTS (SELECT 1 FROM operations WHERE operation_id = NEW.operation_id)",
-        "a record is new and is appended",
-    ),
+_HEAD = (
     Guard(
         "audit_head",
         "INSERT",
@@ -45,6 +35,16 @@ _GUARDS = (
         "the head names the last record",
     ),
 )
+_APPENDED = Guard(
+    "operations",
+    "INSERT",
+    "appended",
+    "NOT EXISTS (SELECT 1 FROM audit_head WHERE chain = NEW.chain)"
+    " OR NEW.sequence IS DISTINCT FROM"
+    " (SELECT COALESCE(MAX(sequence), 0) + 1 FROM operations WHERE chain = NEW.chain)"
+    " OR EXISTS (SELECT 1 FROM operations WHERE operation_id = NEW.operation_id)",
+    "a record is new and is appended",
+)
 
 
 def upgrade() -> None:
@@ -52,21 +52,26 @@ def upgrade() -> None:
     op.add_column("instance", sa.Column("chains", sa.Text))
     op.alter_column("audit_head", "singleton", new_column_name="chain")
     if op.get_bind().dialect.name == "sqlite":
-        # Its rules follow the new name, and to rewrite the table of the records could take long.
+        # To make the table of the records anew, with another primary key, could take long.
         op.execute("ALTER TABLE operations ADD COLUMN chain INTEGER NOT NULL DEFAULT 1 CHECK (chain = 1)")
+        _replace(*_HEAD)
     else:
-        _let_chains_be()
+        op.drop_constraint("is_only_row", "audit_head")
+        op.add_column("operations", sa.Column("chain", sa.BigInteger, nullable=False, server_default="1"))
+        op.alter_column("operations", "chain", server_default=None)
+        op.drop_constraint("operations_pkey", "operations")
+        op.create_primary_key("operations_pkey", "operations", ["chain", "sequence"])
+        _replace(*_HEAD, _APPENDED)
 
 
-def _let_chains_be() -> None:
-    op.drop_constraint("is_only_row", "audit_head")
-    op.create_check_constraint("chain_is_positive", "audit_head", "chain >= 1")
-    op.add_column("operations", sa.Column("chain", sa.BigInteger, nullable=False, server_default="1"))
-    op.alter_column("operations", "chain", server_default=None)
-    op.drop_constraint("operations_pkey", "operations")
-    op.create_primary_key("operations_pkey", "operations", ["chain", "sequence"])
-    for guard in _GUARDS:
-        op.execute(f"DROP TRIGGER {guard.table}_{guard.name} ON {guard.table}")
-        op.execute(f"DROP FUNCTION {guard.table}_{guard.name}()")
-        for statement in render(guard, "postgresql"):
+def _replace(*guards: Guard) -> None:
+    dialect = op.get_bind().dialect.name
+    for guard in guards:
+        name = f"{guard.table}_{guard.name}"
+        if dialect == "sqlite":
+            op.execute(f"DROP TRIGGER {name}")
+        else:
+            op.execute(f"DROP TRIGGER {name} ON {guard.table}")
+            op.execute(f"DROP FUNCTION {name}()")
+        for statement in render(guard, dialect):
             op.execute(statement)
