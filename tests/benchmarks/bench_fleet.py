@@ -111,7 +111,7 @@ def _workers(config: Path, count: int) -> Iterator[list[Connection]]:
         yield ours
     finally:
         for pipe in ours:
-            pipe.send(False)
+            pipe.send("stop")
         for process in processes:
             process.join()
 
@@ -119,14 +119,15 @@ def _workers(config: Path, count: int) -> Iterator[list[Connection]]:
 def _work(config: Path, pipe: Connection) -> None:
     with keyclave.open(config) as clave:
         pipe.send(_rate(lambda: clave.keys.sign("k", _MESSAGE), 0.1))
-        while pipe.recv():
+        while pipe.recv() == "sign":
             pipe.send(_rate(lambda: clave.keys.sign("k", _MESSAGE)))
 
 
 def _together(pipes: list[Connection]) -> float:
     for pipe in pipes:
-        pipe.send(True)
-    return sum(pipe.recv() for pipe in pipes)
+        pipe.send("sign")
+    rates: list[float] = [pipe.recv() for pipe in pipes]
+    return sum(rates)
 
 
 def _rate(call: Callable[[], object], seconds: float = _SECONDS) -> float:

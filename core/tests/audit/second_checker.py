@@ -65,9 +65,9 @@ def check_chains(connection: Any) -> list[tuple[int, int]]:
             wrong.add((number, sequence))
         places[number] = sequence, stored
     for chain, head in heads.items():
-        place = places[chain]
-        if head != place:
-            wrong.add((chain, min(place[0], head[0]) + (head[0] != place[0])))
+        end = places[chain]
+        if head != end:
+            wrong.add((chain, min(end[0], head[0]) + (head[0] != end[0])))
     return sorted(wrong)
 
 

@@ -24,7 +24,6 @@ from core.tests.databases import Place
 from core.tests.state import samples
 from core.tests.state.raw_sql import HEX, copy, error_of
 
-
 WRITTEN = json.loads(Path(__file__).with_name("written_at_0001.json").read_text())
 """What the code of revision 0001 wrote: something in every table, and an audit log of two records."""
 
@@ -104,9 +103,9 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     upgraded = content(old)
     assert {table: _sorted(found) for table, found in upgraded.items()} == {t: _sorted(r) for t, r in rows.items()}
     added = {_named(rule) for rule in rules(old)} - {_named(rule) for rule in in_force}
-    assert {
-        name.rpartition("key_versions_")[2] for name in added if "clock" not in name and "health" not in name
-    } - {"CREATE UNIQUE INDEX operations_pkey ON public.operations USING btree (chain, sequence)"} == {
+    assert {name.rpartition("key_versions_")[2] for name in added if "clock" not in name and "health" not in name} - {
+        "CREATE UNIQUE INDEX operations_pkey ON public.operations USING btree (chain, sequence)"
+    } == {
         *("validation_insert", "validation_update", "own_algorithm"),
     }
     changed = {_named(rule) for rule in in_force - rules(old)}

@@ -81,7 +81,7 @@ class AuditTable(Protocol):
         """Return the numbers of the chains that are there."""
 
     def head(self, chain: int | None = None) -> HeadLike:
-        """Return where a chain ends, by default the own one; raise ``IntegrityError`` if somebody changed that row."""
+        """Return where a chain ends, the own one unless told; raise ``IntegrityError`` if that row was changed."""
 
     def append(self, rows: Sequence[RowLike], head: HeadLike) -> None:
         """Add the rows to the own chain, and move its head to the last of them."""

@@ -33,7 +33,6 @@ FIRST_CHAIN = 1
 _INSTANCE = SealedTable(INSTANCE, "singleton")
 
 
-
 class _Rows(NamedTuple):
     """The instance, the head of one chain, and the highest epoch that a head has, in the order of the query."""
 
@@ -192,11 +191,11 @@ class Anchors:
             raise InvalidArgument("a transaction that appends to the audit log changes no key")
         ends = self._all_ends()
         rows = self._rows or self._read()
-        chains, epoch = " ".join(str(ends[chain]) for chain in sorted(ends)), rows.epoch + 1
-        mac = _instance_tag(self._session.mac, chains, rows.created_at, epoch, epoch_sum, rows.identity)
-        self._session.change(_RAISE, (chains, epoch, epoch_sum, mac))
-        self._trust(_Rows(chains, rows.created_at, epoch, epoch_sum, rows.identity, mac, *rows[6:]))
-        return epoch
+        chains = " ".join(str(ends[chain]) for chain in sorted(ends))
+        raised = rows._replace(chains=chains, epoch=rows.epoch + 1, epoch_sum=epoch_sum)
+        mac = _instance_tag(self._session.mac, raised)
+        self._session.change(_RAISE, (chains, raised.epoch, epoch_sum, mac))
+        return self._trust(raised._replace(mac=mac)).epoch
 
     def _all_ends(self) -> dict[int, int]:
         """Return where each chain is in this transaction, by its number. No other one moves them meanwhile."""
@@ -219,8 +218,7 @@ class Anchors:
 
     def _check(self, rows: _Rows) -> None:
         checker = self._session.mac
-        tag = _instance_tag(checker, rows.chains, rows.created_at, rows.epoch, rows.epoch_sum, rows.identity)
-        checker.check("instance", tag, rows.mac)
+        checker.check("instance", _instance_tag(checker, rows), rows.mac)
         tag = _head_tag(checker, self.chain, rows.head_epoch, rows.hash, rows.sequence)
         checker.check("audit_head", tag, rows.head_mac)
         if rows.epoch < rows.newest:
@@ -241,15 +239,13 @@ def _add_head(session: Session, chain: int, epoch: int) -> None:
     session.change(_ADD, (chain, epoch, _EMPTY, mac, 0))
 
 
-def _instance_tag(
-    mac: RowMac, chains: str | None, created_at: int, epoch: int, epoch_sum: int, identity: str
-) -> bytes:
+def _instance_tag(mac: RowMac, rows: _Rows) -> bytes:
     row: dict[str, Value] = {
-        "chains": chains,
-        "created_at": created_at,
-        "epoch": epoch,
-        "epoch_sum": epoch_sum,
-        "instance_id": identity,
+        "chains": rows.chains,
+        "created_at": rows.created_at,
+        "epoch": rows.epoch,
+        "epoch_sum": rows.epoch_sum,
+        "instance_id": rows.identity,
         "singleton": 1,
     }
     return mac.tag("instance", row)

@@ -61,8 +61,9 @@ class Store:
     def write(self) -> WriteTransaction:
         """Begin a transaction that is durable when its block ends without an exception.
 
-        One at a time, over all threads and processes, and no record is appended meanwhile. Where the block raises, nothing was written; nor is anything
-        written where a statement failed and the block went on: its error is raised at the end.
+        One at a time, over all threads and processes, and no record is appended meanwhile. Where the block raises,
+        nothing was written; nor is anything written where a statement failed and the block went on: its error is
+        raised at the end.
 
         Raises:
             Conflict: another transaction took too long, or the database refused a change. Nothing was written.
