@@ -43,10 +43,7 @@ plugin = "software"
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server that notes when each transaction was committed."""
-    with running() as started:
-        started.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-        started.stop()
-        started.start()
+    with running("track_commit_timestamp=on") as started:
         yield started
 
 

@@ -100,6 +100,7 @@ def test_two_append_at_the_same_time_each_to_a_chain_of_its_own(two: tuple[Store
 def test_a_change_of_a_key_and_a_record_exclude_each_other(two: tuple[Store, Store], kind: str) -> None:
     """Otherwise a signature could be recorded, and released, after the revocation that it did not see."""
     key = new_key()
+    assert [record(store) for store in two] == [1, 2]
     with two[0].write() as state:
         state.keys.add(key)
         state.keys.add_version(new_version(key))

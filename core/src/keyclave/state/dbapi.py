@@ -72,6 +72,9 @@ class Database(Protocol):
     def prepare(self) -> None:
         """Make the place ready, and refuse an unsafe one with ``ConfigurationError``."""
 
+    def verifies_server(self) -> bool:
+        """Return whether what is sent stays on this machine, or goes to a server that has proved which one it is."""
+
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection whose effective settings were checked.
 

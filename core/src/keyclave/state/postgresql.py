@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from sqlalchemy import BigInteger, LargeBinary, Table, Text, text
@@ -29,7 +30,9 @@ _REQUIRED = {
 _LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serialization failure, deadlock
 _DAMAGED = frozenset({"XX001", "XX002"})  # data, index corrupted
 _SHOWN = frozenset({"host", "port"})  # of the options in a URL: others can be secrets
-_UNREACHABLE = "See that the server runs, and check the host, user, password and database of [state] url."
+_UNREACHABLE = (
+    "See that the server runs, and check the host, user, password, certificates and database of [state] url."
+)
 # Appending transactions share the instance among themselves, and leave it to one that changes anything.
 _LOCK = "LOCK TABLE instance IN EXCLUSIVE MODE"
 _SHARE = "LOCK TABLE instance IN ROW SHARE MODE"
@@ -68,6 +71,18 @@ class PostgresqlDatabase:
 
     def prepare(self) -> None:
         """Do nothing: the server keeps its files."""
+
+    def verifies_server(self) -> bool:
+        """Return whether the server is on this machine, or is verified by TLS, certificate and name.
+
+        What the URL leaves open is as libpq's environment variables have it. A service file is not looked into.
+        """
+        _, given = self.dialect.create_connect_args(self._url)
+        defaults = () if "service" in given else self._driver.pq.Conninfo.get_defaults()
+        options = {default.keyword.decode(): (default.val or b"").decode() for default in defaults} | given
+        hosts = [host for name in ("host", "hostaddr") for host in options.get(name, "").split(",")]
+        local = "service" not in given and all(map(_is_local, hosts))
+        return local or options.get("sslmode") == "verify-full"
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection to a server that keeps what it commits."""
@@ -154,6 +169,16 @@ def _insertion(table: Table) -> str:
     names = ", ".join(column.name for column in table.c)
     arrays = ", ".join(f"%b::{_ARRAYS[type(column.type)]}" for column in table.c)
     return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608  names are ours
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a host is this machine: a socket in a directory, the default, or loopback."""
+    if not host or host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _without_secrets(url: URL) -> str:
