@@ -79,7 +79,8 @@ class PostgresqlDatabase:
         """
         _, given = self.dialect.create_connect_args(self._url)
         defaults = () if "service" in given else self._driver.pq.Conninfo.get_defaults()
-        options = {default.keyword.decode(): (default.val or b"").decode() for default in defaults} | given
+        options = {default.keyword.decode(): (default.val or b"").decode() for default in defaults}
+        options.update(given)
         hosts = [host for name in ("host", "hostaddr") for host in options.get(name, "").split(",")]
         local = "service" not in given and all(map(_is_local, hosts))
         return local or options.get("sslmode") == "verify-full"
