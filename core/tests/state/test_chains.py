@@ -239,6 +239,24 @@ def test_a_chain_that_is_gone_or_put_back_is_noticed(postgresql_place: Place, ed
 
 
 @pytest.mark.needs("postgresql")
+def test_heads_that_were_exchanged_are_noticed_by_who_knows_them(
+    two: tuple[Store, Store], postgresql_place: Place
+) -> None:
+    """What was found good as the head of one chain is not good as that of another."""
+    assert [record(store) for store in two] == [1, 2]
+    with disarmed(postgresql_place) as connection:
+        connection.execute(
+            "UPDATE audit_head SET epoch = other.epoch, hash = other.hash, mac = other.mac, sequence = other.sequence"
+            " FROM audit_head AS other WHERE other.chain = 3 - audit_head.chain"
+        )
+    with pytest.raises(IntegrityError, match="audit_head"), two[1].read() as state:
+        assert state.epoch
+    for store in two:
+        with pytest.raises(IntegrityError, match="audit_head"), store.append() as state:
+            append(state)
+
+
+@pytest.mark.needs("postgresql")
 def test_records_beside_the_chains_are_noticed(postgresql_place: Place) -> None:
     write_history(postgresql_place)
     with contextlib.closing(postgresql_place.open()) as store:

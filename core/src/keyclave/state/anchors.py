@@ -42,6 +42,7 @@ class _Rows(NamedTuple):
     epoch_sum: int
     identity: str
     mac: bytes
+    chain: int
     head_epoch: int
     hash: bytes
     sequence: int
@@ -56,6 +57,7 @@ _QUERY = select(
     INSTANCE.c.epoch_sum,
     INSTANCE.c.instance_id,
     INSTANCE.c.mac,
+    AUDIT_HEAD.c.chain,
     AUDIT_HEAD.c.epoch,
     AUDIT_HEAD.c.hash,
     AUDIT_HEAD.c.sequence,
@@ -183,7 +185,7 @@ class Anchors:
         rows = self._rows or self._read()
         mac = _head_tag(self._session.mac, self.chain, rows.epoch, chain_hash, sequence)
         self._session.change(_MOVE, (rows.epoch, chain_hash, mac, sequence, self.chain))
-        self._trust(_Rows(*rows[:6], rows.epoch, chain_hash, sequence, mac, rows.epoch))
+        self._trust(_Rows(*rows[:6], self.chain, rows.epoch, chain_hash, sequence, mac, rows.epoch))
 
     def _raise(self, epoch_sum: int) -> int:
         """Write the instance with its next epoch, this sum, and where every chain is."""
@@ -219,7 +221,7 @@ class Anchors:
     def _check(self, rows: _Rows) -> None:
         checker = self._session.mac
         checker.check("instance", _instance_tag(checker, rows), rows.mac)
-        tag = _head_tag(checker, self.chain, rows.head_epoch, rows.hash, rows.sequence)
+        tag = _head_tag(checker, rows.chain, rows.head_epoch, rows.hash, rows.sequence)
         checker.check("audit_head", tag, rows.head_mac)
         if rows.epoch < rows.newest:
             raise IntegrityError("the keys were put back to what they were before the audit log's last record")
