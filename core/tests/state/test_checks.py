@@ -126,7 +126,8 @@ def test_every_check_is_tried() -> None:
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     }
-    assert checks == {rule for rule, _ in CASES}
+    only_sqlite = {"audit_head.is_only_row"}  # tried in test_chains.py: PostgreSQL has several
+    assert checks == {rule for rule, _ in CASES} | only_sqlite
 
 
 def test_a_version_needs_its_key(raw: Any) -> None:

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from keyclave.errors import IntegrityError, KeyclaveError
 from keyclave.models import EnvironmentType
 from keyclave.state.integrity import RowMac
-from keyclave.state.migrations.initial.rules import GUARDS
 from keyclave.state.migrations.initial.tables import METADATA
 from keyclave.state.schema import METADATA as NEWEST
 from keyclave.state.store import Transaction
@@ -59,8 +58,8 @@ def disarm(place: Place, connection: Any) -> None:
             connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {check}")
         return
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    for guard in GUARDS:
-        connection.execute(f"DROP TRIGGER {guard.table}_{guard.name}")
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
 
 
 def all_columns() -> list[tuple[str, str]]:
