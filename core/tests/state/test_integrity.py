@@ -22,7 +22,7 @@ from pydantic import SecretBytes
 
 from core.tests.databases import Place
 from core.tests.state.raw_sql import change
-from core.tests.state.samples import populate
+from core.tests.state.samples import populate_all
 
 READS: dict[str, Callable[[Transaction], object]] = {
     "instance": lambda state: state.epoch,
@@ -95,7 +95,7 @@ def test_a_changed_column_is_noticed(populated_sqlite: Place, table: str, column
 @pytest.mark.parametrize(("table", "column"), {t: c for t, c in all_columns() if c != "mac"}.items())
 def test_a_changed_row_is_noticed_on_a_server_too(postgresql_place: Place, table: str, column: str) -> None:
     """One column of each table: the MAC is made in Python, and is the same for every database."""
-    populate(postgresql_place)
+    populate_all(postgresql_place)
     edit(postgresql_place, table, column)
     assert_noticed(postgresql_place, table)
 
