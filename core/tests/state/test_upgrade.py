@@ -22,7 +22,7 @@ from keyclave.state.upgrade import upgrade
 
 from core.tests.databases import Place
 from core.tests.state import samples
-from core.tests.state.raw_sql import HEX, copy, error_of
+from core.tests.state.raw_sql import HEX, change, copy, error_of, new_version
 
 WRITTEN = json.loads(Path(__file__).with_name("written_at_0001.json").read_text())
 """What the code of revision 0001 wrote: something in every table, and an audit log of two records."""
@@ -175,17 +175,17 @@ def test_a_version_in_an_hsm_can_be_wrappable_after_the_upgrade_only(
 ) -> None:
     key = samples.new_key("wrappable")
     version = samples.new_version(key, hsm_backed=True, exportable=True)
-    with monkeypatch.context() as before:
-        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0010")])
-        upgrade(old.url)
-        with contextlib.closing(old.open()) as store:
-            with store.write() as state:
-                state.keys.add(key)
-            with pytest.raises(Conflict, match="hsm_is_not_exportable"), store.write() as state:
-                state.keys.add_version(version)
+    upgrade_to(old, "0006", monkeypatch)
+    with old.raw() as connection:
+        connection.execute("BEGIN")
+        revoked = change("key_versions", "status = 'REVOKED'", "version = 2")
+        refused = (*revoked, *new_version(hsm_backed="1", exportable="1"))
+        assert "hsm_is_not_exportable" in str(error_of(connection, refused))
+        connection.execute("ROLLBACK")
     upgrade(old.url)
     with contextlib.closing(old.open()) as store:
         with store.write() as state:
+            state.keys.add(key)
             state.keys.add_version(version)
         with store.read() as state:
             assert state.keys.version(key.key_id, version.version) == version
