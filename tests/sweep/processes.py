@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 import keyclave
@@ -17,10 +20,10 @@ from keyclave.models import KeyHandle, KeyStatus
 from keyclave.services import recovery
 from keyclave.services.results import SignResult
 
-from tests.sweep.instance import Instance
+from tests.sweep.instance import Instance, in_child
 from tests.sweep.operations import MESSAGE, Operation, prepare
 
-__all__ = ["attempt", "begin", "opened", "stay_in_callers_thread", "work_again"]
+__all__ = ["attempt", "begin", "import_what", "opened", "stay_in_callers_thread", "work_again"]
 
 _UNKNOWN = "unknown"
 Noted = dict[str, Any]
@@ -49,6 +52,26 @@ def begin(instance: Instance) -> None:
         prepare(clave)
         for name in ("k", "old", "later"):
             _note(instance, _signature(clave.keys.sign(name, MESSAGE)))
+
+
+def import_what(body: Callable[[], object], note: Path) -> None:
+    """Do something in a forked process, and import what it imported: no process forked later does so again.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+
+    def do() -> None:
+        body()
+        found = (name for name, module in sys.modules.items() if getattr(module, "__spec__", None) is not None)
+        note.write_text("\n".join(name for name in found if name not in known))
+
+    known = frozenset(sys.modules)
+    if in_child(do) != 0:
+        raise RuntimeError("the sweep itself does not work")
+    for name in note.read_text().splitlines():
+        with suppress(ModuleNotFoundError):  # some modules make others, which no file is of
+            importlib.import_module(name)
 
 
 def attempt(instance: Instance, operation: Operation, arm: Callable[[], object]) -> None:

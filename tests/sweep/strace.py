@@ -30,6 +30,7 @@ CALLS = (
 _OPENING = frozenset({"openat", "open"})
 _LINE = re.compile(r"(?:\d+ +)?(?:[\d:.]+ )?(\w+)\((.*)")
 _PR_SET_PTRACER, _ANY_PROCESS = 0x59616D61, -1  # prctl(2): so that strace, a child, may trace its parent
+_STATUS_BYTES = 10_000
 _TEXT_BYTES = "0"
 """No more of what is written than this is in the trace: it may be a secret."""
 
@@ -60,8 +61,9 @@ def attach(trace: Path, call: Call | None) -> None:
     options += ["-e", f"trace=?{',?'.join(CALLS)}" if call is None else f"trace={call.name}"]
     if call is not None:
         options += ["-e", f"inject={call.name}:signal=KILL:when={call.number}"]
+    status = os.open("/proc/self/status", os.O_RDONLY)  # before strace counts what is opened
     subprocess.Popen(["strace", *options, "-p", str(os.getpid())])
-    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+    while b"TracerPid:\t0\n" in os.pread(status, _STATUS_BYTES, 0):
         time.sleep(0.001)
 
 
