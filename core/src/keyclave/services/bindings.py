@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Generic, TypeVar
 
+from keyclave.errors import IntegrityError
 from keyclave.state.store import Store
 
 __all__ = ["Bindings", "EpochWatch", "Wanted"]
@@ -40,10 +41,20 @@ class EpochWatch:
         self.valid_until = 0.0
 
     def refresh(self) -> None:
-        """Read the epoch again."""
-        seen_at = monotonic()
+        """Read the epoch again.
+
+        Raises:
+            IntegrityError: it is lower than it was: the state was put back to an earlier copy of itself meanwhile.
+        """
+        seen_at, before = monotonic(), self.epoch
         with self._store.read() as state:
-            self.epoch = state.epoch
+            now = state.epoch
+        if now < before:
+            raise IntegrityError(
+                f"the state was put back to an earlier copy of itself, from change {before} of its keys to {now}",
+                next_step="If you restored a backup, open the state again, and repeat what was revoked since then.",
+            )
+        self.epoch = now
         self.valid_until = seen_at + _SECONDS
 
     def invalidate(self) -> None:
