@@ -43,6 +43,7 @@ class Figures:
         places: where it can be interrupted.
         tried: where it was.
         left_out: the names of the other places.
+        beyond: the names of those places at which the backend loses all that it has; they are not tried.
         wrong: what was wrong afterwards, by the place.
         seconds: how long it took.
     """
@@ -52,6 +53,7 @@ class Figures:
     places: int
     tried: int
     left_out: list[str]
+    beyond: list[str]
     wrong: dict[str, list[str]]
     seconds: float
 
@@ -105,10 +107,9 @@ def _sweep_one(backend: str, base: Instance, scratch: Path, every: int, name: st
     wrong = {kill.name: found for kill in sweep.kills if kill in chosen and (found := sweep.trial(kill))}
     sweep.close()
     left_out = [kill.name for kill in sweep.kills if kill not in chosen]
-    figures = Figures(
-        backend, name, len(sweep.kills), len(chosen), left_out, wrong, round(time.monotonic() - began, 1)
-    )
-    print(f"{backend} {name}: {figures.tried} of {figures.places} places, {figures.seconds} s", flush=True)
+    seconds = round(time.monotonic() - began, 1)
+    figures = Figures(backend, name, len(sweep.kills), len(chosen), left_out, sweep.others, wrong, seconds)
+    print(f"{backend} {name}: {figures.tried} of {figures.places} places, {seconds} s", flush=True)
     for place, found in wrong.items():
         print(f"  {place}: {'; '.join(found)}", flush=True)
     return figures

@@ -20,6 +20,7 @@ from core.tests.services.foreign_keys import foreign_settings, make_foreign_key
 from tests.invariants.inventory import adopted_labels, foreign_labels, pkcs11_labels, software_labels
 from tests.services import softhsm
 from tests.services.tokens import PIN, Token
+from tests.sweep.strace import Call
 
 __all__ = ["KILLED", "MAIN", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
 
@@ -105,6 +106,13 @@ class Instance:
             else pkcs11_labels(self.module, "sweep", PIN, self.environment) | adopted_labels(kept)
         )
         return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED)}
+
+    def cannot_survive(self, call: Call) -> bool:
+        """Return whether a kill there loses the token itself, whoever its client is.
+
+        SoftHSM2 writes the file of a token at each login, and has emptied it before.
+        """
+        return self.module is not None and call.name == "write" and "/token.object>" in call.about
 
     def copy(self, target: Path) -> Instance:
         """Copy everything, and let settings point at the copy."""
