@@ -85,10 +85,14 @@ def earlier_signatures_verify(evidence: Evidence) -> Iterator[str]:
 
 @invariant("I7")
 def retained(evidence: Evidence) -> Iterator[str]:
-    """A DEPRECATED version is kept for 90 days, the source of a migration for 30, and no such date moves back."""
+    """A DEPRECATED version is kept for 90 days, the source of a migration for 30, and no such date moves back.
+
+    The version that a migration made, and its rollback took away, is not kept.
+    """
+    reverted = {(row["key_id"], row["to_version"]) for row in evidence.now.intents if row["kind"] == "revert"}
     for place, row in evidence.now.versions.items():
         until = row["not_destroy_before"] or 0
-        if row["status"] == "DEPRECATED" and (
+        if (row["status"] == "DEPRECATED" and place not in reverted) and (
             until < row["last_rotation_at"] + 90 * _DAY or (row["destroyed_at"] or until) < until
         ):
             yield f"{_name(row)} is not kept for 90 days"

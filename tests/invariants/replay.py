@@ -15,6 +15,7 @@ _AFTER = {
     "DEPRECATED": frozenset({"REVOKED"}),
     "REVOKED": frozenset[str](),
 }
+_GONE = frozenset({"REVOKED"})
 _Place = tuple[str, int]
 
 
@@ -34,8 +35,9 @@ class _Log:
         self.undone = {
             (row["key_id"], row["to_version"])
             for row in intents
-            if row["kind"] == "rotate" and row["outcome"] == "undone"
+            if row["kind"] in ("rotate", "migrate") and row["outcome"] == "undone"
         }
+        self._reverted = {row["operation_id"]: row for row in intents if row["kind"] == "revert"}
         self._revoked = {row["key_id"] for row in intents if row["kind"] == "revoke"}
 
     def apply(self, record: Record) -> None:
@@ -46,6 +48,11 @@ class _Log:
         elif record.operation == "ROTATE":
             self._begin(record, (key, version), "ACTIVE", "PENDING")
             self._change(record, self._others(key, version), "DEPRECATED", may_stay=True)
+        elif record.operation == "MIGRATE" and version and self.statuses.get((key, version)) in (None, _GONE):
+            self._begin(record, (key, version), "ACTIVE")
+            self._change(record, self._others(key, version), "DEPRECATED")
+        elif record.operation == "REVERT_MIGRATION":
+            self._revert(key, self._reverted.get(record.operation_id, {}))
         elif record.operation == "PROMOTE":
             self._change(record, [(key, version)], "ACTIVE")
             self._change(record, self._others(key, version), "DEPRECATED")
@@ -57,6 +64,12 @@ class _Log:
             self._recover(record, (key, version))
         elif record.operation in ("DESTROY", "CANCEL_DESTRUCTION"):
             self.destroyed[key, version] = record.operation == "DESTROY"
+
+    def _revert(self, key: str, intent: Row) -> None:
+        """Let the old version of a key that a migration renewed be active again: the one way back that there is."""
+        if intent.get("to_version"):
+            self.statuses[key, intent["to_version"]] = frozenset({"DEPRECATED"})
+            self.statuses[key, intent["from_version"]] = frozenset({"ACTIVE"})
 
     def _recover(self, record: Record, place: _Place) -> None:
         if place in self._finished:

@@ -25,7 +25,7 @@ from core.tests.backends.conftest import PLUGINS, install_plugin
 from tests.services.catalog import problem
 from tests.sweep.instance import Instance, softhsm_instance, software_instance
 from tests.sweep.operations import SWEPT
-from tests.sweep.processes import begin, import_what, stay_in_callers_thread, work_again
+from tests.sweep.processes import begin, import_what, make_one_wrapping_key, stay_in_callers_thread, work_again
 from tests.sweep.sweep import Kill, Sweep
 
 MAKERS: Mapping[str, Callable[[Path], Instance]] = {"software": software_instance, "softhsm": softhsm_instance}
@@ -73,6 +73,7 @@ def main() -> int:
             parser.error(f"it needs {service}: {reason}")
     logging.disable(logging.WARNING)  # that recovery has to wait is no news here
     stay_in_callers_thread()
+    make_one_wrapping_key()
     place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="keyclave-sweep-", dir=place) as scratch:
         sys.path.insert(0, str(install_plugin(PLUGINS / "foreign", Path(scratch))))

@@ -22,12 +22,12 @@ from tests.services import softhsm
 from tests.services.tokens import PIN, Token
 from tests.sweep.strace import Call
 
-__all__ = ["KILLED", "MAIN", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
+__all__ = ["KILLED", "MAIN", "OTHER", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
 
 KILLED = -signal.SIGKILL
 """What `in_child` returns of a process that was killed."""
-MAIN, SHARED = "main", "shared"
-"""The backend that is swept, and one that has keys of somebody else and destroys keys days later."""
+MAIN, SHARED, OTHER = "main", "shared", "other"
+"""The backend that is swept, one that has keys of somebody else and destroys keys days later, and a destination."""
 
 _ENVIRONMENT = """\
 [environment]
@@ -45,6 +45,10 @@ _SIGNS_ONLY = {
     Attribute.SENSITIVE: True,
     Attribute.EXTRACTABLE: False,
 }
+_OTHER = """\
+[backends.other]
+plugin = "software"
+"""
 _SOFTWARE = """\
 [backends.main]
 plugin = "software"
@@ -105,7 +109,8 @@ class Instance:
             if self.module is None
             else pkcs11_labels(self.module, "sweep", PIN, self.environment) | adopted_labels(kept)
         )
-        return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED)}
+        other = software_labels(self.state / "backends" / OTHER)
+        return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED), OTHER: other}
 
     def cannot_survive(self, call: Call) -> bool:
         """Return whether a kill there loses the token itself, whoever its client is.
@@ -154,7 +159,12 @@ def _make_their_key(token: Token) -> None:
 def _with_settings(instance: Instance, backend: str) -> Instance:
     shared = instance.directory / SHARED
     make_foreign_key(shared)
-    text = _ENVIRONMENT.format(directory=instance.directory) + backend + foreign_settings(shared, deletion_days="7")
+    text = (
+        _ENVIRONMENT.format(directory=instance.directory)
+        + backend
+        + _OTHER
+        + foreign_settings(shared, deletion_days="7")
+    )
     instance.config.write_text(text)
     return instance
 

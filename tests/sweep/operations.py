@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import keyclave
 from keyclave import Keyclave
 
 from core.tests.services.long_ago import long_ago
-from tests.sweep.instance import MAIN, SHARED
+from tests.sweep.instance import MAIN, OTHER, SHARED
 
 __all__ = ["MESSAGE", "OPERATIONS", "SWEPT", "Operation", "prepare"]
 
@@ -53,6 +54,42 @@ def _schedule(clave: Keyclave) -> object:
     return clave.keys.destroy("later", 1)
 
 
+def _plan(*, wrappable: bool) -> Run:
+    """Let the migration of a key be planned, and be approved by somebody else."""
+
+    def plan(clave: Keyclave) -> None:
+        clave.keys.create("moving", _algorithm(clave), backend=MAIN, wrappable=wrappable)
+        planned = clave.migration.plan(["moving"], OTHER)
+        with keyclave.open(clave.settings, principal="somebody else") as approver:
+            approver.migration.approve(planned.plan_id, "test")
+
+    return plan
+
+
+def _migrated(*, wrappable: bool) -> Run:
+    """Let a key be migrated so long ago that its source need not be kept any more."""
+
+    def migrate(clave: Keyclave) -> None:
+        with long_ago():
+            _plan(wrappable=wrappable)(clave)
+            _migrate(clave)
+        clave.rotation.confirm_clock()
+
+    return migrate
+
+
+def _migrate(clave: Keyclave) -> object:
+    return clave.migration.run(clave.migration.plans()[0].plan_id)
+
+
+def _revert(clave: Keyclave) -> object:
+    return clave.migration.rollback(clave.migration.list()[0].migration_id, "test")
+
+
+def _retire(clave: Keyclave) -> object:
+    return clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving")
+
+
 _OPERATIONS: Mapping[str, Operation] = {
     "create": Operation(lambda clave: clave.keys.create("new", _algorithm(clave), backend=MAIN), "KEY_GENERATION"),
     "adopt": Operation(_adopt(MAIN), "ADOPT"),
@@ -68,6 +105,11 @@ _OPERATIONS: Mapping[str, Operation] = {
     "destroy": Operation(lambda clave: clave.keys.destroy("old", 1), "DESTROY"),
     "destroy-scheduled": Operation(_schedule, "DESTROY"),
     "cancel": Operation(lambda clave: clave.keys.cancel_destruction("later", 1), "CANCEL_DESTRUCTION", _schedule),
+    "migrate": Operation(_migrate, "MIGRATE", _plan(wrappable=True)),
+    "rekey": Operation(_migrate, "MIGRATE", _plan(wrappable=False)),
+    "revert": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=True)),
+    "revert-rekeyed": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=False)),
+    "retire": Operation(_retire, "RETIRE_SOURCE", _migrated(wrappable=True)),
 }
 _DIES_AFTER = {
     "create": "after Backend.create_key",
@@ -78,6 +120,10 @@ _DIES_AFTER = {
     "revoke": "after Session.commit",
     "destroy": "after Backend.destroy_key",
     "cancel": "after Backend.cancel_destruction",
+    "migrate": "after Backend.import_key",
+    "rekey": "after Backend.create_key",
+    "revert": "after Backend.destroy_key",
+    "retire": "after Backend.destroy_key",
 }
 """The step at which each operation is interrupted, so that recovery finds it half done."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyclave
@@ -99,3 +100,26 @@ def test_a_password_in_the_url_is_not_shown(config: Path) -> None:
     refused = run(config, "keys", "list", code=1)
     assert "no_such_database" in refused.stderr
     assert "canary" not in refused.output
+
+
+def test_fr_012_two_instances_migrate_the_keys_of_one_plan(config: Path) -> None:
+    config.write_text(config.read_text() + '[backends.other]\nplugin = "software"\n')
+    run(config, "state", "upgrade")
+    with keyclave.open(config, principal="alice") as alice, keyclave.open(config, principal="bob") as bob:
+        for name, wrappable in (("a", True), ("b", False), ("c", True), ("d", False)):
+            alice.keys.create(name, "ED25519", wrappable=wrappable)
+        plan = alice.migration.plan(["a", "b", "c", "d"], "other")
+        bob.migration.approve(plan.plan_id, "wanted")
+        with ThreadPoolExecutor(2) as both:
+            runs = [both.submit(clave.migration.run, plan.plan_id) for clave in (alice, bob)]
+            for each in runs:
+                each.result()
+        records = alice.migration.run(plan.plan_id)
+        assert [record.status.value for record in records] == ["COMPLETED"] * 4
+        assert {bob.keys.sign(name, b"message").backend_id for name in "abcd"} == {"other"}
+        for record in records:
+            bob.migration.rollback(record.migration_id, "test")
+        assert list(alice._backends.get("other").list_keys()) == []
+        assert {alice.keys.sign(name, b"message").backend_id for name in "abcd"} == {"software"}
+        assert alice.recovery.open_intents() == ()
+        assert alice.audit.verify().ok

@@ -3,7 +3,8 @@
 Every change that touches a backend writes its intent first. An intent that nobody works on any more is resolved
 here: creation, adoption and rotation are undone, so that the old state stands; revocation and destruction are
 finished, so that nothing stays usable that somebody wanted gone, and so is the cancellation of a destruction. A
-validation period that is over ends with the promotion. Each step may run again, and so may all of it.
+validation period that is over ends with the promotion. A migration and its rollback are undone until the key was
+switched, and finished from then on. Each step may run again, and so may all of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
-from keyclave.services.intents import WINDOW
+from keyclave.services.intents import WINDOW, is_migration
+from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
+from keyclave.services.migration_removal import require_absent
 from keyclave.services.owners import OWNER
 from keyclave.services.periodic import Periodic
 from keyclave.services.promotion import promote_in
@@ -31,7 +34,7 @@ from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
 
-Note = Callable[[Transaction], None]
+Note = Callable[[Transaction], object]
 """Writes to the state what became of a change."""
 _UNDONE = frozenset({"create", "adopt", "rotate"})
 _SETTLED_AFTER = timedelta(seconds=60)
@@ -127,18 +130,23 @@ class Recovery:
         done. With ``definite`` the backend answered, so that what it made, if anything, can be found now.
         """
         with self._instance.store.read() as state:
-            if not _is_open(state, intent):
-                return False
+            found = _found_open(state, intent)
+        if found is None:
+            return False
+        intent = found
         kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
         with self._recorder.operation(kind, str(intent.key_id)) as operation:
-            operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
-            undone = intent.kind in _UNDONE and intent.step != WINDOW
+            operation.key_version = intent.to_version or (intent.from_version if is_migration(intent) else None)
+            operation.backend_id = intent.backend_id
+            if intent.backend_id in self._instance.backends.ids():
+                operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
+            undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
             note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
             if note is None:
                 _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
                 return False
             with self._instance.store.write() as state:
-                if not _is_open(state, intent):
+                if _found_open(state, intent) != intent:
                     return False
                 note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
@@ -151,6 +159,9 @@ class Recovery:
 
         ``None`` says that nothing is there, but that the backend could still do late what it was asked.
         """
+        if intent.kind == "revert":
+            disable_source(self._instance, intent)
+            return _note_nothing
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
         try:
@@ -162,12 +173,16 @@ class Recovery:
             return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
         adopted = intent.kind == "adopt"
         gone_at = _forget(backend, reference) if adopted else _destroy(backend, reference, operation)
+        if is_migration(intent):
+            require_absent(self._instance, backend.id, reference.label)
         return partial(_note_gone, intent, gone_at)
 
     def _finish(self, intent: StoredIntent, operation: Operation) -> Note:
         """Repeat the call of the backend, which changes nothing the second time; return what to note of it."""
         if intent.step == WINDOW:
             return partial(_note_promoted, intent)
+        if is_migration(intent):
+            return finish_migration(self._instance, intent, operation)
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)
@@ -198,12 +213,19 @@ def _forget(backend: Backend, reference: KeyReference) -> datetime:
     return datetime.now(UTC)
 
 
-def _is_open(state: Transaction, intent: StoredIntent) -> bool:
-    """Return whether an intent still waits for what is to be done: a validation period may have begun, or ended."""
+def _found_open(state: Transaction, intent: StoredIntent) -> StoredIntent | None:
+    """Return an intent as it is now, if it still waits for what is to be done: its validation period may have begun.
+
+    How far it is now decides whether it is undone: whoever was at work on it may have gone on since it was read.
+    """
     waits = intent.step == WINDOW
-    return any(
-        other.operation_id == intent.operation_id and (other.step == WINDOW) is waits
-        for other in state.intents.open()
+    return next(
+        (
+            other
+            for other in state.intents.open()
+            if other.operation_id == intent.operation_id and (other.step == WINDOW) is waits
+        ),
+        None,
     )
 
 
