@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from tests.invariants.checker import INVARIANTS, NOT_CHECKED, Acknowledged, Evid
 from tests.invariants.forger import Forger, forging
 from tests.invariants.state import read_state
 from tests.sweep.instance import Instance, software_instance
+from tests.sweep.operations import OPERATIONS
 from tests.sweep.processes import begin, work_again
 
 __all__ = ["sites"]
@@ -70,6 +72,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, sites: Mapping[str, Path]) ->
             clave.rotation.rotate("k", validation_period=timedelta(hours=1))
             clave.keys.destroy("later", 1)
             clave.keys.cancel_destruction("later", 1)
+            migration = OPERATIONS["migrate"]
+            assert migration.before is not None
+            migration.before(clave)
+            migration.run(clave)
         work_again(instance)
         yield instance, directory / "earlier"
 
@@ -119,15 +125,7 @@ ROWS: dict[str, tuple[Break, set[str]]] = {
     "I7": (sql("UPDATE key_versions SET not_destroy_before = last_rotation_at WHERE status = 'DEPRECATED'"), set()),
     "I8": (sql("UPDATE keys SET required_security_level = 'HSM' WHERE name = 'k'"), set()),
     "I12": (sql(f"UPDATE intents SET outcome = NULL WHERE kind = 'create' AND key_id = {K}"), set()),
-    "I15": (
-        sql(
-            "INSERT INTO migrations (migration_id, strategy, source_backend_id, source_provider, source_key_id,"
-            " destination_backend_id, destination_provider, status, details, migrated_at, completed_at,"
-            " source_retained_until, mac) VALUES ('m', 'WRAPPED', 'a', 'a', 'k', 'b', 'b', 'COMPLETED', '{}', 1, 2,"
-            f" {31 * 86_400_000_000}, zeroblob(32))"
-        ),
-        set(),
-    ),
+    "I15": (sql("UPDATE migrations SET cryptographic_proof = NULL"), set()),
     # a version whose making nobody began: the record of it tells the same
     "I16": (sql(f"DELETE FROM intents WHERE kind = 'create' AND key_id = {K}"), {"I22"}),
     "I22": (
@@ -146,6 +144,15 @@ def test_a_forged_row_breaks_this_invariant_only(example: Example, number: str) 
     with forging(example.instance.state) as forger:
         change(forger)
     assert broken(example.evidence()) == {number, *also}
+
+
+@pytest.mark.parametrize(
+    "forged", ["approved_by = (SELECT requested_by FROM migration_plans)", "consumed_at = expires_at + 1"]
+)
+def test_an_approval_that_is_none_breaks_i15(example: Example, forged: str) -> None:
+    with forging(example.instance.state) as forger:
+        sql(f"UPDATE migration_approvals SET {forged}")(forger)
+    assert broken(example.evidence()) == {"I15"}
 
 
 def test_a_row_that_was_not_sealed_breaks_i10(example: Example) -> None:
@@ -227,7 +234,15 @@ def test_a_draft_that_was_left_breaks_i18(example: Example) -> None:
 
 
 def test_a_key_file_that_is_missing_breaks_i13(example: Example) -> None:
-    next((example.instance.state / "backends" / "main").glob("*.key")).unlink()
+    kept = (example.instance.state / "backends" / "main").glob("*.key")
+    next(path for path in kept if path.name != "master.key").unlink()
+    assert broken(example.evidence()) == {"I13"}
+
+
+def test_a_source_that_is_not_kept_breaks_i13(example: Example) -> None:
+    (record,) = example.evidence().now.migrations
+    name = hashlib.sha256(record["source_location"]["label"].encode()).hexdigest()[:32]
+    (example.instance.state / "backends" / "main" / f"{name}.key").unlink()
     assert broken(example.evidence()) == {"I13"}
 
 
