@@ -61,10 +61,11 @@ class Creation:
                 to_version=FIRST_VERSION,
                 label=label,
             )
-            with self._instance.store.write() as state:
+            with self._instance.owner.write(operation.operation_id) as state:
                 require_free(state, name)
                 state.intents.add(intent)
             with self._recovery.guarding(intent):
+                self._instance.owner.require(operation.operation_id)
                 version = generate(
                     operation,
                     key,
@@ -74,7 +75,7 @@ class Creation:
                     exportable=exportable,
                     status=KeyStatus.ACTIVE,
                 )
-                with self._instance.store.write() as state:
+                with self._instance.owner.write(operation.operation_id) as state:
                     state.keys.add(key)
                     state.keys.add_version(version)
                     state.intents.close(intent.operation_id, "done")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -22,7 +22,8 @@ from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW
-from keyclave.services.owners import OWNER
+from keyclave.services.leases import LeaseLost
+from keyclave.services.owners import is_open
 from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent
@@ -75,7 +76,7 @@ class Recovery:
                 continue
             if self._try(intent, definite=False):
                 resolved.append(intent)
-        self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self._open()))
+        self._instance.owner.forget()
         return tuple(resolved)
 
     def _is_over(self, intent: StoredIntent) -> bool:
@@ -88,11 +89,16 @@ class Recovery:
     def guarding(self, intent: StoredIntent) -> Iterator[None]:
         """Run the steps of an intent; where they fail, undo at once what can be undone.
 
-        An unknown outcome, or an undoing that fails too, leaves the intent open for ``run``.
+        An unknown outcome, or an undoing that fails too, leaves the intent open for ``run``. Where somebody else took
+        the intent over, what was made since then is removed: they may have looked for it before it was there.
         """
         try:
             yield
         except OutcomeUnknown:
+            raise
+        except LeaseLost:
+            if not self._try(intent, definite=True):
+                self._withdraw(intent)
             raise
         except Exception:
             self._try(intent, definite=True)
@@ -111,25 +117,41 @@ class Recovery:
         Whoever worked on it may have closed it since it was read, and what it made may be in use: then nothing is
         done. With ``definite`` the backend answered, so that what it made, if anything, can be found now.
         """
-        with self._instance.store.read() as state:
-            if not _is_open(state, intent):
-                return False
+        owner = self._instance.owner
         kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
-        with self._recorder.operation(kind, str(intent.key_id)) as operation:
-            operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
-            undone = intent.kind in _UNDONE and intent.step != WINDOW
-            note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
-            if note is None:
-                _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+        with owner.working(intent.operation_id):
+            if not owner.take_over(intent):
                 return False
-            with self._instance.store.write() as state:
-                if not _is_open(state, intent):
-                    return False
+            with self._recorder.operation(kind, str(intent.key_id)) as operation:
+                operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
+                closed = self._close(intent, operation, definite=definite)
+        self._instance.epoch.invalidate()
+        return closed
+
+    def _close(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> bool:
+        """Finish or undo an intent whose lease is held."""
+        undone = intent.kind in _UNDONE and intent.step != WINDOW
+        note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
+        if note is None:
+            _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+            return False
+        with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
+            if is_open(state, intent):
                 note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
-        self._instance.epoch.invalidate()
-        return True
+                return True
+        return False  # somebody else was faster
+
+    def _withdraw(self, intent: StoredIntent) -> None:
+        """Remove what was made for a change that somebody else has undone, or is about to."""
+        try:
+            with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
+                operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
+                self._undo(intent, operation, definite=True)
+                self._instance.audit.append(operation.success())
+        except KeyclaveError as error:
+            _log.warning("operation %s may have left a key in its backend: %s", intent.operation_id, error)
 
     def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> Note | None:
         """Destroy what was created, or forget what was adopted, and return what to note of it.
@@ -141,8 +163,8 @@ class Recovery:
         try:
             reference = backend.find_key(KeyLabel.parse(intent.label or ""))
         except KeyNotFound:
-            own = intent.parameters.get(OWNER) == self._instance.owner.name
-            died_with_owner = backend.description.location is Location.IN_PROCESS and not own
+            dead = self._instance.owner.is_dead(intent)
+            died_with_owner = backend.description.location is Location.IN_PROCESS and dead
             settled = now - intent.updated_at > _SETTLED_AFTER
             return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
         adopted = intent.kind == "adopt"
@@ -181,15 +203,6 @@ def _forget(backend: Backend, reference: KeyReference) -> datetime:
     """Give an adopted key back: it was there before, and others may use it."""
     backend.forget_key(reference)
     return datetime.now(UTC)
-
-
-def _is_open(state: Transaction, intent: StoredIntent) -> bool:
-    """Return whether an intent still waits for what is to be done: a validation period may have begun, or ended."""
-    waits = intent.step == WINDOW
-    return any(
-        other.operation_id == intent.operation_id and (other.step == WINDOW) is waits
-        for other in state.intents.open()
-    )
 
 
 def _note_nothing(state: Transaction) -> None:

@@ -52,6 +52,8 @@ class Database(Protocol):
         dialect: SQLAlchemy's, with a positional parameter style.
         error: what its driver raises.
         begin_write: the statements that begin a transaction which is the only one that writes.
+        begin_lease: the statements that begin a transaction which changes leases only, and waits for no other writer
+            where the database allows that.
         begin_read: the statements that begin a transaction which sees one moment and changes nothing.
         upgrades_itself: whether the schema is upgraded when the database is opened.
     """
@@ -59,6 +61,7 @@ class Database(Protocol):
     dialect: Dialect
     error: tuple[type[Exception], ...]
     begin_write: tuple[str, ...]
+    begin_lease: tuple[str, ...]
     begin_read: tuple[str, ...]
     upgrades_itself: bool
 

@@ -12,7 +12,16 @@ from keyclave.models.key import KeyStatus
 from keyclave.models.levels import SecurityLevel
 from keyclave.models.rotation import RotationPolicy
 
-__all__ = ["AuditHead", "AuditRow", "IntentKind", "IntentOutcome", "StoredIntent", "StoredKey", "StoredVersion"]
+__all__ = [
+    "AuditHead",
+    "AuditRow",
+    "IntentKind",
+    "IntentOutcome",
+    "StoredIntent",
+    "StoredKey",
+    "StoredLease",
+    "StoredVersion",
+]
 
 IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
 IntentOutcome = Literal["done", "undone"]
@@ -110,6 +119,22 @@ class StoredIntent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     outcome: IntentOutcome | None
+
+
+class StoredLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to work on something until a time, by the clock of the database.
+
+    Attributes:
+        resource: what is worked on.
+        holder: who works on it.
+        fencing: rises with every holder, and never falls.
+        expires_at: UTC; in the past when it was given up.
+    """
+
+    resource: str
+    holder: str
+    fencing: int
+    expires_at: datetime
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,13 +18,14 @@ __all__ = [
     "INTENTS",
     "KEYS",
     "KEY_VERSIONS",
+    "LEASES",
     "METADATA",
     "MIGRATIONS",
     "OPERATIONS",
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0009")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -70,6 +71,7 @@ INTENTS = _table(
     integer="from_version to_version created_at updated_at",
     binary="mac",
 )
+LEASES = _table("leases", text="resource holder", integer="fencing expires_at", binary="mac")
 OPERATIONS = _table(
     "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
 )

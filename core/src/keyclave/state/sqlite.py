@@ -45,6 +45,7 @@ class SqliteDatabase:
     # A damaged text is neither decoded in a value nor in the message of an error.
     error: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
     begin_write: tuple[str, ...] = ("BEGIN IMMEDIATE",)
+    begin_lease: tuple[str, ...] = begin_write
     begin_read: tuple[str, ...] = ("BEGIN",)
     upgrades_itself = True
 

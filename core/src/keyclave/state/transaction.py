@@ -7,6 +7,7 @@ from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
+from keyclave.state.leases import Leases
 from keyclave.state.models import Backends, Environments, Health, Migrations
 from keyclave.state.session import Session
 
@@ -61,6 +62,11 @@ class Transaction:
     def clock(self) -> Clock:
         """The time of the clock as it was trusted last."""
         return Clock(self._session)
+
+    @property
+    def leases(self) -> Leases:
+        """Who works on what."""
+        return Leases(self._session)
 
     @property
     def migrations(self) -> Migrations:

@@ -22,14 +22,16 @@ class Writer:
     Args:
         connector: makes connections.
         timeout: seconds to wait for another thread of this process.
+        begin: the statements that begin a transaction.
 
     Attributes:
         connection: the connection; ``None`` while there is none.
         session: the transaction that is under way, or the last one.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: Connector, timeout: float, begin: tuple[str, ...]) -> None:
         self._connector = connector
+        self._begin = begin
         self._timeout = timeout
         self._lock = threading.Lock()
         self._thread = 0
@@ -43,7 +45,7 @@ class Writer:
         try:
             session = self._connector.session(self._connected())
             self.session = session
-            session.begin(self._connector.database.begin_write)
+            session.begin(self._begin)
         except BaseException:
             self._leave(session)
             raise
