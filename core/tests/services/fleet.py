@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +16,7 @@ from keyclave.services import leases
 
 from core.tests.databases import Place
 
-__all__ = ["SHORT", "config_of", "node", "short_leases", "silent"]
+__all__ = ["SHORT", "config_of", "node", "short_leases", "silent", "wait_until_over"]
 
 SHORT = timedelta(seconds=0.6)
 _CONFIG = """
@@ -65,3 +66,8 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
 def silent(clave: Keyclave) -> None:
     """Let an instance renew its leases no more, as if its process was stopped."""
     clave._owner._leases._ending.set()
+
+
+def wait_until_over() -> None:
+    """Wait until a short lease is over that is not renewed."""
+    time.sleep(SHORT.total_seconds() * 1.2)

@@ -22,7 +22,7 @@ from keyclave.state.records import StoredIntent
 
 from core.tests.databases import Place
 from core.tests.services.failing import failing, replaced
-from core.tests.services.fleet import SHORT, node, short_leases, silent
+from core.tests.services.fleet import SHORT, node, short_leases, silent, wait_until_over
 
 
 @pytest.fixture
@@ -35,10 +35,6 @@ def fleet(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def keys_in(keystore: Path) -> int:
     return sum(len(path.stem) == 32 for path in keystore.glob("*.key"))
-
-
-def wait_until_over() -> None:
-    time.sleep(SHORT.total_seconds() * 1.2)
 
 
 def statuses(clave: Keyclave, name: str = "k") -> list[KeyStatus]:

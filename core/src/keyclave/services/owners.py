@@ -19,7 +19,7 @@ from keyclave.services.lock_files import LockFiles
 from keyclave.state.records import StoredIntent, StoredLease
 from keyclave.state.store import Store, Transaction
 
-__all__ = ["OWNER", "WINDOW", "Owner", "is_open"]
+__all__ = ["OWNER", "WINDOW", "CommitUnknown", "Owner", "is_open"]
 
 OWNER = "owner"
 """The parameter of an intent that names who began it."""
@@ -30,6 +30,10 @@ _ABANDONED_AFTER = timedelta(minutes=10)
 """Longer than any deadline: without a lease and a lock file here, an owner is gone that is silent for so long."""
 _LOOK_UP_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
+
+
+class CommitUnknown(OutcomeUnknown):
+    """The answer to a commit was lost, and could not be looked up: the change and its record are there, or not."""
 
 
 class Owner:
@@ -77,7 +81,7 @@ class Owner:
 
         Raises:
             LeaseLost: others may have taken the operation over. Nothing was written.
-            OutcomeUnknown: the answer to the commit was lost, and it cannot be looked up now.
+            CommitUnknown: the answer to the commit was lost, and it cannot be looked up now.
             KeyclaveError: see `keyclave.state.store.Store.write`.
         """
         resource = operation_id.hex
@@ -112,7 +116,7 @@ class Owner:
                 if time.monotonic() > deadline:
                     break
             time.sleep(_PAUSE_SECONDS)
-        raise OutcomeUnknown(f"it is not known whether the change is recorded: {error.message}")
+        raise CommitUnknown(f"it is not known whether the change is recorded: {error.message}")
 
     def take_over(self, intent: StoredIntent) -> bool:
         """Take the lease of an open intent that nobody works on; return whether this instance has it now."""
