@@ -14,8 +14,8 @@ from keyclave import Keyclave
 from keyclave.services.results import DueReport
 
 from core.tests.databases import Place
+from core.tests.fleet import node, short_leases, silent, wait_until_over
 from core.tests.services.failing import replaced
-from core.tests.services.fleet import node, short_leases, silent, wait_until_over
 from core.tests.services.long_ago import long_ago
 from core.tests.services.test_due_work import forgotten
 

@@ -15,7 +15,7 @@ from keyclave.services import owners, recovery
 from keyclave.state.store import Store, Transaction
 
 from core.tests.databases import Place
-from core.tests.services.fleet import node
+from core.tests.fleet import node
 
 PERIOD = timedelta(hours=1)
 OPERATIONS: dict[str, tuple[int, Callable[[Keyclave], Any], list[str]]] = {

@@ -21,8 +21,8 @@ from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
 from core.tests.databases import Place
+from core.tests.fleet import SHORT, node, short_leases, silent, wait_until_over
 from core.tests.services.failing import failing, replaced
-from core.tests.services.fleet import SHORT, node, short_leases, silent, wait_until_over
 
 
 @pytest.fixture

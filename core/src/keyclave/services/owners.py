@@ -72,6 +72,10 @@ class Owner:
         """
         self._leases.require(operation_id.hex)
 
+    def is_reliable(self, operation_id: uuid.UUID) -> bool:
+        """Return whether this instance holds the lease of an operation, and was not silent for too long."""
+        return self._leases.is_reliable(operation_id.hex)
+
     @contextmanager
     def write(self, operation_id: uuid.UUID) -> Iterator[Transaction]:
         """Run one transaction of an operation that has an intent, or gets it in this one, under its lease.

@@ -91,17 +91,20 @@ class Recovery:
 
         An unknown outcome, or an undoing that fails too, leaves the intent open for ``run``. Where somebody else took
         the intent over, what was made since then is removed: they may have looked for it before it was there.
+
+        Raises:
+            LeaseLost: others may have taken the intent over.
         """
         try:
             yield
         except OutcomeUnknown:
             raise
-        except LeaseLost:
-            if not self._try(intent, definite=True):
+        except Exception as error:
+            lost = isinstance(error, LeaseLost) or not self._instance.owner.is_reliable(intent.operation_id)
+            if not self._try(intent, definite=True) and lost:
                 self._withdraw(intent)
-            raise
-        except Exception:
-            self._try(intent, definite=True)
+            if lost:
+                raise LeaseLost from error  # whatever failed: somebody else may have undone what it needs
             raise
 
     def _try(self, intent: StoredIntent, *, definite: bool) -> bool:
