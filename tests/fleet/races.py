@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +77,3 @@ def stopped(place: Place, directory: Path, *, lease_seconds: float, times: int) 
             require(first.answer() == {"done": made["done"] + 1}, f"turn {turn}")
     require(problems(place, directory) == [], problems(place, directory))
     return {"fenced": times, "taken over after": f"{min(taken_over):.1f} to {max(taken_over):.1f} s"}
-
-
-def count(answers: list[dict[str, Any]]) -> Counter[str]:
-    """Add up what processes were answered in traffic."""
-    total: Counter[str] = Counter()
-    for answer in answers:
-        total.update(answer["done"])
-    return total

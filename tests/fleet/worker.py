@@ -80,14 +80,14 @@ ACTIONS: dict[str, Callable[[Keyclave], Any]] = {
 }
 
 
-def traffic(clave: Keyclave, acknowledged: Path, seconds: float) -> dict[str, Any]:
-    """Sign with the shared key and rotate an own one all the time, and note what was answered as soon as it is."""
+def traffic(clave: Keyclave, acknowledged: Path) -> dict[str, Any]:
+    """Sign with the shared key and rotate an own one until there is a file that ends it; note what was answered."""
     name = KEY.format(clave.principal)
     answers: dict[str, int] = {}
-    end = time.monotonic() + seconds
     turn = 0
+    end = acknowledged.with_suffix(".end")
     with acknowledged.open("a") as file:
-        while time.monotonic() < end:
+        while not end.exists():
             turn += 1
             try:
                 if turn % 4:
@@ -131,8 +131,7 @@ def main() -> None:
             action, *arguments = json.loads(line)
             try:
                 if action == "traffic":
-                    path, seconds = arguments
-                    _say({"done": traffic(clave, Path(path), seconds)})
+                    _say({"done": traffic(clave, Path(*arguments))})
                 else:
                     _say({"done": ACTIONS[action](clave)})
             except KeyclaveError as error:
