@@ -85,9 +85,7 @@ def _wait_for_all(workers: list[Worker], since: float) -> None:
     """Wait until each process was answered after a moment, though not for ever."""
     deadline = time.monotonic() + 2 * _CONTINUES
     while time.monotonic() < deadline:
-        if all(
-            any(name == w.name and moment > since for _, _, moment, name in _acknowledged(workers)) for w in workers
-        ):
+        if {name for _, _, moment, name in _acknowledged(workers) if moment > since} == {w.name for w in workers}:
             return
         time.sleep(0.2)
 

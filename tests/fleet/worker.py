@@ -47,7 +47,7 @@ def swap(clave: Keyclave) -> int:
 
 def stop_and_swap(clave: Keyclave) -> int:
     """Stop this process in the middle of a rotation, when the new version is there; somebody else continues it."""
-    validate = renewal.validate
+    validate = vars(renewal)["validate"]
 
     def stop(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
