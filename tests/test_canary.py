@@ -62,8 +62,8 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def clave(config: Path) -> Iterator[Keyclave]:
     with keyclave.open(config) as opened:
-        opened.keys.create("signing", "ECDSA_P256", exportable=True)
-        opened.keys.create("encryption", "AES_256", exportable=True)
+        opened.keys.create("signing", "ECDSA_P256", wrappable=True)
+        opened.keys.create("encryption", "AES_256", wrappable=True)
         yield opened
 
 

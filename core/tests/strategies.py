@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from keyclave.models import (
     ALGORITHMS,
+    APPROVAL_LIFETIME,
     CLOUD_BACKENDS,
     SOURCE_RETENTION,
     ApprovalRecord,
@@ -23,13 +24,17 @@ from keyclave.models import (
     FallbackPolicyConfiguration,
     HealthCheckResult,
     KeyHandle,
+    KeyLocation,
     KeyMigrationRecord,
     KeySecurityProperties,
     KeyStatus,
+    MigrationApproval,
+    MigrationPlan,
     MigrationStatus,
     MigrationStrategy,
     OperationStatus,
     OperationType,
+    PlannedMigration,
     RotationPolicy,
     SecurityLevel,
     looks_like_key_material,
@@ -165,7 +170,9 @@ def backends(draw: st.DrawFn) -> CryptographicBackend:
     availability = draw(st.sampled_from(AvailabilityStatus))
     health = draw(_optional(health_check_results()))
     checked = None if availability is AvailabilityStatus.AVAILABLE and draw(st.booleans()) else draw(_instants)
-    authentication = _AUTHENTICATION.get(backend_type) or draw(st.sampled_from(AuthenticationMethod))
+    authentication = _AUTHENTICATION.get(backend_type) or draw(
+        st.sampled_from(AuthenticationMethod).filter(lambda method: method is not AuthenticationMethod.API_KEY)
+    )
     return CryptographicBackend(
         backend_id=draw(_backend_ids),
         provider_type=backend_type,
@@ -192,6 +199,7 @@ def security_properties(draw: st.DrawFn, algorithm: str | None = None) -> KeySec
     return KeySecurityProperties(
         exportable=not hsm_backed and draw(st.booleans()),
         hsm_backed=hsm_backed,
+        wrappable=draw(st.booleans()),
         allowed_operations=draw(st.lists(st.sampled_from(operations), min_size=1, unique=True).map(tuple)),
         minimum_rotation_interval=draw(_optional(_durations(timedelta(0), timedelta.max))),
     )
@@ -259,6 +267,13 @@ def approvals() -> st.SearchStrategy[ApprovalRecord]:
     )
 
 
+def locations() -> st.SearchStrategy[KeyLocation]:
+    """Any place of a version."""
+    return st.builds(
+        KeyLocation, label=_texts, provider_uri=_texts, exportable=st.booleans(), hsm_backed=st.booleans()
+    )
+
+
 @st.composite
 def migrations(draw: st.DrawFn) -> KeyMigrationRecord:
     """Any migration, of every status."""
@@ -269,9 +284,13 @@ def migrations(draw: st.DrawFn) -> KeyMigrationRecord:
     migrated_at = draw(_instants)
     ended_at = migrated_at + draw(_durations(timedelta(0)))
     source, destination = draw(st.lists(_backend_ids, min_size=2, max_size=2, unique=True))
-    failed = status is MigrationStatus.FAILED
+    retained_until = ended_at + SOURCE_RETENTION + draw(_durations(timedelta(0)))
+    failed, rolled_back = status is MigrationStatus.FAILED, status is MigrationStatus.ROLLED_BACK
     return KeyMigrationRecord(
         migration_id=draw(st.uuids()),
+        plan_id=draw(st.uuids()),
+        key_name=draw(_names),
+        key_version=draw(_VERSIONS),
         strategy=strategy,
         source_backend_id=source,
         source_provider=draw(_backend_types),
@@ -279,14 +298,76 @@ def migrations(draw: st.DrawFn) -> KeyMigrationRecord:
         destination_provider=draw(_backend_types),
         migrated_at=migrated_at,
         completed_at=ended_at if done or (not open_ and draw(st.booleans())) else None,
-        source_retained_until=ended_at + SOURCE_RETENTION + draw(_durations(timedelta(0))) if done else None,
+        source_retained_until=retained_until if done else None,
         source_key_id=draw(_texts),
+        source_location=draw(locations()),
+        source_required_level=draw(st.sampled_from(SecurityLevel)),
+        destination_version=draw(_VERSIONS if done else _optional(_VERSIONS)),
+        destination_location=draw(locations() if done else _optional(locations())),
         destination_key_id=draw(_texts if done else _optional(_texts)),
         integrity_hash=draw(_hex_digests if hashed else _optional(_hex_digests)),
         cryptographic_proof=draw(st.binary(min_size=1) if done else _optional(st.binary())),
         administrative_approval=draw(approvals()),
         status=status,
         error_message=draw(_texts if failed else _optional(_texts)),
+        wrapping_key_hash=draw(_optional(_hex_digests)),
+        audit_reference=draw(_optional(_texts)),
+        rollback_reason=draw(_texts if rolled_back else _optional(_texts)),
+        destination_gone_at=draw(_instants if rolled_back else _optional(_instants)),
+        retired_at=draw(_optional(st.just(retained_until))) if done else None,
+    )
+
+
+@st.composite
+def planned_migrations(draw: st.DrawFn) -> PlannedMigration:
+    """What a plan may say of one version."""
+    return PlannedMigration(
+        key_id=draw(st.uuids()),
+        key_name=draw(_names),
+        version=draw(_VERSIONS),
+        algorithm=draw(st.sampled_from(sorted(ALGORITHMS))),
+        source_backend_id=draw(_backend_ids),
+        source_provider=draw(_backend_types),
+        strategy=draw(_optional(st.sampled_from(MigrationStrategy))),
+        reason=draw(_texts),
+        requires=draw(st.sampled_from(SecurityLevel)),
+        method=draw(_optional(_texts)),
+        wrapping_key_origin=draw(_optional(_hex_digests)),
+        downgrade=draw(_optional(_texts)),
+        consequences=draw(_tuples(_texts)),
+    )
+
+
+@st.composite
+def migration_plans(draw: st.DrawFn) -> MigrationPlan:
+    """Any plan, with its hash."""
+    keys = st.lists(planned_migrations(), min_size=1, max_size=3, unique_by=lambda planned: planned.key_id)
+    return MigrationPlan.of(
+        plan_id=draw(st.uuids()),
+        destination_backend_id=draw(_backend_ids),
+        destination_provider=draw(_backend_types),
+        destination_level=draw(st.sampled_from(SecurityLevel)),
+        requested_by=draw(_texts),
+        created_at=draw(_instants),
+        exception=draw(_optional(_texts)),
+        versions=tuple(draw(keys)),
+    )
+
+
+@st.composite
+def migration_approvals(draw: st.DrawFn) -> MigrationApproval:
+    """Any approval, used or not."""
+    approved_at = draw(_instants)
+    lifetime = draw(_durations(timedelta(microseconds=1), APPROVAL_LIFETIME))
+    return MigrationApproval(
+        approval_id=draw(st.uuids()),
+        plan_id=draw(st.uuids()),
+        plan_hash=draw(_hex_digests),
+        approved_by=draw(_texts),
+        approved_at=approved_at,
+        approval_justification=draw(_optional(st.text(max_size=30))),
+        expires_at=approved_at + lifetime,
+        consumed_at=draw(_optional(st.just(approved_at + lifetime))),
     )
 
 
@@ -315,7 +396,11 @@ MODELS: dict[type[Model], Callable[[], st.SearchStrategy[Any]]] = {
     FallbackPolicyConfiguration: fallback_policies,
     HealthCheckResult: health_check_results,
     KeyHandle: key_handles,
+    KeyLocation: locations,
     KeyMigrationRecord: migrations,
     KeySecurityProperties: security_properties,
+    MigrationApproval: migration_approvals,
+    MigrationPlan: migration_plans,
+    PlannedMigration: planned_migrations,
     RotationPolicy: rotation_policies,
 }

@@ -10,7 +10,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs._generated import checks, commands, errors, settings, zoo
+from docs._generated import checks, commands, errors, rules, settings, zoo
 
 __all__ = ["PAGES", "on_files", "on_page_content"]
 
@@ -23,6 +23,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": commands.page,
     "reference/exit-codes.md": commands.exit_code_page,
     "reference/errors.md": errors.page,
+    "reference/rules.md": rules.page,
     "reference/checks.md": checks.page,
     "reference/zoo.md": zoo.page,
 }

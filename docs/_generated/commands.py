@@ -12,9 +12,9 @@ __all__ = ["commands", "exit_code_page", "page"]
 
 _HEAD = """# Command line
 
-`keyclave [--config FILE] COMMAND …`. Every command has `--help` and `--json`. Answers go to standard output, warnings
-and errors to standard error; [the exit code](exit-codes.md) says how it ended. Secrets are never given on the command
-line.
+`keyclave [--config FILE] [--principal NAME] COMMAND …`. Every command has `--help` and `--json`. Answers go to
+standard output, warnings and errors to standard error; [the exit code](exit-codes.md) says how it ended. Secrets are
+never given on the command line.
 """
 _WIDTH = 80
 _EXIT_HEAD = """# Exit codes

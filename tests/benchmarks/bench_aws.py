@@ -24,7 +24,7 @@ from unittest import mock
 import keyclave
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
-from keyclave.backends.opening import take
+from keyclave.backends.opened import take
 from keyclave.backends.retrying import Retries
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der

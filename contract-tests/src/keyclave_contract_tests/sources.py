@@ -12,7 +12,7 @@ from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy
 from keyclave.backends.modules import PluginModules
-from keyclave.backends.opening import Broken, Opened, take
+from keyclave.backends.opened import Broken, Opened, take
 from keyclave.backends.retrying import Retries
 from keyclave.crypto.algorithms import bind_digest, load_public_key
 from keyclave.crypto.encodings import p1363_to_der

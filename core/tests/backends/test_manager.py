@@ -16,7 +16,7 @@ import pytest
 from keyclave.backends.contract import contract_problem
 from keyclave.backends.description import description_problem
 from keyclave.backends.manager import BackendInstance, BackendManager, PluginPolicy, TimeLimits
-from keyclave.backends.opening import close_object
+from keyclave.backends.opened import close_object
 from keyclave.backends.registration import new_manager, register
 from keyclave.backends.report import PluginStage, PluginState
 from keyclave.errors import (

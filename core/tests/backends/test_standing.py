@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from keyclave.backends.backend import Backend
 from keyclave.backends.limits import TimeLimits
-from keyclave.backends.opening import admit, take
+from keyclave.backends.opened import admit, take
 from keyclave.backends.retrying import Retries
 from keyclave.errors import PolicyViolation
 from keyclave.models import AuthenticationMethod, EnvironmentType, SecurityLevel

@@ -299,9 +299,9 @@ def test_what_changes_a_key_answers_with_its_versions(run: Run, key: str) -> Non
     assert json.loads(run("keys", "show", key, "--json").stdout) == [revoked[0], destroyed]
 
 
-def test_an_exportable_key_says_so(run: Run) -> None:
-    run("keys", "create", "e", "--algorithm", "ED25519", "--exportable")
-    assert "Exportable: yes." in run("keys", "show", "e").stdout
+def test_a_wrappable_key_says_so(run: Run) -> None:
+    run("keys", "create", "e", "--algorithm", "ED25519", "--wrappable")
+    assert "Wrappable: yes. Exportable: yes. In an HSM: no." in run("keys", "show", "e").stdout
 
 
 def test_a_scheduled_destruction_is_called_off(

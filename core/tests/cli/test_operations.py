@@ -212,6 +212,15 @@ def test_doctor_notes_which_keys_are_due(run: Run) -> None:
     assert "ok      rotation: no key is due" in run("doctor").stdout
 
 
+def test_fr_022_doctor_notes_dates_that_a_clock_which_was_ahead_has_left(run: Run) -> None:
+    with long_ago(days=-36_500):
+        run("keys", "create", "k", "--algorithm", "ED25519")
+    said = run("doctor").stdout
+    assert "note    rotation: 1 key due later than any interval ends: the clock was ahead" in said
+    run("keys", "rotate", "k", "--now")
+    assert "ok      rotation: no key is due" in run("doctor").stdout
+
+
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
     now = datetime.now(UTC)
     with keyclave.open(config) as other:
@@ -317,6 +326,17 @@ def test_doctor_finds_keys_whose_backend_is_not_configured_any_more(run: Run, co
         "1 key in use in backend 'software', which is not configured",
     )
     assert "[backends.software]" in problem["next_step"]
+
+
+def test_doctor_finds_that_a_backend_has_none_of_its_keys(run: Run, config: Path) -> None:
+    """As where the settings name another region, account or token: the backend itself is well."""
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    elsewhere = f'[backends.software]\nplugin = "software"\nkeystore = "{config.parent / "elsewhere"}"'
+    config.write_text(config.read_text().replace('[backends.software]\nplugin = "software"', elsewhere))
+    findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
+    (problem,) = [finding for finding in findings if finding["status"] == "problem"]
+    assert problem["text"] == "backend 'software' does not have key 'k', the newest that should be in it"
+    assert "region" in problem["next_step"]
 
 
 def test_doctor_does_not_miss_the_backend_of_a_revoked_key(run: Run, config: Path) -> None:
@@ -430,7 +450,9 @@ def test_the_doctor_prints_the_policy_of_a_backend_or_of_a_plugin(run: Run, tmp_
     answer = json.loads(run("doctor", "--policy", "shared", "--json").stdout)
     assert answer == {"name": "shared", "policy": '{"allow": ["acme:Use:shared"]}'}
     assert "'software' has no policy of permissions" in run("doctor", "--policy", "software", code=1).stderr
-    assert "no installed distribution offers it" in run("doctor", "--policy", "nothing", code=4).stderr
+    refused = run("doctor", "--policy", "nothing", code=2).stderr
+    assert "neither a configured backend nor an installed plugin is called 'nothing'" in refused
+    assert "Name one of the backends software" in refused
     assert not (tmp_path / "state").exists()
 
 

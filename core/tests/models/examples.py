@@ -16,9 +16,14 @@ from keyclave.models import (
     FallbackPolicyConfiguration,
     HealthCheckResult,
     KeyHandle,
+    KeyLocation,
     KeyMigrationRecord,
     KeySecurityProperties,
+    MigrationApproval,
+    MigrationPlan,
+    PlannedMigration,
     RotationPolicy,
+    SecurityLevel,
 )
 from keyclave.models.base import Model
 from pydantic import ValidationError
@@ -29,13 +34,43 @@ DAY, TICK = timedelta(days=1), timedelta(microseconds=1)
 WRAPPED_SHA256 = "0123456789abcdef" * 4
 APPROVAL: dict[str, Any] = {"approved_by": "bob", "approved_at": T}
 PROPERTIES: dict[str, Any] = {"exportable": False, "hsm_backed": True, "allowed_operations": ("SIGN", "VERIFY")}
+LOCATION: dict[str, Any] = {
+    "label": "keyclave:label",
+    "provider_uri": "pkcs11:id=%01",
+    "exportable": True,
+    "hsm_backed": False,
+}
 COMPLETED: dict[str, Any] = {
     "status": "COMPLETED",
     "completed_at": T + DAY,
     "source_retained_until": T + 31 * DAY,
     "destination_key_id": "key-2",
+    "destination_version": 1,
+    "destination_location": LOCATION,
     "integrity_hash": WRAPPED_SHA256,
     "cryptographic_proof": b"\xff\x00 two signatures",
+}
+
+PLANNED: dict[str, Any] = {
+    "key_id": UUID(int=6),
+    "key_name": "release",
+    "version": 1,
+    "algorithm": "ED25519",
+    "source_backend_id": "old",
+    "source_provider": "software",
+    "strategy": "WRAPPED",
+    "reason": "both sides can",
+    "requires": "SOFTWARE",
+}
+PLAN: dict[str, Any] = {
+    "plan_id": UUID(int=4),
+    "destination_backend_id": "new",
+    "destination_provider": "aws",
+    "destination_level": SecurityLevel.SOFTWARE,
+    "requested_by": "alice",
+    "created_at": T,
+    "exception": None,
+    "versions": (PlannedMigration(**PLANNED),),
 }
 
 VALID: dict[type[Model], dict[str, Any]] = {
@@ -86,6 +121,9 @@ VALID: dict[type[Model], dict[str, Any]] = {
     },
     KeyMigrationRecord: {
         "migration_id": UUID(int=2),
+        "plan_id": UUID(int=4),
+        "key_name": "release",
+        "key_version": 1,
         "strategy": "WRAPPED",
         "source_backend_id": "old",
         "source_provider": "pkcs11-hsm",
@@ -93,16 +131,31 @@ VALID: dict[type[Model], dict[str, Any]] = {
         "destination_provider": "aws",
         "migrated_at": T,
         "source_key_id": "key-1",
+        "source_location": LOCATION,
+        "source_required_level": "SOFTWARE",
         "administrative_approval": APPROVAL,
     },
     ApprovalRecord: APPROVAL,
+    KeyLocation: LOCATION,
+    PlannedMigration: PLANNED,
+    MigrationPlan: {**PLAN, "plan_hash": MigrationPlan.of(**PLAN).plan_hash},
+    MigrationApproval: {
+        **APPROVAL,
+        "approval_id": UUID(int=5),
+        "plan_id": UUID(int=4),
+        "plan_hash": WRAPPED_SHA256,
+        "expires_at": T + DAY,
+    },
     RotationPolicy: {},
 }
 
 
 def build(model: type[M], changes: dict[str, Any] | None = None) -> M:
-    """Return the valid instance with some arguments changed."""
-    return model(**{**VALID[model], **(changes or {})})
+    """Return the valid instance with some arguments changed; a plan has its hash, unless that is changed."""
+    arguments = {**VALID[model], **(changes or {})}
+    if model is MigrationPlan and "plan_hash" not in (changes or {}):
+        arguments["plan_hash"] = MigrationPlan.model_construct(**arguments).computed_hash()
+    return model(**arguments)
 
 
 def broken(error: ValidationError) -> set[tuple[str, str]]:

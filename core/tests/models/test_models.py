@@ -20,16 +20,20 @@ from keyclave.models import (
     FallbackPolicyConfiguration,
     HealthCheckResult,
     KeyHandle,
+    KeyLocation,
     KeyMigrationRecord,
     KeySecurityProperties,
     KeyStatus,
+    MigrationApproval,
+    MigrationPlan,
     MigrationStatus,
+    PlannedMigration,
     RotationPolicy,
 )
 from keyclave.models.base import Model
 from pydantic import ValidationError
 
-from core.tests.models.examples import DAY, PROPERTIES, TICK, VALID, broken, build
+from core.tests.models.examples import COMPLETED, DAY, PROPERTIES, TICK, VALID, broken, build
 
 REQUIRED: dict[type[Model], str] = {
     EnvironmentConfiguration: "environment_type required_security_level allowed_backend_types"
@@ -44,9 +48,15 @@ REQUIRED: dict[type[Model], str] = {
     " status owner_principal",
     KeySecurityProperties: "exportable hsm_backed allowed_operations",
     CryptographicOperation: "operation_id operation_type key_handle_reference timestamp requesting_principal status",
-    KeyMigrationRecord: "migration_id strategy source_backend_id source_provider destination_backend_id"
+    KeyMigrationRecord: "migration_id plan_id key_name key_version strategy source_backend_id source_provider"
+    " source_location source_required_level destination_backend_id"
     " destination_provider migrated_at source_key_id administrative_approval status",
     ApprovalRecord: "approved_by approved_at",
+    KeyLocation: "label provider_uri exportable hsm_backed",
+    PlannedMigration: "key_id key_name version algorithm source_backend_id source_provider reason requires",
+    MigrationPlan: "plan_id destination_backend_id destination_provider destination_level requested_by"
+    " created_at versions plan_hash",
+    MigrationApproval: "approved_by approved_at approval_id plan_id plan_hash expires_at",
     RotationPolicy: "automatic_rotation_enabled retain_deprecated_versions deprecated_version_retention_period"
     " manual_rotation_allowed validation_period",
 }
@@ -63,6 +73,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
     CryptographicBackend: {"availability_status": "AVAILABLE", "configuration": {}, "last_health_check": None},
     BackendHealth: {"availability_status": "AVAILABLE", "failures": 0, "passes": 0, "circuit_opened_at": None},
     KeyHandle: {"status": KeyStatus.ACTIVE, "last_rotation_at": None, "next_rotation_at": None},
+    KeySecurityProperties: {"wrappable": False, "minimum_rotation_interval": None},
     KeyMigrationRecord: {"status": MigrationStatus.IN_PROGRESS, "completed_at": None, "destination_key_id": None},
     RotationPolicy: {
         "automatic_rotation_enabled": True,
@@ -128,8 +139,10 @@ def test_a_copy_with_a_change_obeys_the_rules() -> None:
 
 
 @pytest.mark.parametrize("environment", ["local", "development"])
-@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s"])
-def test_another_authentication_is_a_warning_where_nothing_is_at_stake(environment: str, provider: str) -> None:
+@pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "k8s", "pkcs11-hsm", "acme"])
+def test_fr_023_another_authentication_is_a_warning_where_nothing_is_at_stake(
+    environment: str, provider: str
+) -> None:
     changes = {
         "environment_type": environment,
         "provider_type": provider,
@@ -162,7 +175,26 @@ def test_a_stored_operation_is_read_although_the_clock_went_back() -> None:
         CryptographicOperation.model_validate(fields, context={"stored": False})
 
 
-def test_an_error_shows_no_input() -> None:
+def test_fr_004_a_key_in_an_hsm_is_not_exportable() -> None:
+    with pytest.raises(ValidationError) as caught:
+        build(KeyHandle, {"security_properties": {**PROPERTIES, "hsm_backed": True, "exportable": True}})
+    assert ("FR-003", "exportable") in broken(caught.value)
+
+
+@pytest.mark.parametrize("missing", [name for name in COMPLETED if name not in ("status", "completed_at")])
+def test_fr_012_a_migration_is_completed_with_everything_that_proves_it(missing: str) -> None:
+    build(KeyMigrationRecord, COMPLETED)
+    with pytest.raises(ValidationError) as caught:
+        build(KeyMigrationRecord, {**COMPLETED, missing: None})
+    assert ("FR-012", missing) in broken(caught.value)
+
+
+@pytest.mark.parametrize("environment", ["production", "staging", "development", "local"])
+def test_fr_024_nothing_falls_back_unless_somebody_said_so(environment: str) -> None:
+    assert not build(EnvironmentConfiguration, {"environment_type": environment}).fallback_policy.enabled
+
+
+def test_fr_013_an_error_shows_no_input() -> None:
     with pytest.raises(ValidationError) as caught:
         build(CryptographicOperation, {"error_message": "-----BEGIN PRIVATE KEY-----canary"})
     assert "canary" not in str(caught.value)

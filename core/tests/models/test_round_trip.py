@@ -56,7 +56,7 @@ def test_the_first_and_the_last_instant_are_read_as_they_were_written(model: typ
     past_only = {"timestamp"} if instant.year > 1 else set()
     status = {"status": "FAILED", "error_message": "refused"} if "completed_at" in times else {}
     status |= {"status": "PENDING"} if "validation_ends_at" in times else {}
-    later = dict.fromkeys(times & {"next_rotation_at", "source_retained_until"})
+    later = dict.fromkeys(times & {"next_rotation_at", "source_retained_until", "retired_at"})
     made = build(model, {**dict.fromkeys(times - past_only, instant.replace(tzinfo=UTC)), **status, **later})
     assert model.model_validate_json(made.model_dump_json()) == made
     assert model.model_validate(made.model_dump(), strict=True) == made

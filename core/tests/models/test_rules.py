@@ -28,12 +28,15 @@ from keyclave.models import (
     KeyHandle,
     KeyMigrationRecord,
     KeySecurityProperties,
+    MigrationApproval,
+    MigrationPlan,
+    PlannedMigration,
     RotationPolicy,
 )
 from keyclave.models.base import Model
 from pydantic import ValidationError
 
-from core.tests.models.examples import COMPLETED, DAY, PROPERTIES, TICK, VALID, T, broken, build
+from core.tests.models.examples import COMPLETED, DAY, PLAN, PLANNED, PROPERTIES, TICK, VALID, T, broken, build
 
 ENV, FALLBACK, AUDIT = EnvironmentConfiguration, FallbackPolicyConfiguration, AuditConfiguration
 BACKEND, HEALTH, HEALTH_NOW = CryptographicBackend, HealthCheckResult, BackendHealth
@@ -51,9 +54,14 @@ STAGING = {"environment_type": "staging", "required_security_level": "TPM"}
 LOCAL_CLOUD = {"environment_type": "local"}
 SOFTWARE = {"provider_type": "software", "security_level": "SOFTWARE", "authentication_method": "PROCESS_IDENTITY"}
 UNAVAILABLE = {"availability_status": "UNAVAILABLE"}
+PKCS11 = {"provider_type": "pkcs11-hsm"}
 KUBERNETES = {"provider_type": "k8s", "authentication_method": "SERVICE_ACCOUNT"}
 REKEYED = {**COMPLETED, "strategy": "REKEYED", "integrity_hash": None}
 FAILED = {"status": "FAILED", "error_message": "the destination refused"}
+ROLLED_BACK = {"status": "ROLLED_BACK", "rollback_reason": "it is too slow", "destination_gone_at": T}
+PLANS, APPROVED = MigrationPlan, MigrationApproval
+TWICE: dict[str, Any] = {"versions": (PlannedMigration(**PLANNED),) * 2}
+TWICE["plan_hash"] = MigrationPlan.model_construct(**{**PLAN, **TWICE}).computed_hash()
 
 
 class Rule(NamedTuple):
@@ -123,6 +131,7 @@ RULES = [
     Rule("2 business rule 1 (FR-003)", "so does a TPM", BACKEND, {**SOFTWARE, "provider_type": "tpm", "security_level": "TPM"}, {**SOFTWARE, "provider_type": "tpm", "security_level": "TPM", "security_evidence": ()}, "FR-003", "security_evidence"),
     Rule("2 business rule 3 (FR-023)", "a cloud uses managed identity", BACKEND, {}, {"authentication_method": "API_KEY"}, "FR-023", "authentication_method"),
     Rule("2 business rule 3 (FR-023)", "Kubernetes uses a service account", BACKEND, KUBERNETES, {"provider_type": "k8s"}, "FR-023", "authentication_method"),
+    Rule("2 enum AuthenticationType (FR-023)", "an API key is discouraged", BACKEND, {**PKCS11, "authentication_method": "CERTIFICATE"}, {**PKCS11, "authentication_method": "API_KEY"}, "FR-023", "authentication_method"),
     Rule("2 business rule 3 (FR-023); contradiction 5", "enforced in staging", BACKEND, {"environment_type": "staging"}, {"environment_type": "staging", "authentication_method": "CERTIFICATE"}, "FR-023", "authentication_method"),
     *(
         Rule("2 invariant 2 (FR-003)", f"{name} is no HSM", BACKEND, {**SOFTWARE, "provider_type": name}, {**SOFTWARE, "provider_type": name, "security_level": "HSM"}, "FR-003", "security_level")
@@ -215,7 +224,7 @@ RULES = [
     Rule("5 property IntegrityHash", "hexadecimal digits only", MIGRATION, {"integrity_hash": "ab" * 32}, {"integrity_hash": "xy" * 32}, "string_pattern_mismatch", "integrity_hash"),
     Rule("5 business rule 2", "a wrapped key has its hash", MIGRATION, REKEYED, {**REKEYED, "strategy": "WRAPPED"}, "FR-012", "integrity_hash"),
     Rule("5 property CryptographicProof; business rule 1 (FR-012); contradiction 2", "proof on completion", MIGRATION, COMPLETED, {**COMPLETED, "cryptographic_proof": b""}, "FR-012", "cryptographic_proof"),
-    Rule("5 property Status", "one of the defined values", MIGRATION, {"status": "ROLLED_BACK"}, {"status": "DONE"}, "enum", "status"),
+    Rule("5 property Status", "one of the defined values", MIGRATION, {"status": "IN_PROGRESS"}, {"status": "DONE"}, "enum", "status"),
     Rule("5 nested ApprovedBy", "not empty", APPROVAL, {"approved_by": "x"}, {"approved_by": ""}, "string_too_short", "approved_by"),
     Rule("5 nested ApprovedAt", "UTC", APPROVAL, {"approved_at": T}, {"approved_at": NAIVE}, "timezone_aware", "approved_at"),
     Rule("5 business rule 3", "the source is kept for 30 days", MIGRATION, COMPLETED, {**COMPLETED, "source_retained_until": T + 31 * DAY - TICK}, "FR-012", "source_retained_until"),
@@ -227,6 +236,16 @@ RULES = [
     Rule("5 invariant 2 (FR-012)", "completed with a time", MIGRATION, COMPLETED, {**COMPLETED, "completed_at": None}, "FR-012", "completed_at"),
     Rule("5 invariant 3", "a failure says why", MIGRATION, FAILED, {"status": "FAILED"}, "error-message", "error_message"),
     Rule("5 invariant 4 (FR-012)", "not completed before it began", MIGRATION, {**COMPLETED, "completed_at": T}, {**COMPLETED, "completed_at": T - TICK}, "FR-012", "completed_at"),
+    *(
+        Rule("5 property Status", f"rolled back with {field}", MIGRATION, ROLLED_BACK, {**ROLLED_BACK, field: None}, "FR-012", field)
+        for field in ("rollback_reason", "destination_gone_at")
+    ),
+    Rule("5 business rule 3", "the source is not retired earlier", MIGRATION, {**COMPLETED, "retired_at": T + 31 * DAY}, {**COMPLETED, "retired_at": T + 31 * DAY - TICK}, "FR-012", "retired_at"),
+    Rule("5 business rule 3", "the source is retired of a completed one only", MIGRATION, FAILED, {**FAILED, "retired_at": LATER}, "FR-012", "retired_at"),
+    Rule("5 property AdministrativeApproval (FR-012)", "an approval is of a plan as it is", PLANS, {}, {"plan_hash": "0" * 64}, "FR-012", "plan_hash"),
+    Rule("5 property AdministrativeApproval (FR-012)", "a plan names each version once", PLANS, {}, TWICE, "FR-012", "versions"),
+    Rule("5 property AdministrativeApproval (FR-012)", "an approval expires", APPROVED, {"expires_at": T + DAY}, {"expires_at": T + DAY + TICK}, "FR-012", "expires_at"),
+    Rule("5 property AdministrativeApproval (FR-012)", "an approval is used before it expires", APPROVED, {"consumed_at": T + DAY}, {"consumed_at": T + DAY + TICK}, "FR-012", "consumed_at"),
     # 6. RotationPolicy
     Rule("6 property RotationInterval; invariant 2 (FR-022)", "at least 1 day", POLICY, {"rotation_interval": DAY}, {"rotation_interval": DAY - TICK}, "FR-022", "rotation_interval"),
     Rule("6 property RotationInterval; invariant 2 (FR-022)", "at most 365 days", POLICY, {"rotation_interval": 365 * DAY}, {"rotation_interval": 365 * DAY + TICK}, "FR-022", "rotation_interval"),
@@ -239,18 +258,18 @@ RULES = [
 
 _STATE = "state/migrations/initial/rules.py"
 ELSEWHERE = [
-    ("1 summary: EnvironmentType is unique", _STATE, '_new("environments", "environment_type")'),
-    ("1 summary: CreatedAt and CreatedBy are immutable", _STATE, '_immutable("environments", "environment_type", "created_at", "created_by")'),
+    ("1 summary: EnvironmentType is unique", _STATE, 'new("environments", "environment_type")'),
+    ("1 summary: CreatedAt and CreatedBy are immutable", _STATE, 'immutable("environments", "environment_type", "created_at", "created_by")'),
     ("1 business rule 2; design: fallback never below the required level", "services/levels.py", "level.satisfies(key.required_security_level)"),
-    ("2 invariant 1: BackendId is unique", _STATE, '_new("backends", "backend_id")'),
-    ("2 summary: BackendId and ProviderType are immutable", _STATE, '_immutable("backends", "backend_id", "provider_type")'),
+    ("2 invariant 1: BackendId is unique", _STATE, 'new("backends", "backend_id")'),
+    ("2 summary: BackendId and ProviderType are immutable", _STATE, 'immutable("backends", "backend_id", "provider_type")'),
     ("2 business rule 2 (FR-016): the health check sets the status", "services/hysteresis.py", '"availability_status": status'),
     ("contradiction 4: a cloud below HSM does not satisfy FR-014", "services/selection.py", "level.satisfies(required)"),
-    ("3 design: the name is unique", _STATE, '_new("keys", "key_id", "name")'),
+    ("3 design: the name is unique", _STATE, 'new("keys", "key_id", "name")'),
     ("3 property Algorithm: supported by the backend", "services/selection.py", "backend.support(algorithm)"),
     ("3 property Version; business rule 3; invariant 1 (FR-017): one more at each rotation", _STATE, '"version_grows"'),
-    ("3 summary: KeyId and Algorithm are immutable", _STATE, '_immutable("keys", "key_id", "name", "algorithm", "created_at"'),
-    ("3 summary: Version and CreationTimestamp are immutable", _STATE, '_immutable("key_versions", "key_id", "version", "created_at"'),
+    ("3 summary: KeyId and Algorithm are immutable", _STATE, 'immutable("keys", "key_id", "name", "algorithm", "created_at"'),
+    ("3 summary: Version and CreationTimestamp are immutable", _STATE, 'immutable("key_versions", "key_id", "version", "created_at"'),
     ("3 business rule 2 (FR-022): next rotation is last rotation + interval", "services/generation.py", "def next_rotation("),
     ("6 business rule 1 (FR-022); contradiction 6: the later of creation and last rotation", "models/key.py", "(self.last_rotation_at or self.created_at)"),
     ("3 business rule 4; contradiction 7: the order of statuses", _STATE, '"status_edge"'),
@@ -261,7 +280,7 @@ ELSEWHERE = [
     ("4 business rule 2 (NFR-007): a slow signature is a warning", "services/signing.py", "_report_slow(bound)"),
     ("4 summary: OperationId is unique", _STATE, "operation_id = NEW.operation_id"),
     ("4 summary: every field is immutable", _STATE, 'Guard("operations", "UPDATE", "immutable", "TRUE"'),
-    ("5 summary: MigrationId is unique", _STATE, '_new("migrations", "migration_id")'),
+    ("5 summary: MigrationId is unique", _STATE, 'new("migrations", "migration_id")'),
     ("5 summary: the source and the beginning are immutable", _STATE, '"source_key_id",\n        "migrated_at",'),
     ("5 business rule 3: the date is never moved earlier", _STATE, '_ratchet("migrations", "source_retained_until")'),
     ("6 business rule 2 (FR-017): manual rotation", "services/renewal.py", "manual_rotation_allowed"),

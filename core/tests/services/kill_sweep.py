@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -28,7 +29,7 @@ import keyclave.app  # each trial is a fork of this process, and imports nothing
 import keyclave_software.backend  # noqa: F401  the same
 import stevedore  # noqa: F401  the same
 from keyclave.errors import KeyclaveError
-from keyclave.models import KeyStatus
+from keyclave.models import KeyMigrationRecord, KeyStatus
 from keyclave.services import renewal
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
@@ -52,9 +53,17 @@ OPERATIONS: dict[str, Callable[[keyclave.Keyclave], Any]] = {
     "destroy": lambda clave: clave.keys.destroy("gone", 1),
     "cancel": lambda clave: clave.keys.cancel_destruction("later", 1),
     "sign": lambda clave: clave.keys.sign("k", MESSAGE),
+    "migrate": lambda clave: clave.migration.run(clave.migration.plans()[0].plan_id),
+    "rekey": lambda clave: clave.migration.run(clave.migration.plans()[0].plan_id),
+    "revert": lambda clave: clave.migration.rollback(clave.migration.list()[0].migration_id, "test"),
+    "unrekey": lambda clave: clave.migration.rollback(clave.migration.list()[0].migration_id, "test"),
+    "retire": lambda clave: clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving"),
     "recover": lambda clave: clave,
 }
-"""What is interrupted. ``recover`` is the opening of a state in which a rotation was killed before."""
+"""What is interrupted: of migrations and their rollbacks those of a wrapped key, and of a new one that took over.
+
+``recover`` is the opening of a state in which a rotation was killed before.
+"""
 
 
 AFTERWARDS = {
@@ -63,6 +72,16 @@ AFTERWARDS = {
     "rollback": ["ACTIVE", "REVOKED"],
 }
 """What the versions of the key ``both`` are after what concerns its validation period."""
+
+
+MIGRATIONS: dict[str, tuple[tuple[str | None, ...], str, str]] = {
+    "migrate": ((None, "IN_PROGRESS"), "COMPLETED", "COMPLETED"),
+    "rekey": ((None, "IN_PROGRESS"), "COMPLETED", "COMPLETED"),
+    "revert": (("COMPLETED",), "ROLLED_BACK", "ROLLED_BACK"),
+    "unrekey": (("COMPLETED",), "ROLLED_BACK", "ROLLED_BACK"),
+    "retire": (("COMPLETED",), "RETIRED", "COMPLETED"),
+}
+"""What a migration may be if it was interrupted, and what it is if it was not; and its status at the end."""
 
 
 class KillAfter:
@@ -135,6 +154,9 @@ def prepare(directory: Path, operation: str) -> Path:
     assert in_child(make) == 0
     if operation in AFTERWARDS:
         assert in_child(lambda: begin_validation(config, operation)) == 0
+    if operation in MIGRATIONS:
+        config.write_text(config.read_text() + '[backends.other]\nplugin = "software"\n')
+        assert in_child(lambda: begin_migration(config, operation)) == 0
     if operation == "adopt":
         shared = directory / "state" / "shared"
         (directory / "theirs").write_bytes(make_foreign_key(shared))
@@ -153,6 +175,21 @@ def begin_validation(config: Path, operation: str) -> None:
         clave.keys.create("both", "ED25519")
         if operation != "validate":
             clave.rotation.rotate("both", validation_period=PERIOD)
+
+
+def begin_migration(config: Path, operation: str) -> None:
+    """Plan the migration of a key, and let it be approved; for what comes after it, carry it out 100 days ago."""
+    with ExitStack() as stack:
+        alice, bob = (stack.enter_context(keyclave.open(config, principal=name)) for name in ("alice", "bob"))
+        if operation not in {"migrate", "rekey"}:
+            stack.enter_context(long_ago())
+        alice.keys.create("moving", "ED25519", wrappable=operation not in {"rekey", "unrekey"})
+        (config.parent / "moving").write_bytes(alice.keys.sign("moving", MESSAGE).signature)
+        plan = alice.migration.plan(["moving"], "other")
+        bob.migration.approve(plan.plan_id, "test")
+        if operation not in {"migrate", "rekey"}:
+            alice.migration.run(plan.plan_id)
+            alice.rotation.confirm_clock()
 
 
 def schedule_destruction(config: Path) -> None:
@@ -224,8 +261,14 @@ def check(config: Path, operation: str) -> list[str]:
         broken += theirs_or_ours(clave, config.parent, acknowledged=acknowledged) if operation == "adopt" else []
         broken += there_or_scheduled(clave, acknowledged=acknowledged) if operation == "cancel" else []
         broken += both_or_one(clave, operation, acknowledged=acknowledged) if operation in AFTERWARDS else []
-        every = [v for handles in versions.values() for v in handles]
-        living = sum(v.destroyed_at is None for v in every if v.backend_id == "software")
+        broken += (
+            here_or_there(clave, config.parent, operation, acknowledged=acknowledged)
+            if operation in MIGRATIONS
+            else []
+        )
+        every = [v for name in names for v in clave.keys.versions(name)]
+        living = sum(v.destroyed_at is None for v in every if v.backend_id in {"software", "other"})
+        living += sum(map(is_kept_at_source, clave.migration.list()))
         files = [path.name for path in (config.parent / "state" / "backends").rglob("*")]
         # The keystore's own master key file is not a version.
         kept = sum(len(name) == len("0" * 32 + ".key") for name in files if name.endswith(".key"))
@@ -262,6 +305,35 @@ def theirs_or_ours(clave: keyclave.Keyclave, directory: Path, *, acknowledged: b
     if adopted is foreign or (acknowledged and not adopted):
         broken.append(f"adopted: {adopted}, foreign: {foreign}")
     return broken
+
+
+def is_kept_at_source(record: KeyMigrationRecord) -> bool:
+    """Return whether the source has a key that the state keeps elsewhere."""
+    return record.status == "COMPLETED" and record.strategy == "WRAPPED" and record.retired_at is None
+
+
+def here_or_there(clave: keyclave.Keyclave, directory: Path, operation: str, *, acknowledged: bool) -> list[str]:
+    """Look whether one place has the key, and the other one is as the record says; then end the migration."""
+    record = next(iter(clave.migration.list()), None)
+    before, after, done = MIGRATIONS[operation]
+    status = None if record is None else "RETIRED" if record.retired_at else record.status.value
+    if status not in ({after} if acknowledged else {*before, after}):
+        return [f"acknowledged: {acknowledged}, and the migration is {status}"]
+    listed = {str(reference.label) for reference in clave._backends.get("other").list_keys()}
+    there = clave.keys.get("moving").backend_id == "other"
+    if there is not bool(listed) or there is not (status in {"COMPLETED", "RETIRED"}):
+        return [f"the migration is {status}, there: {there}, and listed: {listed}"]
+    signed = clave.keys.sign("moving", MESSAGE)
+    if clave.keys.verify("moving", MESSAGE, signed.signature) != signed.version:
+        return ["a signature verifies as another version"]
+    if clave.keys.verify("moving", MESSAGE, (directory / "moving").read_bytes()) != 1:
+        return ["the signature from before the migration verifies as another version"]
+    if status in before:
+        OPERATIONS[operation](clave)
+    ended = clave.migration.list()[0]
+    if ended.status != done or (operation == "retire" and ended.retired_at is None):
+        return [f"it was not ended the second time: {ended}"]
+    return []
 
 
 def both_or_one(clave: keyclave.Keyclave, operation: str, *, acknowledged: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Let keys be created and rotated so long ago that the retention of their deprecated versions has ended."""
+"""Let keys be created, rotated and migrated so long ago that the retention of what they left behind has ended."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 
-from keyclave.services import generation, new_keys, promotion
+from keyclave.services import generation, migration_approval, migration_notes, new_keys, promotion
 
 __all__ = ["long_ago"]
 
-_MODULES = (generation, new_keys, promotion)
-
-
-class _LongAgo(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
-        return datetime.now(tz) - timedelta(days=100)
+_MODULES = (generation, migration_approval, migration_notes, new_keys, promotion)
 
 
 @contextmanager
-def long_ago() -> Iterator[None]:
-    """Let the body happen 100 days ago."""
+def long_ago(days: float = 100) -> Iterator[None]:
+    """Let the body happen 100 days ago, or as many as are given; a negative number is in the future."""
+
+    class LongAgo(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
+            return datetime.now(tz) - timedelta(days=days)
+
     for module in _MODULES:
-        vars(module)["datetime"] = _LongAgo
+        vars(module)["datetime"] = LongAgo
     try:
         yield
     finally:

@@ -24,6 +24,11 @@ PLACES = {
     "destroy": 4,
     "cancel": 6,
     "sign": 1,
+    "migrate": 10,
+    "rekey": 8,
+    "revert": 4,
+    "unrekey": 4,
+    "retire": 4,
     "recover": 6,
 }
 """After how many changes on the disk each operation is killed, at least; fewer, and the sweep would mean little."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import keyclave
@@ -19,11 +20,14 @@ from keyclave.errors import (
     KeyAlreadyExists,
     KeyclaveError,
     KeyNotFound,
+    OutcomeUnknown,
 )
 from keyclave.services import signing
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpCounter
 from opentelemetry.util.types import Attributes
+
+from core.tests.services.failing import failing
 
 MESSAGE = b"message"
 
@@ -82,6 +86,23 @@ def test_fr_010_a_result_names_its_record(clave: Keyclave) -> None:
     assert (found[0].backend_id, found[0].backend_type) == ("software", "software")
     assert found[0].requesting_principal == "tester"
     assert found[0].duration is not None
+
+
+def test_fr_010_every_record_of_a_backend_names_its_plugin(clave: Keyclave) -> None:
+    clave.keys.create("k", "ED25519")
+    clave.rotation.rotate("k", validation_period=timedelta(hours=1))
+    clave.keys.sign("k", MESSAGE)
+    clave.rotation.promote("k")
+    clave.rotation.rotate("k", validation_period=timedelta(hours=1))
+    clave.rotation.rollback("k", "test")
+    with failing(clave, "create_key", OutcomeUnknown("no answer")), pytest.raises(OutcomeUnknown):
+        clave.keys.create("another", "ED25519")
+    with failing(clave, "find_key", KeyNotFound("gone")):
+        clave.recovery._try(clave.recovery.open_intents()[0], definite=True)
+    clave.backends.health()
+    found = {record.operation_type: (record.backend_id, record.backend_type) for record in clave.audit.records()}
+    assert found.keys() >= {"PROMOTE", "ROLLBACK", "RECOVER", "HEALTH_CHECK", "ROTATE", "SIGN", "KEY_GENERATION"}
+    assert set(found.values()) == {("software", "software")}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import AvailabilityStatus
+from keyclave.models.environment import DEFAULT_PRECEDENCE
 from keyclave.services import selection
 
 from core.tests.services.conftest import Reopen
@@ -99,6 +100,47 @@ def test_fr_021_every_look_is_told_until_one_refuses(acme: str, reopen: Reopen) 
     assert second.looks == ("software is allowed in local", "it authenticates by PROCESS_IDENTITY")
     assert "TPM is required" in second.reason
     assert clave.backends.select("ED25519").candidates[0].looks[-1] == "it has ED25519"
+
+
+@pytest.mark.parametrize("environment", ["local", "production"])
+def test_fr_023_an_api_key_that_may_be_used_is_a_warning_that_is_told(
+    acme: str, reopen: Reopen, environment: str
+) -> None:
+    strict = environment == "production"
+    settings = f'{PRECEDENCE}{acme}level = "HSM"\nauthentication = "API_KEY"\n'.replace("local", environment)
+    clave = reopen(settings + ("credential_named = true\n" if strict else ""), without=WITHOUT)
+    with pytest.warns(UserWarning, match="FR-023: .* should be another one than API_KEY; acme uses API_KEY"):
+        candidate = clave.backends.select("ED25519").candidates[0]
+    assert candidate.accepted
+    assert candidate.looks[1] == (
+        "it authenticates by API_KEY, with a warning: that should be another one than API_KEY (FR-023)"
+        + ("; the settings name its source" if strict else "")
+    )
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_fr_023_an_api_key_that_was_only_found_takes_no_key_and_the_selection_says_why(
+    acme: str, reopen: Reopen, environment: str
+) -> None:
+    settings = f'{PRECEDENCE}{acme}level = "HSM"\nauthentication = "API_KEY"\n'.replace("local", environment)
+    clave = reopen(settings, without=WITHOUT)
+    reason = reasons(clave)["acme"]
+    assert "FR-023" in reason
+    assert f"in {environment}, unless the settings name the source of the credential" in reason
+    with pytest.raises(PolicyViolation, match=r"acme: .*FR-023"):
+        clave.keys.create("k", "ED25519")
+    with pytest.raises(PolicyViolation, match="FR-023"):
+        clave.keys.create("k", "ED25519", backend="acme")
+
+
+def test_fr_021_the_order_within_one_plugin_is_that_of_the_settings(reopen: Reopen) -> None:
+    others = "".join(f'[backends.{name}]\nplugin = "software"\n' for name in ("zeta", "alpha"))
+    clave = reopen(others)
+    assert [c.backend_id for c in clave.backends.select().candidates] == ["software", "zeta", "alpha"]
+
+
+def test_fr_021_the_default_order_is_hardware_before_software() -> None:
+    assert DEFAULT_PRECEDENCE == ("azure", "aws", "gcp", "pkcs11-hsm", "k8s", "tpm", "os-keychain", "software")
 
 
 def test_fr_016_a_backend_that_is_unavailable_takes_no_new_keys_until_it_is_back(acme: str, reopen: Reopen) -> None:

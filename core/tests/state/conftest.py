@@ -46,13 +46,13 @@ def store(place: Place) -> Iterator[Store]:
 @pytest.fixture
 def populated(place: Place) -> Place:
     """An instance with something in every table; see `samples.populate`."""
-    samples.populate(place)
+    samples.populate_all(place)
     return place
 
 
 @pytest.fixture
 def populated_sqlite(sqlite_place: Place) -> Place:
-    samples.populate(sqlite_place)
+    samples.populate_all(sqlite_place)
     return sqlite_place
 
 
@@ -65,7 +65,7 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             place = sqlite_in(directory)
         else:
             place = stack.enter_context(on_server(request.getfixturevalue("server"), directory))
-        samples.populate(place)
+        samples.populate_all(place)
         yield place
 
 

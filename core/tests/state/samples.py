@@ -10,7 +10,6 @@ from uuid import UUID
 
 from keyclave.models import (
     SOURCE_RETENTION,
-    ApprovalRecord,
     AuthenticationMethod,
     AvailabilityStatus,
     BackendHealth,
@@ -19,18 +18,37 @@ from keyclave.models import (
     EnvironmentType,
     FallbackPolicyConfiguration,
     HealthCheckResult,
+    KeyLocation,
     KeyMigrationRecord,
     KeyStatus,
+    MigrationApproval,
+    MigrationPlan,
     MigrationStatus,
     MigrationStrategy,
+    PlannedMigration,
     RotationPolicy,
     SecurityLevel,
 )
 from keyclave.state.records import AuditHead, AuditRow, StoredIntent, StoredKey, StoredVersion
+from keyclave.state.store import Store
 
 from core.tests.databases import Place
 
-__all__ = ["BACKEND", "ENVIRONMENT", "HEALTH", "MIGRATION", "NOW", "new_intent", "new_key", "new_version", "populate"]
+__all__ = [
+    "APPROVAL",
+    "BACKEND",
+    "ENVIRONMENT",
+    "HEALTH",
+    "MIGRATION",
+    "NOW",
+    "PLAN",
+    "add_migration",
+    "new_intent",
+    "new_key",
+    "new_version",
+    "populate",
+    "populate_all",
+]
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ENVIRONMENT = EnvironmentConfiguration(
@@ -61,8 +79,44 @@ HEALTH = BackendHealth(
     failures=1,
     circuit_opened_at=NOW,
 )
+PLAN = MigrationPlan.of(
+    plan_id=UUID(int=8),
+    destination_backend_id="hsm",
+    destination_provider="pkcs11-hsm",
+    destination_level=SecurityLevel.HSM,
+    requested_by="tester",
+    created_at=NOW,
+    exception=None,
+    versions=(
+        PlannedMigration(
+            key_id=UUID(int=9),
+            key_name="k",
+            version=1,
+            algorithm="ECDSA_P256",
+            source_backend_id="software",
+            source_provider="software",
+            strategy=MigrationStrategy.WRAPPED,
+            reason="both sides can",
+            requires=SecurityLevel.SOFTWARE,
+            method="RSA_AES_KEY_WRAP_SHA256",
+            wrapping_key_origin="1" * 64,
+        ),
+    ),
+)
+APPROVAL = MigrationApproval(
+    approval_id=UUID(int=10),
+    plan_id=PLAN.plan_id,
+    plan_hash=PLAN.plan_hash,
+    approved_by="another",
+    approved_at=NOW,
+    approval_justification="audited",
+    expires_at=NOW + timedelta(hours=24),
+)
 MIGRATION = KeyMigrationRecord(
     migration_id=UUID(int=7),
+    plan_id=PLAN.plan_id,
+    key_name="k",
+    key_version=1,
     strategy=MigrationStrategy.WRAPPED,
     source_backend_id="software",
     source_provider="software",
@@ -71,11 +125,19 @@ MIGRATION = KeyMigrationRecord(
     migrated_at=NOW,
     completed_at=NOW,
     source_retained_until=NOW + SOURCE_RETENTION,
-    source_key_id="source",
-    destination_key_id="destination",
+    source_key_id=str(UUID(int=9)),
+    source_location=KeyLocation(
+        label="label-1", provider_uri=f"software:{'0' * 32}", exportable=True, hsm_backed=False
+    ),
+    source_required_level=SecurityLevel.SOFTWARE,
+    destination_key_id=str(UUID(int=9)),
+    destination_version=1,
+    destination_location=KeyLocation(
+        label="label-2", provider_uri="pkcs11:id=%01", exportable=False, hsm_backed=False
+    ),
     integrity_hash="0" * 64,
     cryptographic_proof=b"\x00\xff proof",
-    administrative_approval=ApprovalRecord(approved_by="another", approved_at=NOW),
+    administrative_approval=APPROVAL.record(),
     status=MigrationStatus.COMPLETED,
 )
 
@@ -131,11 +193,27 @@ def new_intent(key: StoredKey, **fields: Any) -> StoredIntent:
     return StoredIntent(**{**defaults, **fields})
 
 
+def add_migration(store: Store) -> None:
+    """Put a plan, its approval and the migration that it was used for into the state."""
+    with store.write() as state:
+        state.plans.add(PLAN)
+        state.approvals.put(APPROVAL)
+        state.approvals.put(APPROVAL.model_copy(update={"consumed_at": NOW}))
+        state.migrations.put(MIGRATION)
+
+
+def populate_all(place: Place) -> None:
+    """Put something into every table: what `populate` does, and a plan, its approval and a completed migration."""
+    populate(place)
+    with contextlib.closing(place.open()) as store:
+        add_migration(store)
+
+
 def populate(place: Place) -> None:
-    """Put something into every table.
+    """Put something into every table that revision 0001 has, but migrations.
 
     Key ``k`` has versions 1 (ACTIVE, with a retention) and 2 (PENDING); there are an open and a closed intent, two
-    audit records, one environment, one backend and one completed migration.
+    audit records, one environment and one backend.
     """
     key = new_key()
     closed = new_intent(key)
@@ -150,7 +228,6 @@ def populate(place: Place) -> None:
         state.audit.append(rows, AuditHead(sequence=2, hash=rows[-1].hash))
         state.environments.put(ENVIRONMENT)
         state.backends.put(BACKEND)
-        state.migrations.put(MIGRATION)
 
 
 def _row(sequence: int, key: StoredKey) -> AuditRow:

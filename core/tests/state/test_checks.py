@@ -40,6 +40,11 @@ def without(trigger: str, table: str, *statements: str) -> tuple[str, ...]:
     return (f"DROP TRIGGER {table}_{trigger} ON {table}", *statements)
 
 
+def unplanned(**changes: str) -> tuple[str, ...]:
+    """A copy of a migration; no row of revision 0001 has a plan."""
+    return without("approved", "migrations", copy("migrations", **changes))
+
+
 CASES: list[Case] = [
     # table.constraint
     ("instance.is_only_row", without("new", "instance", copy("instance", singleton="2"))),
@@ -66,7 +71,6 @@ CASES: list[Case] = [
     ),
     ("key_versions.flags_are_boolean", add_version(hsm_backed="2")),
     ("key_versions.flags_are_boolean", add_version(exportable="-1")),
-    ("key_versions.hsm_is_not_exportable", add_version(hsm_backed="1", exportable="1")),
     ("key_versions.deprecated_was_rotated", change("key_versions", "status = 'DEPRECATED'", V1)),
     ("key_versions.rotated_after_creation", add_version(last_rotation_at="created_at - 1")),
     ("key_versions.next_rotation_is_later", add_version(next_rotation_at="created_at")),
@@ -94,20 +98,23 @@ CASES: list[Case] = [
         without("last_record", "audit_head", f"UPDATE audit_head SET hash = {RECORD}"),
     ),
     ("audit_head.mac_is_sha256", without("last_record", "audit_head", f"UPDATE audit_head SET mac = {RECORD}")),
-    ("migrations.migration_id_is_uuid", (copy("migrations", migration_id="'x'"),)),
+    ("migrations.migration_id_is_uuid", unplanned(migration_id="'x'")),
     ("migrations.strategy_is_known", ("UPDATE migrations SET strategy = 'TELEPORTED'",)),
     ("migrations.status_is_known", ("UPDATE migrations SET status = 'LATE'",)),
     (
         "migrations.source_is_not_destination",
-        (copy("migrations", migration_id=HEX, destination_backend_id="source_backend_id"),),
+        unplanned(migration_id=HEX, destination_backend_id="source_backend_id"),
     ),
     ("migrations.completed_after_start", ("UPDATE migrations SET completed_at = migrated_at - 1",)),
     *(
-        ("migrations.completed_is_complete", (copy("migrations", migration_id=HEX, **{column: "NULL"}),))
+        ("migrations.completed_is_complete", unplanned(migration_id=HEX, **{column: "NULL"}))
         for column in ("completed_at", "destination_key_id", "source_retained_until")
     ),
     ("migrations.mac_is_sha256", (f"UPDATE migrations SET mac = {RECORD}",)),
 ]
+
+REMOVED = {"key_versions.hsm_is_not_exportable"}
+"""Rules of the first revision that a later one took away."""
 
 
 @pytest.mark.parametrize(("rule", "statements"), CASES)
@@ -127,7 +134,7 @@ def test_every_check_is_tried() -> None:
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     }
-    assert checks == {rule for rule, _ in CASES}
+    assert checks - REMOVED == {rule for rule, _ in CASES}
 
 
 def test_a_version_needs_its_key(raw: Any) -> None:

@@ -33,7 +33,6 @@ IMMUTABLE_IN_KEYS = (
     ("name", "'other'"),
     ("algorithm", "'ED25519'"),
     ("created_at", "created_at + 1"),
-    ("required_security_level", "'HSM'"),
 )
 IMMUTABLE_ELSEWHERE = (
     ("instance", "epoch = epoch + 1, instance_id", HEX),
@@ -68,7 +67,6 @@ COPIES: tuple[tuple[str, dict[str, str]], ...] = (
     ("keys", {"key_id": HEX, "epoch": NEXT}),
     ("intents", {}),
     ("audit_head", {}),
-    ("migrations", {}),
 )
 
 CASES: list[Case] = [
@@ -162,7 +160,8 @@ def test_the_database_refuses(raw: Any, rule: str, statements: tuple[str, ...]) 
 
 def test_every_rule_is_tried() -> None:
     untried = {g.message for g in GUARDS if not any(rule in g.message for rule, _ in CASES)}
-    assert untried == {"the status cannot change like that"}, "that one has a test of its own"
+    elsewhere = {"the status cannot change like that", "such a row of migrations exists"}
+    assert untried == elsewhere, "these have tests of their own"
 
 
 ALLOWED = {

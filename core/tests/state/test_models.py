@@ -12,7 +12,7 @@ from keyclave.models import AvailabilityStatus, EnvironmentType, MigrationStatus
 from keyclave.state.records import StoredIntent, StoredKey
 from keyclave.state.store import Store
 
-from core.tests.state.samples import BACKEND, ENVIRONMENT, HEALTH, MIGRATION, NOW
+from core.tests.state.samples import APPROVAL, BACKEND, ENVIRONMENT, HEALTH, MIGRATION, NOW, PLAN
 
 NewKey = Callable[..., StoredKey]
 NewIntent = Callable[..., StoredIntent]
@@ -61,6 +61,7 @@ def test_a_backend_keeps_its_plugin(store: Store) -> None:
 
 
 def test_a_migration_is_found_as_it_was_put(store: Store) -> None:
+    used = APPROVAL.model_copy(update={"consumed_at": NOW})
     begun = MIGRATION.model_copy(
         update={
             "status": MigrationStatus.IN_PROGRESS,
@@ -70,12 +71,21 @@ def test_a_migration_is_found_as_it_was_put(store: Store) -> None:
         }
     )
     with store.write() as state:
+        state.plans.add(PLAN)
+        state.approvals.put(APPROVAL)
+        assert state.approvals.of_plan(PLAN.plan_id) == (APPROVAL,)
+        state.approvals.put(used)
         state.migrations.put(begun)
         assert state.migrations.get(MIGRATION.migration_id) == begun
         state.migrations.put(MIGRATION)
         assert state.migrations.get(uuid4()) is None
     with store.read() as state:
-        assert state.migrations.all() == (MIGRATION,)
+        assert state.migrations.all() == state.migrations.of_plan(PLAN.plan_id) == (MIGRATION,)
+        assert state.migrations.of_plan(uuid4()) == ()
+        assert state.plans.all() == (PLAN,)
+        assert state.plans.get(PLAN.plan_id) == PLAN
+        assert state.plans.get(uuid4()) is None
+        assert state.approvals.of_plan(PLAN.plan_id) == (used,)
 
 
 def test_an_intent_goes_from_step_to_step_and_closes_once(

@@ -38,15 +38,17 @@ def old(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 LATER = ("validation_ends_at INTEGER", "own_algorithm TEXT")
 """Columns that this code writes and revision 0001 does not have. What they hold is NULL, so that no MAC changes."""
-NEW = {"clock", "backend_health", "leases"}
-"""Tables that revision 0001 does not have."""
+
+
+LATER_TABLES = {"clock", "backend_health", "leases", "migration_plans", "migration_approvals"}
+REPLACED = {f"trigger {name}" for name in ("key_versions_destroyed", "key_versions_status_edge", "keys_immutable")}
 
 
 def content(place: Place) -> dict[str, list[dict[str, object]]]:
     """Every row of every table of revision 0001, with the columns that are not NULL."""
     found = {}
     with place.raw() as connection:
-        for table in METADATA.tables.keys() - NEW:
+        for table in METADATA.tables.keys() - LATER_TABLES:
             cursor = connection.execute(f"SELECT * FROM {table}")
             names = [column[0] for column in cursor.description]
             rows = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
@@ -72,10 +74,16 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     upgrade(old.url)
     assert content(old) == rows
     added = {_named(rule) for rule in rules(old)} - {_named(rule) for rule in in_force}
-    assert {name.rpartition("key_versions_")[2] for name in added if not any(table in name for table in NEW)} == {
-        *("validation_insert", "validation_update", "own_algorithm"),
+    of_tables_there_were = {
+        name.rpartition(" ")[2]
+        for name in added
+        if not any(part in name for part in ("clock", "health", "leases", "migration"))
     }
-    assert {_named(rule) for rule in in_force - rules(old)} <= {"trigger key_versions_destroyed"}
+    assert of_tables_there_were == {
+        *("key_versions_validation_insert", "key_versions_validation_update", "key_versions_own_algorithm"),
+        "keys_level",
+    }
+    assert {_named(rule) for rule in in_force - rules(old)} <= REPLACED
 
 
 def _named(rule: str) -> str:
@@ -99,6 +107,27 @@ def test_an_adoption_can_be_intended_after_the_upgrade_only(old: Place, monkeypa
             state.intents.add(intent)
         with store.read() as state:
             assert intent in state.intents.open()
+
+
+def test_a_version_in_an_hsm_can_be_wrappable_after_the_upgrade_only(
+    old: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = samples.new_key("wrappable")
+    version = samples.new_version(key, hsm_backed=True, exportable=True)
+    with monkeypatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0010")])
+        upgrade(old.url)
+        with contextlib.closing(old.open()) as store:
+            with store.write() as state:
+                state.keys.add(key)
+            with pytest.raises(Conflict, match="hsm_is_not_exportable"), store.write() as state:
+                state.keys.add_version(version)
+    upgrade(old.url)
+    with contextlib.closing(old.open()) as store:
+        with store.write() as state:
+            state.keys.add_version(version)
+        with store.read() as state:
+            assert state.keys.version(key.key_id, version.version) == version
 
 
 def test_a_destruction_can_be_called_off_after_the_upgrade_only(old: Place, monkeypatch: pytest.MonkeyPatch) -> None:

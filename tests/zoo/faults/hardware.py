@@ -55,6 +55,17 @@ class LevelOfTheProduct(_Hsm):
         return structs.replace(super().create_key(request), hsm_backed=False)
 
 
+@fault({14: "elsewhere than others because it is exportable"})
+class ExportableIsInNoHsm(_Hsm):
+    """Takes a key that may leave the HSM, wrapped, for one that is not in it."""
+
+    @hookimpl
+    def create_key(self, request: CreateKeyRequest) -> CreatedKey:
+        if not request.exportable:
+            return super().create_key(request)
+        return ZooSoftware.create_key(self, request)
+
+
 @fault({122: "the level HSM rests on no evidence"})
 class EvidenceIsBlank(_Hsm):
     """Copies what the device answers into its evidence, and the device answers nothing."""

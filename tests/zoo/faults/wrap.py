@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from keyclave.crypto.wrapping import wrap_key
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.plugin import (
+    BackendDescription,
     CreateKeyRequest,
     ImportKeyRequest,
     ImportTicket,
@@ -23,6 +24,17 @@ from pydantic import SecretBytes
 
 from tests.zoo.fault import fault
 from tests.zoo.software import ZooSoftware
+
+
+@fault({55: "takes keys that are wrapped by .* does not describe", 56: "wraps keys by .* does not describe"})
+class MethodsAreNotDescribed(ZooSoftware):
+    """Wraps keys and takes them, and says nothing of it: no plan lets a key move."""
+
+    @hookimpl
+    def describe(self) -> BackendDescription:
+        described = super().describe()
+        silent = (structs.replace(each, wrap_methods=(), import_methods=()) for each in described.algorithms)
+        return structs.replace(described, algorithms=tuple(silent))
 
 
 @fault({55: "another public key", 56: "no PKCS#8 of the key"})

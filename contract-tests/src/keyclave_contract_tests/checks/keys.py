@@ -223,6 +223,7 @@ def exportable_is_what_was_asked_for(bench: Bench, target: Target) -> None:
         bench.unsupported("create_key", error, exportable)
         return
     expect(free.exportable is True, "a key that was asked to be exportable is not, and nothing said so")
+    expect(free.hsm_backed is made.hsm_backed, "a key is said to be elsewhere than others because it is exportable")
     bench.subject.destroy_key(free.reference)
 
 

@@ -7,7 +7,13 @@ from functools import partial
 from cryptography.hazmat.primitives import serialization
 from keyclave.crypto.padded_keys import without_padding
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
-from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, RSA_AES_KEY_WRAP_SHA256, Location, WrappedKey
+from keyclave.plugin import (
+    RSA_AES_KEY_WRAP_SHA1,
+    RSA_AES_KEY_WRAP_SHA256,
+    AlgorithmSupport,
+    Location,
+    WrappedKey,
+)
 from pydantic import SecretBytes
 
 from keyclave_contract_tests import oracle
@@ -36,6 +42,7 @@ def moved_key_is_the_same(bench: Bench, target: Target) -> None:
     key = _exportable(bench, target.name)
     label = bench.label()
     ticket = ticket_for(bench, label, target.name)
+    _described(ticket.method, _support(target).import_methods, "takes keys that are wrapped")
     released = _wrap(bench, key, ticket.wrapping_public_key, ticket.method)
     moved = bench.made(bench.subject.import_key(ticket, released.blob))
     expect(moved.spki == key.spki, "a key that was moved has another public key")
@@ -57,6 +64,7 @@ def wrapped_key_opens_with_cryptography(bench: Bench, target: Target) -> None:
     key = _exportable(bench, target.name)
     first, second = (_wrap(bench, key, wrapping_spki()) for _ in range(2))
     expect(first.blob != second.blob, "wrapping a key twice gives one blob, so nothing in it is fresh")
+    _described(first.method, _support(target).wrap_methods, "wraps keys")
     for released in (first, second):
         secret = unwrapped(released, wrapping_key())
         expect(secret is not None, f"a wrapped key cannot be unwrapped by OAEP and AES-KWP as {released.method} says")
@@ -137,6 +145,15 @@ def _wrap(bench: Bench, key: Key, spki: bytes, method: str | None = None) -> Wra
         except CapabilityUnsupported as error:
             reasons.append(error.message)
     raise Unsupported("wrap_key", "; ".join(dict.fromkeys(reasons)))
+
+
+def _support(target: Target) -> AlgorithmSupport:
+    return target.algorithm or AlgorithmSupport(algorithm="")
+
+
+def _described(method: str, methods: tuple[str, ...], what: str) -> None:
+    """Expect that a plan which is made from the description alone would name this method."""
+    expect(method in methods, f"the backend {what} by {method}, and does not describe that")
 
 
 def _public_half(bench: Bench, pkcs8: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.data import DataCalls
+from keyclave.backends.description import lowered
 from keyclave.backends.key_results import KeyResults
 from keyclave.backends.results import unwrap
 from keyclave.backends.signer import SignerBinder
@@ -58,7 +59,7 @@ class Backend:
     Attributes:
         id: the name of the configured instance.
         provider_type: the plugin that serves it.
-        description: what it said about itself when it was opened.
+        description: what it said about itself when it was opened, with the lowest level that it showed since.
         accept_simulator: whether the settings let a simulator stand for the real thing.
         calls: its hooks, behind the guards that every hook has.
     """
@@ -72,6 +73,7 @@ class Backend:
         self.accept_simulator = context.accept_simulator
         self._context = context
         self.calls = calls
+        self._check_public_key = crypto.check_public_key
         self._results = KeyResults(context, description, crypto.check_public_key)
         self._data = DataCalls(calls, description)
         self._signers = SignerBinder(calls, description, crypto)
@@ -86,6 +88,18 @@ class Backend:
     def standing(self) -> CryptographicBackend:
         """Return what the backend shows of itself; see `keyclave.backends.standing`."""
         return standing(self._context, self.description)
+
+    def show(self, said: BackendDescription) -> bool:
+        """Take over what the backend says of itself now, but no higher level; return whether anything changed.
+
+        What it can do stays as it was when it was opened.
+        """
+        after = lowered(self.description, said)
+        if after == self.description:
+            return False
+        self.description = after
+        self._results = KeyResults(self._context, after, self._check_public_key)
+        return True
 
     def support(self, algorithm: str) -> AlgorithmSupport | None:
         """Return what the backend says of keys of an algorithm; ``None`` if it has none."""

@@ -1,8 +1,10 @@
-"""Check what an opened backend says about itself: its level needs evidence, and its schemes must make sense."""
+"""What an opened backend says about itself: its level needs evidence, and its schemes must make sense."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from msgspec import structs
 
 from keyclave.models import ALGORITHMS, SIGNATURE_SCHEMES, AlgorithmFamily, SecurityLevel
 from keyclave.plugin.records import (
@@ -13,7 +15,7 @@ from keyclave.plugin.records import (
     SigningInput,
 )
 
-__all__ = ["description_problem"]
+__all__ = ["description_problem", "lowered"]
 
 _ECDSA = frozenset({SignatureEncoding.DER, SignatureEncoding.P1363})
 
@@ -24,6 +26,24 @@ def description_problem(description: BackendDescription, provider_type: str, *, 
     Algorithms and schemes that this version does not know are left alone: a newer plugin may know more.
     """
     return next(_problems(description, provider_type, accept_simulator), None)
+
+
+def lowered(before: BackendDescription, said: BackendDescription) -> BackendDescription:
+    """Return a description with what shows its level as the backend says it now.
+
+    A level that it gained is not believed before it is opened again: nothing is relaxed while keys are in use.
+    """
+    gained = not before.security_level.satisfies(said.security_level)
+    shown = before if gained else said
+    return structs.replace(
+        before,
+        security_level=shown.security_level,
+        evidence=shown.evidence,
+        simulator=shown.simulator,
+        authentication_method=said.authentication_method,
+        credential_source=said.credential_source,
+        credential_named=said.credential_named,
+    )
 
 
 def _problems(description: BackendDescription, provider_type: str, accept_simulator: bool) -> Iterator[str]:  # noqa: FBT001

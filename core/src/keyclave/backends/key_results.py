@@ -61,7 +61,7 @@ class KeyResults:
         self.reference(hook, request.label, made.reference)
         if made.reference.algorithm != request.algorithm:
             raise self.wrong(hook, f"it made a key of algorithm {made.reference.algorithm!r}")
-        if made.hsm_backed and (self._level is not SecurityLevel.HSM or not made.evidence or made.exportable):
+        if made.hsm_backed and (self._level is not SecurityLevel.HSM or not made.evidence):
             raise self.wrong(hook, "it made a key that it says is in an HSM, which nothing shows (FR-003)")
         if (made.public_key is not None) is not get_algorithm(request.algorithm).signs:
             raise self.wrong(hook, "it made a key pair without a public key, or a secret key with one")

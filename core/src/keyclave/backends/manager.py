@@ -18,11 +18,12 @@ from keyclave.backends.crypto_functions import CryptoFunctions
 from keyclave.backends.detection import DetectionAnswer, detect
 from keyclave.backends.limits import TimeLimits
 from keyclave.backends.modules import PluginModules
-from keyclave.backends.opening import BackendInstance, Broken, Opened, Opener
+from keyclave.backends.opened import Broken, Opened
+from keyclave.backends.opening import BackendInstance, Opener
 from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
 from keyclave.backends.retrying import Retries
-from keyclave.errors import AuthenticationFailed, BackendUnavailable
+from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError
 from keyclave.models import EnvironmentType
 from keyclave.plugin.records import BackendContext, Host
 
@@ -76,11 +77,11 @@ class BackendManager:
         return self._slot(backend_id).instance.plugin
 
     def get(self, backend_id: str) -> Backend:
-        """Return an opened backend, opening it on first use.
+        """Return an opened backend, opening it on first use. What shows its level is less than an hour old.
 
         Raises:
             BackendUnavailable: no such backend is configured, its plugin cannot be used, or it cannot be reached.
-                In the last case the next call tries again.
+                In the last case a later call tries again.
             AuthenticationFailed: the credential is wrong. It is tried once, not again at the next call.
             ConfigurationError: the settings do not fit the plugin.
             PolicyViolation: it breaks a rule for backends in this environment.
@@ -92,12 +93,26 @@ class BackendManager:
                 opened = slot.opened or self._open(slot)
         if opened.calls.faults:
             raise opened.calls.unavailable("open")
+        opened.level.require()
         return opened.backend
 
     def opened(self, backend_id: str) -> Backend | None:
         """Return a configured backend if it is open; it is not opened."""
         opened = self._slot(backend_id).opened
         return None if opened is None else opened.backend
+
+    def withdrawn(self) -> tuple[object, ...]:
+        """Return what is another value as soon as a level does not count any more; see `keyclave.backends.rereading`.
+
+        Levels that are due are read again meanwhile; this does not wait for it.
+        """
+        marks = []
+        for slot in self._slots.values():
+            opened = slot.opened
+            if opened is not None:
+                opened.level.watch()
+            marks.append(None if opened is None else opened.level.withdrawn)
+        return tuple(marks)
 
     def permissions_policy(self, name: str) -> str:
         """Return the least-privilege policy for a configured backend, or for any backend of a plugin.
@@ -108,9 +123,17 @@ class BackendManager:
         Raises:
             PluginError: the plugin cannot be used.
             CapabilityUnsupported: it has no such policy.
-            ConfigurationError: the settings do not fit the plugin, or none can be made from them.
+            ConfigurationError: there is neither, the settings do not fit the plugin, or none can be made from them.
         """
         slot = self._slots.get(name)
+        if slot is None and name not in self.installed():
+            raise ConfigurationError(
+                f"neither a configured backend nor an installed plugin is called {name!r}",
+                next_step=(
+                    f"Name one of the backends {', '.join(self._slots)},"
+                    f" or of the plugins {', '.join(sorted(self.installed()))}."
+                ),
+            )
         instance = None if slot is None else slot.instance
         report = self._modules.load(name if instance is None else instance.plugin)
         if report.state is not PluginState.LOADED:

@@ -7,7 +7,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from keyclave import __version__
@@ -16,11 +16,12 @@ from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
 
 if TYPE_CHECKING:
-    from keyclave import Keyclave, Settings
+    from keyclave import Keyclave, KeyHandle, Settings
 
 __all__ = ["Finding", "examine"]
 
 _PREFIX = "KEYCLAVE_"
+_LONGEST_INTERVAL = timedelta(days=366)
 _BROKEN_PLUGIN = frozenset({"failed", "conflicting"})
 
 
@@ -58,7 +59,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield from _backends(clave)
             yield _selection(clave)
             yield from _keys(clave)
-            yield _rotation(clave)
+            yield from _rotation(clave)
             yield from _plugins(clave)
             yield _recovery(clave)
             yield _audit(clave)
@@ -145,12 +146,16 @@ def _selection(clave: Keyclave) -> Finding:
         "new keys",
         "problem",
         f"no backend may take one ({reasons})",
-        "Configure a backend of the required level; `keyclave backends select` explains each one.",
+        "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses.",
     )
 
 
 def _keys(clave: Keyclave) -> Iterator[Finding]:
-    homes = Counter(handle.backend_id for page in clave.keys.pages() for handle in page if handle.status != "REVOKED")
+    homes: Counter[str] = Counter()
+    newest: dict[str, KeyHandle] = {}
+    for handle in (handle for page in clave.keys.pages() for handle in page if handle.status != "REVOKED"):
+        homes[handle.backend_id] += 1
+        newest[handle.backend_id] = max(handle, newest.get(handle.backend_id, handle), key=lambda h: h.created_at)
     configured = clave.settings.effective_backends
     missing = {backend_id: count for backend_id, count in sorted(homes.items()) if backend_id not in configured}
     if not missing:
@@ -162,25 +167,48 @@ def _keys(clave: Keyclave) -> Iterator[Finding]:
             f"{counted(count, 'key')} in use in backend {backend_id!r}, which is not configured",
             f"Configure [backends.{backend_id}] as it was when they were created.",
         )
+    for backend_id in sorted(newest.keys() - missing.keys()):
+        yield from _sample(clave, backend_id, newest[backend_id].name)
 
 
-def _rotation(clave: Keyclave) -> Finding:
+def _sample(clave: Keyclave, backend_id: str, name: str) -> Iterator[Finding]:
+    """Look for one key where it should be. What keeps the backend from answering is found elsewhere."""
+    try:
+        found = clave.backends.has_key(name)
+    except KeyclaveError:
+        return
+    if not found:
+        yield Finding(
+            "keys",
+            "problem",
+            f"backend {backend_id!r} does not have key {name!r}, the newest that should be in it",
+            f"Let [backends.{backend_id}] name the region, account, token or directory in which its keys were made.",
+        )
+
+
+def _rotation(clave: Keyclave) -> Iterator[Finding]:
     now = datetime.now(UTC)
     rotating = {intent.key_id for intent in clave.recovery.waiting()}
-    due = [
-        handle.next_rotation_at
-        for page in clave.keys.pages()
-        for handle in page
-        if handle.next_rotation_at is not None and handle.next_rotation_at <= now and handle.key_id not in rotating
-    ]
-    if not due:
-        return Finding("rotation", "ok", "no key is due")
-    return Finding(
-        "rotation",
-        "note",
-        f"{counted(len(due), 'key')} due, since {min(due):%Y-%m-%d} the longest",
-        "Run `keyclave keys rotate-due`, and let a timer do it from now on.",
-    )
+    handles = (handle for page in clave.keys.pages() for handle in page)
+    dates = [(handle.key_id, handle.next_rotation_at) for handle in handles if handle.next_rotation_at is not None]
+    due = [date for key_id, date in dates if date <= now and key_id not in rotating]
+    beyond = sum(date > now + _LONGEST_INTERVAL for _, date in dates)
+    if due:
+        yield Finding(
+            "rotation",
+            "note",
+            f"{counted(len(due), 'key')} due, since {min(due):%Y-%m-%d} the longest",
+            "Run `keyclave keys rotate-due`, and let a timer do it from now on.",
+        )
+    if beyond:
+        yield Finding(
+            "rotation",
+            "note",
+            f"{counted(beyond, 'key')} due later than any interval ends: the clock was ahead when they were rotated",
+            "Rotate each of them once by hand, which sets the date anew: `keyclave keys list` shows the dates.",
+        )
+    if not due and not beyond:
+        yield Finding("rotation", "ok", "no key is due")
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

@@ -22,11 +22,11 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask. Needed where there 
     help="RSA_2048, RSA_3072, RSA_4096, ECDSA_P256, ECDSA_P384, ED25519, ML_DSA_65 or AES_256.",
 )
 @click.option("--backend", metavar="ID", help="Backend to create it in. Without it: the first that policy allows.")
-@click.option("--exportable", is_flag=True, help="Let a migration move the key itself, wrapped, to another backend.")
-def create(session: Session, *, name: str, algorithm: str, backend: str | None, exportable: bool) -> None:
+@click.option("--wrappable", is_flag=True, help="Let a migration move the key itself, wrapped, to another backend.")
+def create(session: Session, *, name: str, algorithm: str, backend: str | None, wrappable: bool) -> None:
     """Create a key and its first version."""
     with session.open() as clave:
-        handle = clave.keys.create(name, algorithm, backend=backend, exportable=exportable)
+        handle = clave.keys.create(name, algorithm, backend=backend, wrappable=wrappable)
     session.answer(
         handle.model_dump(mode="json"),
         f"Created {handle.algorithm} key {name!r}, version {handle.version}, in backend {handle.backend_id!r}.",
@@ -61,7 +61,10 @@ def destroy(session: Session, *, name: str, version: int, yes: bool) -> None:
     Whether it was created or adopted: what it encrypted cannot be decrypted any more. Only a deprecated or revoked
     version is destroyed, and not before its retention ends. A confirmation is asked for.
     """
-    question = f"Destroy version {version} of {name!r} in its backend, even if it was adopted? This cannot be undone."
+    question = (
+        f"Destroy version {version} of {name!r} in its backend, even if it was adopted?"
+        " This cannot be undone, unless the backend delays it."
+    )
     session.confirm(question, confirmed=yes)
     with session.open() as clave:
         handle = clave.keys.destroy(name, version)

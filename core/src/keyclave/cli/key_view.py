@@ -67,8 +67,8 @@ def show(session: Session, *, name: str) -> None:
     properties = current.security_properties
     click.echo(f"Key {current.name!r}, {current.algorithm}, {current.key_id}, owner {current.owner_principal}")
     click.echo(
-        f"Exportable: {_yes_no(properties.exportable)}. In an HSM: {_yes_no(properties.hsm_backed)}. "
-        f"For: {', '.join(properties.allowed_operations)}."
+        f"Wrappable: {_yes_no(properties.wrappable)}. Exportable: {_yes_no(properties.exportable)}. "
+        f"In an HSM: {_yes_no(properties.hsm_backed)}. For: {', '.join(properties.allowed_operations)}."
     )
     print_table(_VERSION_COLUMNS, map(_version_line, versions))
 

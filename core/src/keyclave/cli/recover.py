@@ -27,8 +27,9 @@ def recover(session: Session, *, as_list: bool) -> int:
     """Finish or undo what an interrupted change left open.
 
     Creations, adoptions and rotations are undone; revocations and destructions are finished, and so is calling a
-    destruction off. Every command does this when it starts; a change stays open while its process is alive or its
-    backend cannot be reached. Exit code 1 says that something remains open. A validation period is none of that.
+    destruction off. Migrations and their rollbacks are undone until the key is switched, and finished from then on.
+    Every command does this when it starts; a change stays open while its process is alive or its backend cannot be
+    reached. Exit code 1 says that something remains open. A validation period is none of that.
 
     Columns with --list: change, step, key, backend, age, principal, and whether its process is alive, which a
     validation period does not need.

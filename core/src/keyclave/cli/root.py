@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "app", "run"]
 COMMANDS = {
     "tour": ("keyclave.cli.tour:tour", "See the main job done on a file, in a scratch directory."),
     "keys": ("keyclave.cli.keys:keys", "Create, use and end keys."),
+    "migrate": ("keyclave.cli.migration:migrate", "Let keys go from one backend to another."),
     "backends": ("keyclave.cli.backends:backends", "See what keeps the keys, and which backend takes a new one."),
     "health": ("keyclave.cli.health:health", "Check every configured backend now."),
     "detect": ("keyclave.cli.detect:detect", "Say where this runs, and what shows it."),
@@ -63,11 +64,16 @@ class Program(LazyGroup):
     metavar="FILE",
     help="Settings file. Without it: KEYCLAVE_CONFIG, then keyclave.toml here, then in the user's configuration.",
 )
+@click.option(
+    "--principal",
+    metavar="NAME",
+    help="Who works with it, for the audit log and for approvals. Without it: the operating system's user.",
+)
 @click.version_option(__version__, prog_name="keyclave", message="%(prog)s %(version)s")
 @click.pass_context
-def app(context: click.Context, config: str | None) -> None:
+def app(context: click.Context, config: str | None, principal: str | None) -> None:
     """Keys that live in hardware, in a cloud or in the operating system."""
-    context.obj = Session(config)
+    context.obj = Session(config, principal)
 
 
 def run() -> NoReturn:

@@ -24,11 +24,13 @@ class Session:
 
     Attributes:
         config: the settings file that was named; ``None`` looks for one.
+        principal: who works with it; ``None`` for the operating system's user.
         as_json: the answer is for a machine.
     """
 
-    def __init__(self, config: str | None = None) -> None:
+    def __init__(self, config: str | None = None, principal: str | None = None) -> None:
         self.config = config
+        self.principal = principal
         self.as_json = False
 
     @contextmanager
@@ -36,7 +38,10 @@ class Session:
         """Open the instance that the settings describe, and show its warnings while it is open."""
         from keyclave.cli.notices import notices_to_stderr  # noqa: PLC0415  logging is not needed for --help
 
-        with notices_to_stderr(as_json=self.as_json), keyclave.open(self.config) as clave:
+        with (
+            notices_to_stderr(as_json=self.as_json),
+            keyclave.open(self.config, principal=self.principal) as clave,
+        ):
             yield clave
 
     def settings(self) -> Settings:

@@ -23,10 +23,12 @@ from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, Env
 from keyclave.models.migration import (
     SOURCE_RETENTION,
     ApprovalRecord,
+    KeyLocation,
     KeyMigrationRecord,
     MigrationStatus,
     MigrationStrategy,
 )
+from keyclave.models.migration_plan import APPROVAL_LIFETIME, MigrationApproval, MigrationPlan, PlannedMigration
 from keyclave.models.operation import (
     SLOW_SIGNATURE,
     STORED,
@@ -39,6 +41,7 @@ from keyclave.models.rotation import DEFAULT_ROTATION_INTERVAL, RotationPolicy
 
 __all__ = [
     "ALGORITHMS",
+    "APPROVAL_LIFETIME",
     "CLOUD_BACKENDS",
     "DEFAULT_PRECEDENCE",
     "DEFAULT_ROTATION_INTERVAL",
@@ -61,14 +64,18 @@ __all__ = [
     "HealthCheckResult",
     "KeyAlgorithm",
     "KeyHandle",
+    "KeyLocation",
     "KeyMigrationRecord",
     "KeyOperation",
     "KeySecurityProperties",
     "KeyStatus",
+    "MigrationApproval",
+    "MigrationPlan",
     "MigrationStatus",
     "MigrationStrategy",
     "OperationStatus",
     "OperationType",
+    "PlannedMigration",
     "RotationPolicy",
     "SecurityLevel",
     "SignatureScheme",

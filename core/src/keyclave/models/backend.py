@@ -13,7 +13,14 @@ from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, require
 from keyclave.models.environment import BackendType
 from keyclave.models.levels import AuthenticationMethod, AvailabilityStatus, EnvironmentType, SecurityLevel
 
-__all__ = ["CLOUD_BACKENDS", "BackendHealth", "BackendId", "CryptographicBackend", "HealthCheckResult"]
+__all__ = [
+    "CLOUD_BACKENDS",
+    "BackendHealth",
+    "BackendId",
+    "CryptographicBackend",
+    "HealthCheckResult",
+    "authentication_problem",
+]
 
 CLOUD_BACKENDS = frozenset({"azure", "aws", "gcp"})
 _NEVER_HSM = frozenset({"os-keychain", "browser", "software", "tpm"})
@@ -147,10 +154,9 @@ class CryptographicBackend(Model):
     @model_validator(mode="after")
     def _check_authentication(self) -> Self:
         """FR-023: in production and staging refused unless the settings name the source, and a warning otherwise."""
-        required = _REQUIRED_AUTHENTICATION.get(self.provider_type)
-        if required is None or self.authentication_method is required:
+        problem = authentication_problem(self.provider_type, self.authentication_method)
+        if problem is None:
             return self
-        problem = f"must be {required.value} for {self.provider_type}"
         require(
             self.credential_named or not self.environment_type.is_strict,
             "FR-023",
@@ -179,6 +185,22 @@ class CryptographicBackend(Model):
             "must be an absolute URI without credentials for a cloud backend",
         )
         return self
+
+
+def authentication_problem(provider_type: str, method: AuthenticationMethod) -> str | None:
+    """Return how a method of authentication falls short of FR-023, or ``None`` if it does not.
+
+    Examples:
+        >>> authentication_problem("aws", AuthenticationMethod.CERTIFICATE)
+        'must be MANAGED_IDENTITY for aws'
+        >>> authentication_problem("acme", AuthenticationMethod.API_KEY)
+        'should be another one than API_KEY'
+        >>> authentication_problem("acme", AuthenticationMethod.CERTIFICATE)
+    """
+    required = _REQUIRED_AUTHENTICATION.get(provider_type)
+    if required is not None:
+        return None if method is required else f"must be {required.value} for {provider_type}"
+    return "should be another one than API_KEY" if method is AuthenticationMethod.API_KEY else None
 
 
 def _is_absolute_uri(value: str) -> bool:

@@ -78,14 +78,17 @@ class KeySecurityProperties(Model):
     """How a key version is kept and what it may do.
 
     Attributes:
-        exportable: whether the backend can release the key, wrapped.
-        hsm_backed: whether it is kept in an HSM; then it is not exportable (FR-003, FR-004).
+        exportable: whether it can leave the protection of hardware. One in an HSM cannot (FR-003, FR-004): if it is
+            wrappable, it moves encrypted, and no policy but a recorded exception lets it move to a lower level.
+        hsm_backed: whether it is kept in an HSM.
+        wrappable: whether its backend can release it, wrapped, for a migration; from an HSM, that is no export.
         allowed_operations: what the key may be used for; not empty.
         minimum_rotation_interval: no rotation earlier than this after the last one.
     """
 
     exportable: bool
     hsm_backed: bool
+    wrappable: bool = False
     allowed_operations: Annotated[tuple[KeyOperation, ...], Field(min_length=1)]
     minimum_rotation_interval: timedelta | None = None
 

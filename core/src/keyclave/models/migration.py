@@ -1,4 +1,4 @@
-"""KeyMigrationRecord and ApprovalRecord: how a key moved from one backend to another (FR-012)."""
+"""KeyMigrationRecord and ApprovalRecord: how a version of a key went from one backend to another (FR-012)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from uuid import UUID
 from pydantic import StringConstraints, model_validator
 
 from keyclave.models.backend import BackendId
-from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, require
+from keyclave.models.base import Model, NonEmptyStr, UtcDatetime, Version, require
 from keyclave.models.environment import BackendType
+from keyclave.models.key import KeyName
+from keyclave.models.levels import SecurityLevel
 
 __all__ = [
     "SOURCE_RETENTION",
     "ApprovalRecord",
+    "KeyLocation",
     "KeyMigrationRecord",
     "MigrationStatus",
     "MigrationStrategy",
+    "Sha256",
 ]
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 hash: 64 lower case hexadecimal digits."""
 
 SOURCE_RETENTION = timedelta(days=30)
 """The source key is kept at least this long after the migration completed."""
@@ -55,27 +62,58 @@ class ApprovalRecord(Model):
     approval_justification: str | None = None
 
 
+class KeyLocation(Model):
+    """Where and how a backend keeps one version of a key.
+
+    Attributes:
+        label: the text of its `keyclave.plugin.KeyLabel`.
+        provider_uri: the backend's own address of it.
+        exportable: whether it may be released from there, wrapped.
+        hsm_backed: as in `KeySecurityProperties`.
+    """
+
+    label: NonEmptyStr
+    provider_uri: NonEmptyStr
+    exportable: bool
+    hsm_backed: bool
+
+
 class KeyMigrationRecord(Model):
-    """The transfer of one key between two backend instances.
+    """The transfer of one version of a key between two backend instances.
 
     Attributes:
         migration_id: unique.
+        plan_id: the plan that it carries out; a plan has one migration of each version.
         strategy: WRAPPED or REKEYED.
+        key_name, key_version: what goes.
         source_backend_id, source_provider: where the key came from.
         destination_backend_id, destination_provider: where it went; another backend instance.
         migrated_at: when it was begun, UTC.
         completed_at: when it was completed, UTC, not before ``migrated_at``; ``None`` while in progress.
         source_retained_until: the source key is kept until then: at least 30 days after completion.
-        source_key_id: the key at the source.
-        destination_key_id: the key at the destination; set on completion.
+        source_key_id: the key that goes.
+        source_location: where it was at the source.
+        source_required_level: the level that the key required before.
+        destination_key_id: the key from then on, which is the same; set on completion.
+        destination_version: the version that took over: the same one, or the new one of a key that was re-keyed.
+        destination_location: where it is at the destination; set together with ``destination_key_id``.
         integrity_hash: SHA-256 over the wrapped key, 64 lower case hexadecimal digits.
+        wrapping_key_hash: SHA-256 over the public key (DER SubjectPublicKeyInfo) that it was wrapped under.
         cryptographic_proof: signatures over one fresh challenge; set on completion.
         administrative_approval: see there.
         status: how far it is.
-        error_message: why it failed.
+        error_message: why it failed, or why it is not ended yet.
+        audit_reference: where the record of the switch is found; ``None`` where there is none.
+        rollback_reason: why it was rolled back; ``None`` if it was not.
+        destination_gone_at: when the key of a migration that was rolled back is gone from the destination, or will
+            be: a backend that delays destruction names a date to come.
+        retired_at: when the source key is gone, or will be; ``None`` while it is kept.
     """
 
     migration_id: UUID
+    plan_id: UUID
+    key_name: KeyName
+    key_version: Version
     strategy: MigrationStrategy
     source_backend_id: BackendId
     source_provider: BackendType
@@ -85,12 +123,21 @@ class KeyMigrationRecord(Model):
     completed_at: UtcDatetime | None = None
     source_retained_until: UtcDatetime | None = None
     source_key_id: NonEmptyStr
+    source_location: KeyLocation
+    source_required_level: SecurityLevel
+    destination_version: Version | None = None
+    destination_location: KeyLocation | None = None
     destination_key_id: NonEmptyStr | None = None
-    integrity_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    integrity_hash: Sha256 | None = None
+    wrapping_key_hash: Sha256 | None = None
     cryptographic_proof: bytes | None = None
     administrative_approval: ApprovalRecord
     status: MigrationStatus = MigrationStatus.IN_PROGRESS
     error_message: NonEmptyStr | None = None
+    audit_reference: NonEmptyStr | None = None
+    rollback_reason: NonEmptyStr | None = None
+    destination_gone_at: UtcDatetime | None = None
+    retired_at: UtcDatetime | None = None
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -124,13 +171,38 @@ class KeyMigrationRecord(Model):
     def _check_completion(self) -> Self:
         if self.status is not MigrationStatus.COMPLETED:
             return self
-        for field in ("destination_key_id", "completed_at", "cryptographic_proof", "source_retained_until"):
+        for field in (
+            *("destination_key_id", "destination_version", "destination_location"),
+            *("completed_at", "cryptographic_proof", "source_retained_until"),
+        ):
             require(bool(getattr(self, field)), "FR-012", field, "must be set for a completed migration")
         require(
             self.strategy is MigrationStrategy.REKEYED or self.integrity_hash is not None,
             "FR-012",
             "integrity_hash",
             "must be set for a completed migration of a wrapped key",
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _check_end(self) -> Self:
+        for field in ("rollback_reason", "destination_gone_at"):
+            require(
+                self.status is not MigrationStatus.ROLLED_BACK or bool(getattr(self, field)),
+                "FR-012",
+                field,
+                "must be set for a migration that was rolled back",
+            )
+        require(
+            self.retired_at is None
+            or (
+                self.status is MigrationStatus.COMPLETED
+                and self.source_retained_until is not None
+                and self.retired_at >= self.source_retained_until
+            ),
+            "FR-012",
+            "retired_at",
+            "must be set for a completed migration only, and not before source_retained_until",
         )
         return self
 

@@ -55,7 +55,12 @@ class OperationType(StrEnum):
     ENCRYPT = "ENCRYPT"
     DECRYPT = "DECRYPT"
     ROTATE = "ROTATE"
+    PLAN_MIGRATION = "PLAN_MIGRATION"
+    APPROVE_MIGRATION = "APPROVE_MIGRATION"
     MIGRATE = "MIGRATE"
+    VERIFY_MIGRATION = "VERIFY_MIGRATION"
+    REVERT_MIGRATION = "REVERT_MIGRATION"
+    RETIRE_SOURCE = "RETIRE_SOURCE"
     HEALTH_CHECK = "HEALTH_CHECK"
     REVOKE = "REVOKE"
     DESTROY = "DESTROY"
@@ -80,7 +85,7 @@ class CryptographicOperation(Model):
         operation_id: unique.
         operation_type: what was done.
         key_handle_reference: the key id; for an operation without a stored key what was asked for, as
-            ``name:<key name>`` or ``backend:<backend id>``.
+            ``name:<key name>``, ``backend:<backend id>``, ``plan:<plan id>`` or ``migration:<migration id>``.
         key_version: the version used; ``None`` where there is none.
         timestamp: UTC, not in the future.
         requesting_principal: who asked.

@@ -581,8 +581,9 @@ class Health:
     def describe(self) -> BackendDescription:
         """Return what the backend is and can do, as it shows itself now. Every backend implements this.
 
-        The security level is what evidence shows. A second call may return something else: a level is read
-        again at every opening.
+        The security level is what evidence shows. It is read at every opening, and again each hour while the backend
+        is open: look again then, since a second call may return something else. A level that was lost is believed at
+        once, one that was gained at the next opening.
 
         Raises:
             BackendUnavailable: the backend cannot be reached.

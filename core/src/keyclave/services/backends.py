@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from keyclave.backends.backend import Backend
 from keyclave.backends.report import PluginReport
-from keyclave.errors import ConfigurationError, KeyclaveError
+from keyclave.errors import ConfigurationError, KeyclaveError, KeyNotFound
 from keyclave.models import CryptographicBackend, HealthCheckResult
-from keyclave.plugin import PermissionReport
+from keyclave.plugin import KeyLabel, PermissionReport
 from keyclave.services.backend_view import with_health
+from keyclave.services.handles import current
 from keyclave.services.health import HealthService
 from keyclave.services.instance import Instance
 from keyclave.services.results import Selection
@@ -57,6 +58,21 @@ class BackendService:
         """
         backend = self._instance.backends.get(backend_id)
         return backend.check_permissions() if backend.has("check_permissions") else None
+
+    def has_key(self, name: str) -> bool:
+        """Return whether the backend of a key has its active version, or its newest where none is active.
+
+        Raises:
+            KeyNotFound: there is no such key at all.
+            BackendError: the backend cannot be asked.
+        """
+        with self._instance.store.read() as state:
+            version = current(state.keys.versions(state.keys.by_name(name).key_id))
+        try:
+            self._instance.backends.get(version.backend_id).find_key(KeyLabel.parse(version.label))
+        except KeyNotFound:
+            return False
+        return True
 
     def select(self, algorithm: str | None = None) -> Selection:
         """Return which backend a new key would be created in, and why each candidate was taken or refused."""

@@ -1,8 +1,9 @@
 """What a call may remember of a key: bindings that end as soon as any key changes.
 
-Every change of a key raises the epoch in the state. A binding made under another epoch is made anew. A change by
-this process is seen at once, one by another process within a second; where operations are audited, the log
-compares the epoch once more in the transaction that makes the operation count.
+Every change of a key raises the epoch in the state, and so does a backend whose level does not count any more. A
+binding made under another epoch is made anew. A change by this process is seen at once, what else raises the epoch
+within a second; where operations are audited, the log compares the epoch once more in the transaction that makes the
+operation count.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Generic, TypeVar
 
+from keyclave.audit.log import StaleKey
+from keyclave.backends.manager import BackendManager
 from keyclave.state.store import Store
 
 __all__ = ["Bindings", "EpochWatch", "Wanted"]
@@ -32,19 +35,42 @@ class EpochWatch:
         valid_until: the monotonic time until which it may be relied on.
     """
 
-    __slots__ = ("_store", "epoch", "valid_until")
+    __slots__ = ("_backends", "_store", "_withdrawn", "epoch", "valid_until")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, backends: BackendManager) -> None:
         self._store = store
+        self._backends = backends
+        self._withdrawn = backends.withdrawn()
         self.epoch = -1
         self.valid_until = 0.0
 
     def refresh(self) -> None:
-        """Read the epoch again."""
+        """Read the epoch again, and raise it first if the level of a backend does not count any more."""
         seen_at = monotonic()
+        withdrawn = self._backends.withdrawn()
+        if withdrawn != self._withdrawn:
+            with self._store.write() as state:
+                state.raise_epoch()
+            self._withdrawn = withdrawn
         with self._store.read() as state:
             self.epoch = state.epoch
         self.valid_until = seen_at + _SECONDS
+
+    def has_risen(self, epoch: int) -> bool:
+        """Return whether any key was changed since this epoch. It reads the epoch again."""
+        self.refresh()
+        return self.epoch != epoch
+
+    def refuse_stale(self, epoch: int) -> None:
+        """Refuse what a backend said of a key that was bound at this epoch, if any key was changed since.
+
+        A key that went elsewhere is disabled where it was, or gone from there: it must be bound anew, and then works.
+
+        Raises:
+            StaleKey: one was.
+        """
+        if self.has_risen(epoch):
+            raise StaleKey("the key was changed while it was used; the result was dropped")
 
     def invalidate(self) -> None:
         """Do not rely on the epoch any more: this process changed something."""

@@ -34,7 +34,7 @@ class Creation:
         self._defaults = defaults
 
     def create(
-        self, name: str, algorithm: str, *, backend: str | None, policy: RotationPolicy | None, exportable: bool
+        self, name: str, algorithm: str, *, backend: str | None, policy: RotationPolicy | None, wrappable: bool
     ) -> KeyHandle:
         """Create a key; see `KeyService.create`."""
         with (
@@ -72,7 +72,7 @@ class Creation:
                     chosen,
                     label,
                     algorithm=algorithm,
-                    exportable=exportable,
+                    exportable=wrappable,
                     status=KeyStatus.ACTIVE,
                 )
                 with self._instance.owner.write(operation.operation_id) as state:

@@ -22,7 +22,7 @@ from keyclave.errors import (
 from keyclave.models import KeyHandle, KeyStatus, OperationType
 from keyclave.services.handles import to_handle, to_reference
 from keyclave.services.instance import Instance
-from keyclave.services.intents import WINDOW, new_intent
+from keyclave.services.intents import WINDOW, new_intent, require_no_migration
 from keyclave.services.names import name_reference, require_name, require_version
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
@@ -157,6 +157,9 @@ class Destruction:
             to_version=version.version,
         )
         with self._instance.owner.write(operation.operation_id) as state:
+            require_no_migration(state, key)
+            if state.keys.version(key.key_id, version.version).label != version.label:
+                raise Conflict("somebody else moved this version", key_name=key.name)
             state.intents.add(intent)
         with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, operation, key, version)
@@ -167,7 +170,7 @@ class Destruction:
         return to_handle(key, destroyed)
 
 
-def require_reason(name: str, reason: object) -> None:
+def require_reason(name: str | None, reason: object) -> None:
     """Refuse a reason that is none: 1 to 1024 characters of valid Unicode, not all blank."""
     if not isinstance(reason, str) or not reason.strip():
         raise InvalidArgument("a reason is needed", key_name=name)

@@ -35,6 +35,10 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Encryption"]
 
 
+_GONE = (KeyDisabled, KeyNotFound)
+"""What a backend says of a key that went elsewhere."""
+
+
 class _Bound(Record, frozen=True, kw_only=True):
     """A key version, ready to wrap and unwrap data keys."""
 
@@ -58,7 +62,8 @@ class Encryption:
         try:
             return self._encrypt_once(name, plaintext, aad)
         except StaleKey:
-            # The key changed after it was bound and before the record was durable; the ciphertext was dropped.
+            # The key changed after it was bound: before the record was durable, or so that its backend refused it.
+            # The ciphertext, if there was one, was dropped.
             self._instance.epoch.invalidate()
         return self._encrypt_once(name, plaintext, aad)
 
@@ -66,7 +71,13 @@ class Encryption:
         with self._recorder.operation(OperationType.ENCRYPT, name_reference(name)) as operation:
             bound = self._bindings.get((name, None), monotonic()) or self._active(name)
             wrap = _wrapping(bound, operation)
-            sealed = encrypt_bytes(plaintext, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad)
+            try:
+                sealed = encrypt_bytes(
+                    plaintext, key_id=bound.key_id, version=bound.version, wrap_data_key=wrap, aad=aad
+                )
+            except _GONE:
+                self._instance.epoch.refuse_stale(bound.guard.epoch)
+                raise
             self._instance.audit.append(operation.success(), bound.guard)
         return sealed
 
@@ -77,7 +88,15 @@ class Encryption:
             bound = self._bindings.get((name, header.version), monotonic())
             if bound is None or bound.key_id != header.key_id:
                 bound = self._named(name, header)
-            opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            try:
+                opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
+            except _GONE:
+                if not self._instance.epoch.has_risen(bound.guard.epoch):
+                    raise
+                opened = None
+            if opened is None:  # the key went elsewhere since it was bound
+                bound = self._named(name, header)
+                opened = decrypt_bytes(ciphertext, header, unwrap_data_key=_unwrapping(bound, operation), aad=aad)
             self._instance.audit.append(operation.success(), bound.guard)
         return opened
 
@@ -104,9 +123,7 @@ class Encryption:
             version, epoch = current(state.keys.versions(key.key_id)), state.epoch
         if version.status is not KeyStatus.ACTIVE:
             raise KeyDisabled(f"version {version.version} is {version.status.value}", key_name=name)
-        bound = self._bound(key, version, epoch)
-        require_level(key, bound.backend)
-        return self._bindings.put((name, None), epoch, bound)
+        return self._bindings.put((name, None), epoch, self._bound(key, version, epoch))
 
     def _named(self, name: str, header: EnvelopeHeader) -> _Bound:
         require_name(name)
@@ -125,10 +142,12 @@ class Encryption:
         return self._bindings.put((name, version.version), epoch, self._bound(key, version, epoch))
 
     def _bound(self, key: StoredKey, version: StoredVersion, epoch: int) -> _Bound:
+        backend = self._instance.backends.get(version.backend_id)
+        require_level(key, backend)
         return _Bound(
             key_id=key.key_id,
             version=version.version,
-            backend=self._instance.backends.get(version.backend_id),
+            backend=backend,
             reference=to_reference(key, version),
             guard=Guard(epoch=epoch, key_id=key.key_id, version=version.version),
         )

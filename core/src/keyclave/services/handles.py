@@ -6,12 +6,17 @@ from keyclave.models import KeyHandle, KeySecurityProperties, KeyStatus, get_alg
 from keyclave.plugin import KeyLabel, KeyReference
 from keyclave.state.records import StoredKey, StoredVersion
 
-__all__ = ["algorithm_of", "current", "to_handle", "to_reference"]
+__all__ = ["algorithm_of", "current", "is_wrappable", "to_handle", "to_reference"]
 
 
 def algorithm_of(key: StoredKey, version: StoredVersion) -> str:
     """Return the algorithm of a version: a rotation may have changed it."""
     return version.own_algorithm or key.algorithm
+
+
+def is_wrappable(version: StoredVersion) -> bool:
+    """Return whether its backend can release a version, wrapped, for a migration."""
+    return version.exportable
 
 
 def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
@@ -26,8 +31,9 @@ def to_handle(key: StoredKey, version: StoredVersion) -> KeyHandle:
         next_rotation_at=version.next_rotation_at,
         provider_uri=version.provider_uri,
         security_properties=KeySecurityProperties(
-            exportable=version.exportable,
+            exportable=is_wrappable(version) and not version.hsm_backed,
             hsm_backed=version.hsm_backed,
+            wrappable=is_wrappable(version),
             allowed_operations=get_algorithm(algorithm_of(key, version)).operations,
             minimum_rotation_interval=key.minimum_rotation_interval,
         ),

@@ -176,6 +176,7 @@ class HealthService:
     def _ask_audited(self, backend_id: str) -> _Answer:
         with self._recorder.operation(OperationType.HEALTH_CHECK, f"backend:{backend_id}") as operation:
             operation.backend_id = backend_id
+            operation.backend_type = self._instance.backends.plugin_of(backend_id)
             answer = self._ask(backend_id)
             self._instance.audit.append(operation.success())
         return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 from uuid import UUID
 
 from keyclave.errors import Conflict
@@ -11,12 +10,10 @@ from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
 from keyclave.services.owners import OWNER, WINDOW
 from keyclave.services.recording import Operation
-from keyclave.state.records import StoredIntent, StoredKey
+from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
-__all__ = ["WINDOW", "IntentKind", "new_intent", "require_no_other"]
-
-IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
+__all__ = ["WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
 
 
 def new_intent(
@@ -47,6 +44,21 @@ def new_intent(
         updated_at=now,
         outcome=None,
     )
+
+
+def is_migration(intent: StoredIntent) -> bool:
+    """Return whether an intent is of a migration, its rollback, or the end of its source."""
+    return intent.kind in ("migrate", "revert", "retire")
+
+
+def require_no_migration(state: Transaction, key: StoredKey) -> None:
+    """Refuse a change of a version of a key that may be about to be elsewhere.
+
+    Raises:
+        Conflict: a migration of the key is open.
+    """
+    if any(other.key_id == key.key_id and is_migration(other) for other in state.intents.open()):
+        raise Conflict("a migration of this key is under way", key_name=key.name)
 
 
 def require_no_other(state: Transaction, key: StoredKey) -> None:

@@ -62,7 +62,7 @@ class KeyService:
         *,
         backend: str | None = None,
         policy: RotationPolicy | None = None,
-        exportable: bool = False,
+        wrappable: bool = False,
     ) -> KeyHandle:
         """Create a key and its first version.
 
@@ -71,16 +71,17 @@ class KeyService:
             algorithm: RSA_2048, RSA_3072, RSA_4096, ECDSA_P256, ECDSA_P384, ED25519, ML_DSA_65 or AES_256.
             backend: the configured backend to create it in; ``None`` takes the first that the policy allows.
             policy: when it is rotated; ``None`` takes the environment's.
-            exportable: whether a migration may later move the key itself, wrapped, to another backend.
+            wrappable: whether a migration may later move the key itself, wrapped, to another backend.
 
         Raises:
             KeyAlreadyExists: a key of that name exists.
             PolicyViolation: no backend of the required level may take it (FR-014).
-            CapabilityUnsupported: the named backend cannot do this algorithm.
+            CapabilityUnsupported: the backend cannot do this algorithm, or releases no keys and is asked for one that
+                is wrappable.
             OutcomeUnknown: the backend did not answer; recovery finds what it made.
         """
         try:
-            return self._creation.create(name, algorithm, backend=backend, policy=policy, exportable=exportable)
+            return self._creation.create(name, algorithm, backend=backend, policy=policy, wrappable=wrappable)
         finally:
             self._instance.epoch.invalidate()
 
@@ -265,6 +266,7 @@ class KeyService:
             DecryptionFailed: ciphertext, key and associated data do not belong together.
             KeyDisabled: the version that the ciphertext names is revoked or destroyed.
             Conflict: it was revoked or destroyed while the call ran; the plaintext was dropped.
+            PolicyViolation: as for ``encrypt``.
         """
         return self._encryption.decrypt(name, ciphertext, aad)
 

@@ -13,7 +13,7 @@ def require_level(key: StoredKey, backend: Backend) -> None:
     """Refuse a backend that shows less than the key requires.
 
     Raises:
-        PolicyViolation: it does.
+        PolicyViolation: it does; the error says what it shows.
     """
     level = backend.description.security_level
     if not level.satisfies(key.required_security_level):
@@ -21,4 +21,8 @@ def require_level(key: StoredKey, backend: Backend) -> None:
             f"the key requires {key.required_security_level.value}, and its backend shows {level.value}",
             backend_id=backend.id,
             key_name=key.name,
+            next_step=(
+                "Find out why: `keyclave backends show ID` has the evidence. Restore the backend, and open it again,"
+                " or create a new key elsewhere; no other backend takes an existing key."
+            ),
         )

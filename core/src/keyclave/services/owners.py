@@ -19,7 +19,7 @@ from keyclave.services.lock_files import LockFiles
 from keyclave.state.records import StoredIntent, StoredLease
 from keyclave.state.store import Store, Transaction
 
-__all__ = ["OWNER", "WINDOW", "CommitUnknown", "Owner", "is_open"]
+__all__ = ["OWNER", "WINDOW", "CommitUnknown", "Owner", "found_open"]
 
 OWNER = "owner"
 """The parameter of an intent that names who began it."""
@@ -122,14 +122,19 @@ class Owner:
             time.sleep(_PAUSE_SECONDS)
         raise CommitUnknown(f"it is not known whether the change is recorded: {error.message}")
 
-    def take_over(self, intent: StoredIntent) -> bool:
-        """Take the lease of an open intent that nobody works on; return whether this instance has it now."""
+    def take_over(self, intent: StoredIntent) -> StoredIntent | None:
+        """Take the lease of an intent that nobody works on, and return the intent as it is now.
+
+        Returns:
+            ``None`` where somebody works on it, or it is closed, or in its validation period since it was read.
+        """
         with self._store.lease() as state:
             lease = state.leases.lock(intent.operation_id.hex)
-            if not self._is_free(state, intent, lease) or not is_open(state, intent):
-                return False
-            self._leases.take_in(state, lease, intent.operation_id.hex)
-        return True
+            found = found_open(state, intent)
+            if found is not None and self._is_free(state, found, lease):
+                self._leases.take_in(state, lease, intent.operation_id.hex)
+                return found
+        return None
 
     def is_abandoned(self, intent: StoredIntent) -> bool:
         """Return whether nobody works on the intent any more."""
@@ -202,7 +207,12 @@ class Owner:
         self._locks.close()
 
 
-def is_open(state: Transaction, intent: StoredIntent) -> bool:
-    """Return whether an intent still waits for what is to be done: a validation period may have begun, or ended."""
+def found_open(state: Transaction, intent: StoredIntent) -> StoredIntent | None:
+    """Return an intent as it is now, if it still waits for what is to be done: its validation period may have begun.
+
+    How far it is now decides whether it is undone: whoever was at work on it may have gone on since it was read.
+    """
     found = state.intents.get(intent.operation_id)
-    return found is not None and found.outcome is None and (found.step == WINDOW) is (intent.step == WINDOW)
+    if found is None or found.outcome is not None or (found.step == WINDOW) is not (intent.step == WINDOW):
+        return None
+    return found

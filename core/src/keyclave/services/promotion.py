@@ -46,19 +46,21 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
     policy = key.rotation_policy
     assert intent.from_version is not None  # noqa: S101  every rotation has both
     assert intent.to_version is not None  # noqa: S101
+    old = state.keys.version(key.key_id, intent.from_version)
+    new = state.keys.version(key.key_id, intent.to_version)
     state.keys.update_version(
         key.key_id,
-        intent.from_version,
+        old.version,
         status=KeyStatus.DEPRECATED,
-        last_rotation_at=now,
+        last_rotation_at=max(now, old.created_at),  # unless the clock was ahead when it was created
         next_rotation_at=None,
         not_destroy_before=now + policy.deprecated_version_retention_period,
     )
     return state.keys.update_version(
         key.key_id,
-        intent.to_version,
+        new.version,
         status=KeyStatus.ACTIVE,
-        last_rotation_at=now,
+        last_rotation_at=max(now, new.created_at),
         next_rotation_at=next_rotation(policy, now),
         validation_ends_at=None,
     )
@@ -83,6 +85,7 @@ def under_validation(
     for intent in state.intents.open():
         if intent.key_id == key.key_id and intent.step == WINDOW and version in (None, intent.to_version):
             operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
+            operation.backend_type = state.keys.version(key.key_id, intent.to_version or 0).backend_type
             return key, intent
     raise Conflict(
         "no version of it is under validation"

@@ -3,7 +3,8 @@
 Every change that touches a backend writes its intent first. An intent that nobody works on any more is resolved
 here: creation, adoption and rotation are undone, so that the old state stands; revocation and destruction are
 finished, so that nothing stays usable that somebody wanted gone, and so is the cancellation of a destruction. A
-validation period that is over ends with the promotion. Each step may run again, and so may all of it.
+validation period that is over ends with the promotion. A migration and its rollback are undone until the key was
+switched, and finished from then on. Each step may run again, and so may all of it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
-from keyclave.services.intents import WINDOW
+from keyclave.services.intents import WINDOW, is_migration
 from keyclave.services.leases import LeaseLost
-from keyclave.services.owners import is_open
+from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
+from keyclave.services.migration_removal import require_absent
+from keyclave.services.owners import found_open
 from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent
@@ -31,9 +34,11 @@ from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
 
-Note = Callable[[Transaction], None]
+Note = Callable[[Transaction], object]
 """Writes to the state what became of a change."""
 _UNDONE = frozenset({"create", "adopt", "rotate"})
+_MAKING = _UNDONE | {"migrate"}
+"""They make something in a backend, under a label of their own."""
 _SETTLED_AFTER = timedelta(seconds=60)
 """A backend that was asked to create or adopt a key and did not answer may still do it until then."""
 _log = logging.getLogger("keyclave.recovery")
@@ -101,7 +106,7 @@ class Recovery:
             raise
         except Exception as error:
             lost = isinstance(error, LeaseLost) or not self._instance.owner.is_reliable(intent.operation_id)
-            if not self._try(intent, definite=True) and lost:
+            if not self._try(intent, definite=True) and lost and intent.kind in _MAKING:
                 self._withdraw(intent)
             if lost:
                 raise LeaseLost from error  # whatever failed: somebody else may have undone what it needs
@@ -123,23 +128,30 @@ class Recovery:
         owner = self._instance.owner
         kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
         with owner.working(intent.operation_id):
-            if not owner.take_over(intent):
+            found = owner.take_over(intent)
+            if found is None:
                 return False
             with self._recorder.operation(kind, str(intent.key_id)) as operation:
-                operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
-                closed = self._close(intent, operation, definite=definite)
+                self._describe(operation, found)
+                closed = self._close(found, operation, definite=definite)
         self._instance.epoch.invalidate()
         return closed
 
+    def _describe(self, operation: Operation, intent: StoredIntent) -> None:
+        operation.key_version = intent.to_version or (intent.from_version if is_migration(intent) else None)
+        operation.backend_id = intent.backend_id
+        if intent.backend_id in self._instance.backends.ids():
+            operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
+
     def _close(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> bool:
         """Finish or undo an intent whose lease is held."""
-        undone = intent.kind in _UNDONE and intent.step != WINDOW
+        undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
         note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
         if note is None:
             _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
             return False
         with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
-            if is_open(state, intent):
+            if found_open(state, intent) == intent:
                 note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
@@ -150,7 +162,7 @@ class Recovery:
         """Remove what was made for a change that somebody else has undone, or is about to."""
         try:
             with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
-                operation.key_version, operation.backend_id = intent.to_version, intent.backend_id
+                self._describe(operation, intent)
                 self._undo(intent, operation, definite=True)
                 self._instance.audit.append(operation.success())
         except KeyclaveError as error:
@@ -161,6 +173,9 @@ class Recovery:
 
         ``None`` says that nothing is there, but that the backend could still do late what it was asked.
         """
+        if intent.kind == "revert":
+            disable_source(self._instance, intent)
+            return _note_nothing
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
         try:
@@ -172,12 +187,16 @@ class Recovery:
             return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
         adopted = intent.kind == "adopt"
         gone_at = _forget(backend, reference) if adopted else _destroy(backend, reference, operation)
+        if is_migration(intent):
+            require_absent(self._instance, backend.id, reference.label)
         return partial(_note_gone, intent, gone_at)
 
     def _finish(self, intent: StoredIntent, operation: Operation) -> Note:
         """Repeat the call of the backend, which changes nothing the second time; return what to note of it."""
         if intent.step == WINDOW:
             return partial(_note_promoted, intent)
+        if is_migration(intent):
+            return finish_migration(self._instance, intent, operation)
         with self._instance.store.read() as state:
             key = state.keys.by_id(intent.key_id)
             versions = state.keys.versions(intent.key_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from keyclave.models import KeyHandle
+from keyclave.models import KeyHandle, KeyMigrationRecord
 from keyclave.models.levels import EnvironmentType
 from keyclave.plugin.records import Record
 
@@ -13,6 +13,7 @@ __all__ = [
     "Detected",
     "DetectionResult",
     "DueReport",
+    "MigrationVerification",
     "MissingPlugin",
     "Selection",
     "SignResult",
@@ -76,6 +77,18 @@ class DueReport(Record, frozen=True, kw_only=True):
     destroyed: tuple[KeyHandle, ...]
     failed: tuple[tuple[str, str], ...]
     suspended: str | None
+
+
+class MigrationVerification(Record, frozen=True, kw_only=True):
+    """A migration that was proven again (FR-012).
+
+    Attributes:
+        migration: its record.
+        looks: what was looked at and was in order, a sentence each.
+    """
+
+    migration: KeyMigrationRecord
+    looks: tuple[str, ...]
 
 
 class Candidate(Record, frozen=True, kw_only=True):

@@ -12,12 +12,14 @@ from keyclave.backends.backend import Backend
 from keyclave.crypto.envelope_keys import DATA_KEY_SIZE
 from keyclave.errors import CapabilityUnsupported, ConfigurationError, KeyclaveError, PolicyViolation
 from keyclave.models import AvailabilityStatus, BackendHealth, get_algorithm
+from keyclave.models.backend import authentication_problem
 from keyclave.services.instance import Instance
 from keyclave.services.results import Candidate, Selection
 
 __all__ = ["BackendSelector", "refused_by_ability"]
 
 
+_WHAT_TO_DO = "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses."
 _RECENT = timedelta(minutes=5)
 """A check that is older says nothing of now: a monitor checks each minute."""
 
@@ -59,7 +61,7 @@ class BackendSelector:
         reasons = "; ".join(f"{c.backend_id}: {c.reason}" for c in candidates)
         raise PolicyViolation(
             f"no backend may take a key of algorithm {algorithm} ({reasons})",
-            next_step="Configure a backend of the required level; `keyclave backends select` explains each one.",
+            next_step=_WHAT_TO_DO,
         )
 
     def named(self, backend_id: str) -> Backend:
@@ -76,10 +78,10 @@ class BackendSelector:
                 next_step=f"Use one of {', '.join(self._backends.ids())}, or configure it.",
             )
         if refused := self._refused_by_type(self._backends.plugin_of(backend_id)):
-            raise PolicyViolation(refused, backend_id=backend_id)
+            raise PolicyViolation(refused, backend_id=backend_id, next_step=_WHAT_TO_DO)
         backend = self._backends.get(backend_id)
         if refused := self._refused_by_level(backend):
-            raise PolicyViolation(refused, backend_id=backend_id)
+            raise PolicyViolation(refused, backend_id=backend_id, next_step=_WHAT_TO_DO)
         return backend
 
     def _able(self, backend_id: str, algorithm: str) -> Backend:
@@ -128,7 +130,7 @@ class BackendSelector:
         yield self._refused_by_type(backend_type), f"{backend_type} is allowed in {allowed_in}"
         backend = self._backends.get(backend_id)
         description = backend.description
-        yield None, f"it authenticates by {description.authentication_method.value}"
+        yield None, _authentication(backend)
         evidence = " ".join(description.evidence)
         yield self._refused_by_level(backend), f"its level is {description.security_level.value}: {evidence}"
         health = self._recent_health(backend_id)
@@ -156,6 +158,17 @@ class BackendSelector:
         if level.satisfies(required):
             return None
         return f"its level is {level.value}, and {required.value} is required (FR-014)"
+
+
+def _authentication(backend: Backend) -> str:
+    """Say how a backend authenticates. One that may not do it so is not open."""
+    description = backend.description
+    method = description.authentication_method
+    problem = authentication_problem(backend.provider_type, method)
+    if problem is None:
+        return f"it authenticates by {method.value}"
+    named = "; the settings name its source" if description.credential_named else ""
+    return f"it authenticates by {method.value}, with a warning: that {problem} (FR-023){named}"
 
 
 def _refused_by_health(health: BackendHealth) -> str | None:

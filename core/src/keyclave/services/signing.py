@@ -51,6 +51,8 @@ __all__ = ["Signer"]
 
 _SLOW_SECONDS = SLOW_SIGNATURE.total_seconds()
 _REASON_LIMIT = 1024
+_GONE = (KeyDisabled, KeyNotFound)
+"""What a backend says of a key that went elsewhere."""
 _NOT_VALID = (IntegrityError, KeyNotFound, KeyDisabled, CapabilityUnsupported)
 """What a version under validation shows itself unfit by."""
 _log = logging.getLogger("keyclave.signing")
@@ -90,8 +92,16 @@ class Signer:
 
     def sign(self, wanted: Wanted, data: bytes) -> SignResult:
         """Sign ``data``. A wanted version is the only one that may sign. See `KeyService.sign`."""
-        if self._audited:
-            return self._sign_audited(wanted, data)
+        sign = self._sign_audited if self._audited else self._sign_unaudited
+        try:
+            return sign(wanted, data)
+        except StaleKey:
+            # The key changed after it was bound: before its record was durable, or so that its backend refused it.
+            # The signature, if there was one, was dropped.
+            self._instance.epoch.invalidate()
+        return sign(wanted, data)
+
+    def _sign_unaudited(self, wanted: Wanted, data: bytes) -> SignResult:
         started = monotonic()
         bound: _Bound | None = None
         try:
@@ -99,6 +109,8 @@ class Signer:
             signed = bound.sign(data)
             successor = None if bound.successor is None else self._sign_beside(wanted[0], bound.successor, data)
         except KeyclaveError as error:  # `naming`, written out: entering it would cost every signature
+            if bound is not None and isinstance(error, _GONE):
+                self._instance.epoch.refuse_stale(bound.guard.epoch)
             error.at(
                 operation="sign",
                 backend_id=None if bound is None else bound.backend_id,
@@ -134,20 +146,16 @@ class Signer:
             return None
 
     def _sign_audited(self, wanted: Wanted, data: bytes) -> SignResult:
-        try:
-            return self._sign_once(wanted, data)
-        except StaleKey:
-            # The key changed after it was bound and before its record was durable; the signature was dropped.
-            self._instance.epoch.invalidate()
-        return self._sign_once(wanted, data)
-
-    def _sign_once(self, wanted: Wanted, data: bytes) -> SignResult:
         with self._recorder.operation(OperationType.SIGN, name_reference(wanted[0])) as operation:
             started = monotonic()
             bound = self._bindings.get(wanted, started) or self._bind(wanted)
             operation.key_reference, operation.key_version = str(bound.key_id), bound.version
             operation.backend_id, operation.backend_type = bound.backend_id, bound.backend_type
-            signed = bound.sign(data)
+            try:
+                signed = bound.sign(data)
+            except _GONE:
+                self._instance.epoch.refuse_stale(bound.guard.epoch)
+                raise
             if monotonic() - started > _SLOW_SECONDS:
                 _report_slow(bound)
             operation.provider_reference = signed.provider_reference

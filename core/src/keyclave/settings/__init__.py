@@ -5,7 +5,6 @@ from keyclave.settings.tables import (
     AuditSettings,
     BackendSettings,
     DetectionSettings,
-    Duration,
     EnvironmentSettings,
     FallbackSettings,
     PluginSettings,
@@ -13,6 +12,7 @@ from keyclave.settings.tables import (
     Settings,
     StateSettings,
 )
+from keyclave.settings.values import Duration
 
 __all__ = [
     "AuditSettings",

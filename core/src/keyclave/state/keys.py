@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, bindparam, literal_column
 
 from keyclave.errors import IntegrityError, InvalidArgument, KeyAlreadyExists, KeyNotFound
 from keyclave.models.key import KeyStatus
+from keyclave.models.levels import SecurityLevel
 from keyclave.state.anchors import Anchors
 from keyclave.state.codec import Codec, to_microseconds
 from keyclave.state.newest import check_every_row
@@ -98,10 +99,7 @@ class Keys:
 
     def by_id(self, key_id: UUID) -> StoredKey:
         """Return the key of that id; raise ``KeyNotFound`` if there is none."""
-        row = self._session.row(_KEYS, _BY_ID, the_key_id=key_id.hex)
-        if row is None:
-            raise KeyNotFound(f"there is no key {key_id}")
-        return _KEY_CODEC.to_record(row)
+        return _KEY_CODEC.to_record(self._read_key(key_id))
 
     def page(self, after: str | None, limit: int) -> tuple[StoredKey, ...]:
         """Return up to ``limit`` keys by name, in the order of their bytes, from the first one behind ``after``."""
@@ -158,6 +156,18 @@ class Keys:
         self._session.update(_VERSIONS, row)
         return _VERSION_CODEC.to_record(row)
 
+    def require_level(self, key_id: UUID, level: SecurityLevel) -> None:
+        """Let a key require this level from now on. The database allows it in a migration only.
+
+        Raises:
+            KeyNotFound: it is not there.
+        """
+        row = self._read_key(key_id)
+        replaced: Any = row["epoch"]
+        row.update(_KEY_CODEC.columns({"required_security_level": level}))
+        row["epoch"] = self._anchors.raise_epoch(replaced)
+        self._session.update(_KEYS, row)
+
     def usable(self, key_id: UUID, version: int, operation_type: str) -> bool:
         """Return whether a version may be used for an operation now.
 
@@ -182,6 +192,12 @@ class Keys:
             IntegrityError: one is not.
         """
         check_every_row(self._session, self._anchors, _KEYS, _VERSIONS)
+
+    def _read_key(self, key_id: UUID) -> Row:
+        row = self._session.row(_KEYS, _BY_ID, the_key_id=key_id.hex)
+        if row is None:
+            raise KeyNotFound(f"there is no key {key_id}")
+        return row
 
     def _read_version(self, key_id: UUID, version: int) -> Row:
         row = self._session.row(_VERSIONS, _VERSION, the_key_id=key_id.hex, the_version=version)

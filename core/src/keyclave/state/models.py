@@ -19,28 +19,39 @@ from keyclave.models.base import Model
 from keyclave.models.environment import EnvironmentConfiguration
 from keyclave.models.levels import EnvironmentType
 from keyclave.models.migration import KeyMigrationRecord
+from keyclave.models.migration_plan import MigrationApproval, MigrationPlan
 from keyclave.state.codec import from_microseconds, to_microseconds
 from keyclave.state.integrity import Value
-from keyclave.state.schema import BACKEND_HEALTH, BACKENDS, ENVIRONMENTS, MIGRATIONS
+from keyclave.state.schema import (
+    BACKEND_HEALTH,
+    BACKENDS,
+    ENVIRONMENTS,
+    MIGRATION_APPROVALS,
+    MIGRATION_PLANS,
+    MIGRATIONS,
+)
 from keyclave.state.session import Row, Session
 from keyclave.state.statements import SealedTable
 
-__all__ = ["Backends", "Environments", "Health", "Migrations"]
+__all__ = ["Approvals", "Backends", "Environments", "Health", "Migrations", "Plans"]
 
 M = TypeVar("M", bound=Model)
 
 
 class _ModelTable(Generic[M]):
-    """A table that keeps models of one type, by one column."""
+    """A table that keeps models of one type by one column, and finds those that another one makes a group of."""
 
-    def __init__(self, table: Table, model: type[M], key: str) -> None:
+    def __init__(self, table: Table, model: type[M], key: str, group: str | None = None) -> None:
         self._key = key
         self._model = model
         self._sealed = SealedTable(table, key)
         self._one: Select[Any] = self._sealed.where(key)
         self._all: Select[Any] = self._sealed.selection.order_by(table.c[key])
+        self._group = group or key
+        self._grouped: Select[Any] = self._sealed.where(self._group).order_by(table.c[key])
         self._columns = tuple(column for column in self._sealed.columns if column != "details")
-        self._times = frozenset(c for c in self._columns if isinstance(table.c[c].type, BigInteger))
+        numbers = (column for column in self._columns if isinstance(table.c[column].type, BigInteger))
+        self._times = frozenset(column for column in numbers if not _is_number(model, column))
 
     def put(self, session: Session, model: M) -> None:
         row = self._to_row(model)
@@ -57,6 +68,10 @@ class _ModelTable(Generic[M]):
     def all(self, session: Session) -> tuple[M, ...]:
         return tuple(self._to_model(row) for row in session.rows(self._sealed, self._all))
 
+    def group(self, session: Session, value: str) -> tuple[M, ...]:
+        rows = session.rows(self._sealed, self._grouped, **{f"the_{self._group}": value})
+        return tuple(self._to_model(row) for row in rows)
+
     def _to_row(self, model: M) -> Row:
         row = {column: _to_value(getattr(model, column)) for column in self._columns}
         details = model.model_dump(mode="json", exclude=set(self._columns))
@@ -71,6 +86,11 @@ class _ModelTable(Generic[M]):
         return self._model.model_validate(fields)
 
 
+def _is_number(model: type[Model], field: str) -> bool:
+    """Return whether a field is the number itself, and no time."""
+    return model.model_fields[field].annotation is int
+
+
 def _to_value(value: Any) -> Value:
     if isinstance(value, datetime):
         return to_microseconds(value)
@@ -83,7 +103,9 @@ def _to_value(value: Any) -> Value:
 _ENVIRONMENTS = _ModelTable(ENVIRONMENTS, EnvironmentConfiguration, "environment_type")
 _BACKENDS = _ModelTable(BACKENDS, CryptographicBackend, "backend_id")
 _HEALTH = _ModelTable(BACKEND_HEALTH, BackendHealth, "backend_id")
-_MIGRATIONS = _ModelTable(MIGRATIONS, KeyMigrationRecord, "migration_id")
+_MIGRATIONS = _ModelTable(MIGRATIONS, KeyMigrationRecord, "migration_id", "plan_id")
+_PLANS = _ModelTable(MIGRATION_PLANS, MigrationPlan, "plan_id")
+_APPROVALS = _ModelTable(MIGRATION_APPROVALS, MigrationApproval, "approval_id", "plan_id")
 
 
 class Environments:
@@ -160,3 +182,45 @@ class Migrations:
     def all(self) -> tuple[KeyMigrationRecord, ...]:
         """Return all of them, by id."""
         return _MIGRATIONS.all(self._session)
+
+    def of_plan(self, plan_id: UUID) -> tuple[KeyMigrationRecord, ...]:
+        """Return those of a plan, by id."""
+        return _MIGRATIONS.group(self._session, plan_id.hex)
+
+
+class Plans:
+    """The plans of migrations."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, plan: MigrationPlan) -> None:
+        """Add a plan; it never changes."""
+        _PLANS.put(self._session, plan)
+
+    def get(self, plan_id: UUID) -> MigrationPlan | None:
+        """Return the plan, or ``None``."""
+        return _PLANS.get(self._session, plan_id.hex)
+
+    def all(self) -> tuple[MigrationPlan, ...]:
+        """Return all of them, by id."""
+        return _PLANS.all(self._session)
+
+
+class Approvals:
+    """The approvals of plans."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, approval: MigrationApproval) -> None:
+        """Add an approval, or note that it was used; by whom and of what it is never changes."""
+        _APPROVALS.put(self._session, approval)
+
+    def of_plan(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
+        """Return those of a plan, by id."""
+        return _APPROVALS.group(self._session, plan_id.hex)

@@ -23,7 +23,7 @@ __all__ = [
     "StoredVersion",
 ]
 
-IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel"]
+IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel", "migrate", "revert", "retire"]
 IntentOutcome = Literal["done", "undone"]
 
 
@@ -61,7 +61,8 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
         label: the text of its `keyclave.plugin.KeyLabel`.
         provider_uri: the backend's own address of it.
         public_key: DER SubjectPublicKeyInfo; ``None`` for a symmetric key.
-        exportable, hsm_backed: how it is kept; never both.
+        exportable: whether its backend can release it, wrapped, as in `keyclave.plugin.CreatedKey`.
+        hsm_backed: whether it is kept in an HSM.
         created_at: when it was created.
         last_rotation_at: the rotation that activated or deprecated it.
         next_rotation_at: when the next automatic rotation is due.

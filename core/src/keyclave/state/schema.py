@@ -21,11 +21,13 @@ __all__ = [
     "LEASES",
     "METADATA",
     "MIGRATIONS",
+    "MIGRATION_APPROVALS",
+    "MIGRATION_PLANS",
     "OPERATIONS",
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0010", "0009")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -79,8 +81,20 @@ AUDIT_HEAD = _table("audit_head", integer="singleton epoch sequence", binary="ha
 CLOCK = _table("clock", integer="singleton witnessed_at", binary="mac")
 MIGRATIONS = _table(
     "migrations",
-    text="migration_id strategy source_backend_id source_provider destination_backend_id destination_provider"
+    text="migration_id plan_id strategy source_backend_id source_provider destination_backend_id destination_provider"
     " source_key_id destination_key_id status details",
-    integer="migrated_at completed_at source_retained_until",
+    integer="key_version migrated_at completed_at source_retained_until",
     binary="cryptographic_proof mac",
+)
+MIGRATION_PLANS = _table(
+    "migration_plans",
+    text="plan_id destination_backend_id requested_by plan_hash details",
+    integer="created_at",
+    binary="mac",
+)
+MIGRATION_APPROVALS = _table(
+    "migration_approvals",
+    text="approval_id plan_id plan_hash approved_by details",
+    integer="approved_at expires_at consumed_at",
+    binary="mac",
 )

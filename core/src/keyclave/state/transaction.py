@@ -8,7 +8,7 @@ from keyclave.state.clock import Clock
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
 from keyclave.state.leases import Leases
-from keyclave.state.models import Backends, Environments, Health, Migrations
+from keyclave.state.models import Approvals, Backends, Environments, Health, Migrations, Plans
 from keyclave.state.session import Session
 
 __all__ = ["Transaction"]
@@ -27,6 +27,10 @@ class Transaction:
     def epoch(self) -> int:
         """A number that rises with every change of keys or key versions."""
         return self._anchors.epoch
+
+    def raise_epoch(self) -> None:
+        """Raise the epoch though no key changed: what is bound to keys, by any process, is bound anew."""
+        self._anchors.raise_epoch(replaced=self._anchors.epoch + 1)  # no row gets it, and their sum stays
 
     @property
     def keys(self) -> Keys:
@@ -72,3 +76,13 @@ class Transaction:
     def migrations(self) -> Migrations:
         """The migrations of keys between backends."""
         return Migrations(self._session)
+
+    @property
+    def plans(self) -> Plans:
+        """The plans of migrations."""
+        return Plans(self._session)
+
+    @property
+    def approvals(self) -> Approvals:
+        """The approvals of plans."""
+        return Approvals(self._session)

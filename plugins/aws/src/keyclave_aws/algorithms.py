@@ -10,12 +10,36 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keyclave.models import ALGORITHMS, SIGNATURE_SCHEMES, AlgorithmFamily, KeyAlgorithm
-from keyclave.plugin import AlgorithmSupport, Record, SchemeSupport, SignatureEncoding, SigningInput
+from keyclave.plugin import (
+    RSA_AES_KEY_WRAP_SHA1,
+    RSA_AES_KEY_WRAP_SHA256,
+    AlgorithmSupport,
+    Record,
+    SchemeSupport,
+    SignatureEncoding,
+    SigningInput,
+)
 
 if TYPE_CHECKING:
-    from types_boto3_kms.literals import KeySpecType, KeyUsageTypeType, MessageTypeType, SigningAlgorithmSpecType
+    from types_boto3_kms.literals import (
+        AlgorithmSpecType,
+        KeySpecType,
+        KeyUsageTypeType,
+        MessageTypeType,
+        SigningAlgorithmSpecType,
+    )
 
-__all__ = ["MAX_MESSAGE", "SPECS", "WAYS", "Way", "algorithm_of", "supported", "usage_of"]
+__all__ = [
+    "IMPORTABLE",
+    "IMPORT_METHODS",
+    "MAX_MESSAGE",
+    "SPECS",
+    "WAYS",
+    "Way",
+    "algorithm_of",
+    "supported",
+    "usage_of",
+]
 
 MAX_MESSAGE = 4096
 """The longest message that KMS signs as it is, and the longest plaintext that it encrypts, in bytes."""
@@ -33,6 +57,14 @@ SPECS: Mapping[str, KeySpecType] = MappingProxyType(
     }
 )
 """The KeySpec of each algorithm."""
+
+# AWS documents these two methods for RSA and elliptic curve keys, and for nothing else.
+IMPORTABLE = frozenset({AlgorithmFamily.RSA, AlgorithmFamily.EC})
+"""The keys that KMS takes from elsewhere."""
+IMPORT_METHODS: Mapping[str, AlgorithmSpecType] = MappingProxyType(
+    {RSA_AES_KEY_WRAP_SHA256: "RSA_AES_KEY_WRAP_SHA_256", RSA_AES_KEY_WRAP_SHA1: "RSA_AES_KEY_WRAP_SHA_1"}
+)
+"""The WrappingAlgorithm of each method by which it takes them, the preferred first."""
 
 
 class Way(Record, frozen=True, kw_only=True):
@@ -105,4 +137,5 @@ def _support(algorithm: KeyAlgorithm) -> AlgorithmSupport:
             )
             for scheme in algorithm.schemes
         ),
+        import_methods=tuple(IMPORT_METHODS) if algorithm.family in IMPORTABLE else (),
     )

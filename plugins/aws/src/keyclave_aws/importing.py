@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keyclave.crypto.key_checks import check_public_key
@@ -18,16 +16,10 @@ from keyclave.errors import (
     KeyclaveError,
     OutcomeUnknown,
 )
-from keyclave.models import AlgorithmFamily, get_algorithm
-from keyclave.plugin import (
-    RSA_AES_KEY_WRAP_SHA1,
-    RSA_AES_KEY_WRAP_SHA256,
-    ImportKeyRequest,
-    ImportTicket,
-    KeyLabel,
-    WrappedKey,
-)
+from keyclave.models import get_algorithm
+from keyclave.plugin import RSA_AES_KEY_WRAP_SHA256, ImportKeyRequest, ImportTicket, KeyLabel, WrappedKey
 
+from keyclave_aws.algorithms import IMPORT_METHODS, IMPORTABLE
 from keyclave_aws.aliases import Aliases
 from keyclave_aws.connection import Kms
 from keyclave_aws.destruction import SHORTEST, schedule
@@ -42,15 +34,9 @@ from keyclave_aws.trails import Trail, Trails
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
-    from types_boto3_kms.literals import AlgorithmSpecType
 
 __all__ = ["Importing"]
 
-# AWS documents these two for RSA and elliptic curve keys, and for nothing else.
-_METHODS: Mapping[str, AlgorithmSpecType] = MappingProxyType(
-    {RSA_AES_KEY_WRAP_SHA256: "RSA_AES_KEY_WRAP_SHA_256", RSA_AES_KEY_WRAP_SHA1: "RSA_AES_KEY_WRAP_SHA_1"}
-)
-_FAMILIES = frozenset({AlgorithmFamily.RSA, AlgorithmFamily.EC})
 _WRAPPED_BYTES = 6144  # CiphertextType in the model of KMS
 
 
@@ -161,7 +147,7 @@ class Importing:
     def _ticket(self, request: ImportKeyRequest, method: str, arn: str, *, begun: bool) -> ImportTicket:
         def parameters(kms: KMSClient) -> ImportTicket:
             answer = kms.get_parameters_for_import(
-                KeyId=arn, WrappingAlgorithm=_METHODS[method], WrappingKeySpec="RSA_4096"
+                KeyId=arn, WrappingAlgorithm=IMPORT_METHODS[method], WrappingKeySpec="RSA_4096"
             )
             require_same_key(answer, arn)
             ticket = ImportTicket(
@@ -236,10 +222,10 @@ def _require_good(ticket: ImportTicket, wrapped: WrappedKey, *, good: bool) -> N
 def _require_importable(request: ImportKeyRequest, method: str) -> None:
     if request.exportable:
         raise CapabilityUnsupported("AWS KMS releases no key")
-    if get_algorithm(request.algorithm).family not in _FAMILIES:
+    if get_algorithm(request.algorithm).family not in IMPORTABLE:
         raise CapabilityUnsupported(
             f"AWS KMS does not say that it takes keys of algorithm {request.algorithm} from elsewhere",
             next_step="Rotate to a key that is made in AWS KMS, and keep the old one where it is.",
         )
-    if method not in _METHODS:
+    if method not in IMPORT_METHODS:
         raise CapabilityUnsupported(f"AWS KMS takes no keys wrapped by {method}")

@@ -28,15 +28,17 @@ from keyclave.plugin import (
     WrappedKey,
     hookimpl,
 )
+from pkcs11.exceptions import PKCS11Error
 
 from keyclave_pkcs11_hsm.addresses import fingerprint_of, uri_of
 from keyclave_pkcs11_hsm.adopting import Adopting
 from keyclave_pkcs11_hsm.adoptions import Adoptions
 from keyclave_pkcs11_hsm.connection import Target
 from keyclave_pkcs11_hsm.creation import Creation
-from keyclave_pkcs11_hsm.description import Abilities
+from keyclave_pkcs11_hsm.description import Abilities, describe
 from keyclave_pkcs11_hsm.destruction import Destruction
 from keyclave_pkcs11_hsm.encryption import Encryption
+from keyclave_pkcs11_hsm.errors import translate
 from keyclave_pkcs11_hsm.exporting import Exporting
 from keyclave_pkcs11_hsm.health import report
 from keyclave_pkcs11_hsm.importing import Importing
@@ -60,6 +62,9 @@ class Pkcs11Backend:
         pool: its sessions.
         abilities: what it can do.
         context: what the core says of this backend.
+
+    Raises:
+        KeyclaveError: the token does not say what level it has.
     """
 
     def __init__(self, target: Target, pool: SessionPool, abilities: Abilities, context: BackendContext) -> None:
@@ -68,8 +73,9 @@ class Pkcs11Backend:
         self._target = target
         self._pool = pool
         self._abilities = abilities
+        self._context = context
         self._instance_id = context.instance_id
-        self._algorithms = frozenset(support.algorithm for support in abilities.description.algorithms)
+        self._algorithms = frozenset(support.algorithm for support in abilities.algorithms)
         self._adoptions = adoptions
         self._adopting = Adopting(pool, lock, adoptions, self._algorithms, self._uri)
         self._creation = Creation(pool, lock)
@@ -78,11 +84,13 @@ class Pkcs11Backend:
         self._exporting = Exporting(pool, wrapping, adoptions)
         self._signing = Signing(pool, abilities.signing, adoptions)
         self._encryption = Encryption(pool, adoptions)
+        self._description = self._described()
 
     @hookimpl
     def describe(self) -> BackendDescription:
-        """Return what the token, its slot and its mechanisms said when it was opened."""
-        return self._abilities.description
+        """Return what the token could do when it was opened, and the level that it shows now."""
+        self._description = self._described()
+        return self._description
 
     @hookimpl
     def check_health(self) -> HealthReport:
@@ -198,6 +206,13 @@ class Pkcs11Backend:
         if self._adoptions.has(label):
             raise KeyAlreadyExists("the label is that of a key which was adopted")
 
+    def _described(self) -> BackendDescription:
+        try:
+            return describe(self._target, self._abilities, self._context)
+        except PKCS11Error as error:
+            failure = translate(error)
+        raise failure
+
     def _reference(self, label: KeyLabel, found: FoundKey) -> KeyReference:
         uri = self._uri(found.place, found.spki, secret=found.spki is None)
         return KeyReference(label=label, uri=uri, algorithm=found.algorithm)
@@ -207,13 +222,13 @@ class Pkcs11Backend:
         return uri_of(self._target.label, self._abilities.serial, place, fingerprint=fingerprint, secret=secret)
 
     def _created(self, label: KeyLabel, found: FoundKey) -> CreatedKey:
-        in_hsm = self._abilities.description.security_level is SecurityLevel.HSM and not found.exportable
+        in_hsm = self._description.security_level is SecurityLevel.HSM
         return CreatedKey(
             reference=self._reference(label, found),
             public_key=found.spki,
             exportable=found.exportable,
             hsm_backed=in_hsm,
-            evidence=(*self._abilities.description.evidence, *_origin(found), *found.evidence),
+            evidence=(*self._description.evidence, *_origin(found), *found.evidence),
         )
 
 

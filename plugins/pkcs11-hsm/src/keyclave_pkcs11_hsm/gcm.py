@@ -12,8 +12,10 @@ from typing import Any
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import GCMParams, Mechanism
 
-__all__ = ["MAX_PLAINTEXT", "decrypt", "encrypt", "is_whole", "works"]
+__all__ = ["FORM", "MAX_PLAINTEXT", "decrypt", "encrypt", "is_whole", "works"]
 
+FORM = "pkcs11-hsm-1"
+"""The name of this form: every token has it."""
 MAX_PLAINTEXT = 4096
 """Longest plaintext, which is meant to be a data key."""
 _VERSION = b"\x01"

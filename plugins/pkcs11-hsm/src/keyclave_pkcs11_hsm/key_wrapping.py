@@ -28,7 +28,7 @@ from keyclave_pkcs11_hsm.sessions import Session, SessionPool
 from keyclave_pkcs11_hsm.templates import Template
 from keyclave_pkcs11_hsm.wrapping_parameters import RSA_AES_KEY_WRAP, rsa_aes_parameters
 
-__all__ = ["KeyWrapping", "passing", "wrap_at_once", "wrapping_template"]
+__all__ = ["KeyWrapping", "find_aes_kwp", "passing", "wrap_at_once", "wrapping_template"]
 
 _CANDIDATES = (Mechanism.AES_KEY_WRAP_KWP, Mechanism.AES_KEY_WRAP_PAD)
 # Known to everybody, used for nothing else, and gone when the trial is over.
@@ -113,19 +113,25 @@ class KeyWrapping:
 
     def _aes_kwp(self) -> Mechanism:
         if self._found is None:
-            self._found = next(filter(self._is_aes_kwp, _CANDIDATES), None)
+            self._found = self._pool.run(lambda session: find_aes_kwp(session.raw))
         if self._found is None:
             raise CapabilityUnsupported("the token has no AES key wrap with padding as RFC 5649 describes it")
         return self._found
-
-    def _is_aes_kwp(self, mechanism: Mechanism) -> bool:
-        return self._shows(lambda session: _wraps_like_rfc5649(session.raw, mechanism))
 
     def _shows(self, trial: Callable[[Session], bool]) -> bool:
         try:
             return self._pool.run(trial)
         except CapabilityUnsupported:
             return False
+
+
+def find_aes_kwp(session: RawSession) -> Mechanism | None:
+    """Return the mechanism by which the token wraps as RFC 5649 describes it; ``None`` if it has none.
+
+    Raises:
+        PKCS11Error: the token is lost.
+    """
+    return next((each for each in _CANDIDATES if _wraps_like_rfc5649(session, each)), None)
 
 
 def _wraps_at_once(session: RawSession, trial_key: rsa.RSAPrivateKey, method: str) -> bool:
@@ -149,17 +155,16 @@ def _wraps_at_once(session: RawSession, trial_key: rsa.RSAPrivateKey, method: st
 
 
 def _wraps_like_rfc5649(session: RawSession, mechanism: Mechanism) -> bool:
-    kek: Any = session.create_object(_trial_key(_TRIAL_KEK) | {Attribute.WRAP: True, Attribute.SENSITIVE: True})
-    with passing(kek):
-        key = session.create_object(_trial_key(_TRIAL_KEY) | {Attribute.EXTRACTABLE: True, Attribute.ENCRYPT: True})
-        with passing(key):
-            try:
-                wrapped: bytes = kek.wrap_key(key, mechanism=mechanism)
-            except PKCS11Error as error:
-                if is_lost(error):
-                    raise
-                return False
-            return wrapped == aes_key_wrap_with_padding(_TRIAL_KEK, _TRIAL_KEY)
+    kek_template = _trial_key(_TRIAL_KEK) | {Attribute.WRAP: True, Attribute.SENSITIVE: True}
+    key_template = _trial_key(_TRIAL_KEY) | {Attribute.EXTRACTABLE: True, Attribute.ENCRYPT: True}
+    try:
+        with passing(session.create_object(kek_template)) as kek, passing(session.create_object(key_template)) as key:
+            wrapped: bytes = kek.wrap_key(key, mechanism=mechanism)
+    except PKCS11Error as error:
+        if is_lost(error):
+            raise
+        return False
+    return wrapped == aes_key_wrap_with_padding(_TRIAL_KEK, _TRIAL_KEY)
 
 
 def _trial_key(value: bytes) -> Template:

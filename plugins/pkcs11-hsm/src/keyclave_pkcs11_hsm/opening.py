@@ -40,7 +40,7 @@ def open_pkcs11_backend(settings: Pkcs11Settings, context: BackendContext) -> Pk
 def _open(target: Target, sessions: int, context: BackendContext) -> Pkcs11Backend:
     pool = SessionPool(partial(connect, target), sessions)
     try:
-        abilities = pool.run(lambda session: look_at(session, target, context))
+        abilities = pool.run(partial(look_at, read_only=target.read_only))
         return Pkcs11Backend(target, pool, abilities, context)
     except BaseException:
         release(target.module, idle=pool.close())

@@ -13,7 +13,10 @@ from keyclave.errors import DecryptionFailed, InvalidArgument
 
 from keyclave_software.limits import MAX_PLAINTEXT
 
-__all__ = ["decrypt", "encrypt"]
+__all__ = ["FORM", "decrypt", "encrypt"]
+
+FORM = "software-1"
+"""The name of this form, which no other backend has."""
 
 _VERSION = b"\x01"
 _NONCE, _TAG = 12, 16

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from keyclave.crypto.algorithms import PrivateKey, signing_arguments
+from keyclave.crypto.wrapping import METHODS
 from keyclave.models import AlgorithmFamily, KeyAlgorithm, get_signature_scheme
 from keyclave.plugin import AlgorithmSupport, SchemeSupport, SignatureEncoding, SigningInput
 
+from keyclave_software.encryption import FORM
 from keyclave_software.limits import MAX_PLAINTEXT
 
 __all__ = ["Sign", "signers", "support"]
@@ -28,6 +30,9 @@ def support(algorithm: KeyAlgorithm) -> AlgorithmSupport:
         ),
         max_plaintext=MAX_PLAINTEXT if encrypts else None,
         binds_aad=encrypts,
+        ciphertext_form=FORM if encrypts else None,
+        wrap_methods=METHODS,
+        import_methods=METHODS,
     )
 
 

@@ -92,6 +92,10 @@ class AlgorithmSupport(Record, frozen=True, kw_only=True):
         min_plaintext: the shortest plaintext that ``encrypt`` takes, in bytes; a service may refuse an empty one.
         max_plaintext: the longest plaintext that ``encrypt`` takes, in bytes; ``None`` is without limit.
         binds_aad: whether ``encrypt`` binds associated data.
+        ciphertext_form: the name of the form of what ``encrypt`` returns. Backends that name the same one decrypt
+            each other's ciphertexts under the same key; ``None`` promises nothing.
+        wrap_methods: by which methods ``wrap_key`` releases an exportable key, the preferred first.
+        import_methods: by which methods ``begin_import`` takes a wrapped key, the preferred first.
     """
 
     algorithm: str
@@ -99,6 +103,9 @@ class AlgorithmSupport(Record, frozen=True, kw_only=True):
     min_plaintext: int = 0
     max_plaintext: int | None = None
     binds_aad: bool = False
+    ciphertext_form: str | None = None
+    wrap_methods: tuple[str, ...] = ()
+    import_methods: tuple[str, ...] = ()
 
 
 class BackendDescription(Record, frozen=True, kw_only=True):

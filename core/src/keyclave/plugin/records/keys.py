@@ -90,7 +90,7 @@ class CreateKeyRequest(Record, frozen=True, kw_only=True):
     Attributes:
         label: under which to keep it. A key with this label already there is returned, not made again.
         algorithm: a name of `keyclave.models.algorithms`.
-        exportable: whether ``wrap_key`` may release it later. A backend that cannot keep the promise
+        exportable: whether ``wrap_key`` may release it later, from an HSM too. A backend that cannot keep the promise
             either way refuses with ``CapabilityUnsupported``.
     """
 
@@ -106,7 +106,7 @@ class CreatedKey(Record, frozen=True, kw_only=True):
         reference: how to address it.
         public_key: DER SubjectPublicKeyInfo; ``None`` for a symmetric key.
         exportable: read back from the backend, not copied from the request.
-        hsm_backed: whether the backend shows that it is kept in an HSM.
+        hsm_backed: whether the backend shows that it is kept in an HSM, exportable or not.
         evidence: what ``hsm_backed`` rests on, a sentence each.
         provider_reference: the provider's own reference to the call that made it, such as a request id.
     """

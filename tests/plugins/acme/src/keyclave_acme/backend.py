@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyclave.errors import CapabilityUnsupported, DecryptionFailed, KeyDisabled, KeyNotFound
-from keyclave.models import AuthenticationMethod, AvailabilityStatus
+from keyclave.models import AvailabilityStatus
 from keyclave.plugin import (
     AlgorithmSupport,
     BackendDescription,
@@ -74,7 +74,8 @@ class MemoryBackend:
             provider_type="acme",
             security_level=self._settings.level,
             evidence=("keys are in memory",),
-            authentication_method=AuthenticationMethod.PROCESS_IDENTITY,
+            authentication_method=self._settings.authentication,
+            credential_named=self._settings.credential_named,
             location=self._settings.location,
             algorithms=(
                 AlgorithmSupport(algorithm="ECDSA_P256", schemes=(ecdsa,)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyclave.models import SecurityLevel
+from keyclave.models import AuthenticationMethod, SecurityLevel
 from keyclave.plugin import Location, SignatureEncoding, SigningInput
 from pydantic import BaseModel, SecretStr
 
@@ -14,6 +14,8 @@ class AcmeSettings(BaseModel, extra="forbid", frozen=True):
     input: SigningInput = SigningInput.MESSAGE
     encoding: SignatureEncoding = SignatureEncoding.DER
     level: SecurityLevel = SecurityLevel.SOFTWARE
+    authentication: AuthenticationMethod = AuthenticationMethod.PROCESS_IDENTITY
+    credential_named: bool = False
     page_size: int = 2
     min_plaintext: int = 0
     max_plaintext: int = 64

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 from keyclave.state.migrations.guards import Guard
 
-__all__ = ["GUARDS"]
+__all__ = ["EDGES", "GUARDS", "changed", "immutable", "kept", "new"]
 
-_EDGES = "'PENDING>ACTIVE', 'PENDING>REVOKED', 'ACTIVE>DEPRECATED', 'ACTIVE>REVOKED', 'DEPRECATED>REVOKED'"
+EDGES = "'PENDING>ACTIVE', 'PENDING>REVOKED', 'ACTIVE>DEPRECATED', 'ACTIVE>REVOKED', 'DEPRECATED>REVOKED'"
 
 
-def _changed(*columns: str) -> str:
+def changed(*columns: str) -> str:
+    """Return the condition that a change of a row changes one of these columns."""
     return "(" + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns) + ")"
 
 
-def _immutable(table: str, *columns: str) -> Guard:
-    return Guard(table, "UPDATE", "immutable", _changed(*columns), f"{', '.join(columns)} of {table} never change")
+def immutable(table: str, *columns: str) -> Guard:
+    """Return the rule that these columns never change."""
+    return Guard(table, "UPDATE", "immutable", changed(*columns), f"{', '.join(columns)} of {table} never change")
 
 
-def _kept(table: str) -> Guard:
+def kept(table: str) -> Guard:
+    """Return the rule that no row is deleted."""
     return Guard(table, "DELETE", "kept", "TRUE", f"no row of {table} is deleted")
 
 
-def _new(table: str, *columns: str) -> Guard:
+def new(table: str, *columns: str) -> Guard:
+    """Return the rule that no row is added that has the value of another one in one of these columns."""
     same = " OR ".join(f"{column} = NEW.{column}" for column in columns)
     there = f"EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608  ours
     return Guard(table, "INSERT", "new", there, f"such a row of {table} exists")
@@ -69,26 +73,26 @@ def _epoch(table: str) -> tuple[Guard, Guard]:
 
 
 _INSTANCE = (
-    _new("instance", "singleton"),
-    _immutable("instance", "singleton", "instance_id", "created_at"),
+    new("instance", "singleton"),
+    immutable("instance", "singleton", "instance_id", "created_at"),
     Guard("instance", "UPDATE", "epoch_rises", "NEW.epoch <= OLD.epoch", "the epoch only rises"),
-    _kept("instance"),
+    kept("instance"),
 )
 _ENVIRONMENTS = (
-    _new("environments", "environment_type"),
-    _immutable("environments", "environment_type", "created_at", "created_by"),
-    _kept("environments"),
+    new("environments", "environment_type"),
+    immutable("environments", "environment_type", "created_at", "created_by"),
+    kept("environments"),
 )
 _BACKENDS = (
-    _new("backends", "backend_id"),
-    _immutable("backends", "backend_id", "provider_type"),
-    _kept("backends"),
+    new("backends", "backend_id"),
+    immutable("backends", "backend_id", "provider_type"),
+    kept("backends"),
 )
 _KEYS = (
-    _new("keys", "key_id", "name"),
-    _immutable("keys", "key_id", "name", "algorithm", "created_at", "required_security_level"),
+    new("keys", "key_id", "name"),
+    immutable("keys", "key_id", "name", "algorithm", "created_at", "required_security_level"),
     *_epoch("keys"),
-    _kept("keys"),
+    kept("keys"),
 )
 _KEY_VERSIONS = (
     Guard(
@@ -110,18 +114,18 @@ _KEY_VERSIONS = (
         "key_versions",
         "UPDATE",
         "status_edge",
-        f"NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN ({_EDGES})",
+        f"NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN ({EDGES})",
         "the status cannot change like that",
     ),
     *_single("ACTIVE"),
     *_single("PENDING"),
-    _immutable("key_versions", "key_id", "version", "created_at", "public_key"),
+    immutable("key_versions", "key_id", "version", "created_at", "public_key"),
     Guard(
         "key_versions",
         "UPDATE",
         "place",
         f"NEW.backend_id = OLD.backend_id AND "
-        f"{_changed('backend_type', 'label', 'provider_uri', 'exportable', 'hsm_backed')}",
+        f"{changed('backend_type', 'label', 'provider_uri', 'exportable', 'hsm_backed')}",
         "where and how a version is kept changes with its backend only",
     ),
     _ratchet("key_versions", "not_destroy_before"),
@@ -133,13 +137,13 @@ _KEY_VERSIONS = (
         "a destroyed version stays destroyed",
     ),
     *_epoch("key_versions"),
-    _kept("key_versions"),
+    kept("key_versions"),
 )
 _INTENTS = (
-    _new("intents", "operation_id"),
-    _immutable("intents", "operation_id", "kind", "key_id", "from_version", "principal", "created_at"),
+    new("intents", "operation_id"),
+    immutable("intents", "operation_id", "kind", "key_id", "from_version", "principal", "created_at"),
     Guard("intents", "UPDATE", "closed", "OLD.outcome IS NOT NULL", "a closed intent stays as it is"),
-    _kept("intents"),
+    kept("intents"),
 )
 _AUDIT = (
     Guard(
@@ -151,8 +155,8 @@ _AUDIT = (
         "a record is new and is appended",
     ),
     Guard("operations", "UPDATE", "immutable", "TRUE", "no record is changed"),
-    _kept("operations"),
-    _new("audit_head", "singleton"),
+    kept("operations"),
+    new("audit_head", "singleton"),
     Guard(
         "audit_head",
         "UPDATE",
@@ -162,11 +166,11 @@ _AUDIT = (
         " OR EXISTS (SELECT 1 FROM operations WHERE sequence > NEW.sequence)",
         "the head names the last record",
     ),
-    _kept("audit_head"),
+    kept("audit_head"),
 )
 _MIGRATIONS = (
-    _new("migrations", "migration_id"),
-    _immutable(
+    new("migrations", "migration_id"),
+    immutable(
         "migrations",
         "migration_id",
         "source_backend_id",
@@ -177,7 +181,7 @@ _MIGRATIONS = (
         "migrated_at",
     ),
     _ratchet("migrations", "source_retained_until"),
-    _kept("migrations"),
+    kept("migrations"),
 )
 
 GUARDS: tuple[Guard, ...] = (

@@ -1,0 +1,114 @@
+"""Find out what a migration of keys would do (FR-012), without asking a backend to change anything."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from keyclave.backends.backend import Backend
+from keyclave.errors import InvalidArgument
+from keyclave.models import KeyStatus, MigrationPlan, OperationType, PlannedMigration, get_algorithm
+from keyclave.services.destruction import require_reason
+from keyclave.services.handles import algorithm_of
+from keyclave.services.instance import Instance
+from keyclave.services.names import require_name
+from keyclave.services.recording import Recorder
+from keyclave.services.selection import BackendSelector
+from keyclave.services.transfer import wrapping_key_origin
+from keyclave.services.transferability import Transferability, transferability
+from keyclave.state.records import StoredKey, StoredVersion
+
+__all__ = ["Planning"]
+
+_MOST_KEYS = 10_000
+
+
+class Planning:
+    """Makes plans."""
+
+    def __init__(self, instance: Instance, recorder: Recorder, selector: BackendSelector) -> None:
+        self._instance = instance
+        self._recorder = recorder
+        self._selector = selector
+
+    def plan(self, names: Iterable[str], destination: str, exception: str | None) -> MigrationPlan:
+        """Make a plan; see `MigrationService.plan`."""
+        with self._recorder.operation(OperationType.PLAN_MIGRATION, f"backend:{destination}") as operation:
+            wanted = tuple(names)
+            _require_names(wanted)
+            if exception is not None:
+                require_reason(None, exception)
+            chosen = self._selector.named(destination)
+            operation.backend_id, operation.backend_type = chosen.id, chosen.provider_type
+            plan = MigrationPlan.of(
+                plan_id=uuid.uuid4(),
+                destination_backend_id=chosen.id,
+                destination_provider=chosen.provider_type,
+                destination_level=chosen.description.security_level,
+                requested_by=self._instance.principal,
+                created_at=datetime.now(UTC),
+                exception=exception,
+                versions=tuple(self._planned(wanted, chosen, excepted=exception is not None)),
+            )
+            with self._instance.store.write() as state:
+                state.plans.add(plan)
+                self._instance.audit.append_in(state, operation.success())
+        return plan
+
+    def _planned(self, names: tuple[str, ...], destination: Backend, *, excepted: bool) -> Iterator[PlannedMigration]:
+        for name in names:
+            with self._instance.store.read() as state:
+                key = state.keys.by_name(name)
+                versions = state.keys.versions(key.key_id)
+            for version in _remaining(versions):
+                yield self.assess(key, version, destination, excepted=excepted)
+
+    def assess(
+        self, key: StoredKey, version: StoredVersion, destination: Backend, *, excepted: bool
+    ) -> PlannedMigration:
+        """Return what a plan says of one version."""
+        if version.status is KeyStatus.DEPRECATED and get_algorithm(algorithm_of(key, version)).signs:
+            found = Transferability(
+                strategy=None,
+                reason="it is deprecated, and stays: what it signed is verified without its backend",
+                requires=key.required_security_level,
+            )
+        else:
+            found = transferability(
+                self._instance.backends.get(version.backend_id),
+                destination,
+                key,
+                version,
+                environment_requires=self._instance.environment.required_security_level,
+                excepted=excepted,
+            )
+        algorithm, method = algorithm_of(key, version), found.method
+        return PlannedMigration(
+            key_id=key.key_id,
+            key_name=key.name,
+            version=version.version,
+            algorithm=algorithm,
+            source_backend_id=version.backend_id,
+            source_provider=version.backend_type,
+            strategy=found.strategy,
+            reason=found.reason,
+            requires=found.requires,
+            method=method,
+            wrapping_key_origin=None if method is None else wrapping_key_origin(destination, algorithm, method),
+            downgrade=found.downgrade,
+            consequences=found.consequences,
+        )
+
+
+def _require_names(names: tuple[str, ...]) -> None:
+    for name in names:
+        require_name(name)
+    if len(set(names)) != len(names) or not 1 <= len(names) <= _MOST_KEYS:
+        raise InvalidArgument(f"a plan names 1 to {_MOST_KEYS} keys, each once")
+
+
+def _remaining(versions: tuple[StoredVersion, ...]) -> tuple[StoredVersion, ...]:
+    """Return the versions that can be used for something; of a key that has none, the newest."""
+    usable = (v for v in versions if v.status is not KeyStatus.REVOKED and v.destroyed_at is None)
+    return tuple(usable) or versions[-1:]

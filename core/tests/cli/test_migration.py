@@ -1,0 +1,84 @@
+"""``keyclave migrate``, from the plan to the end of the source (FR-012)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.tests.cli.conftest import Run
+
+OTHER = '[backends.other]\nplugin = "software"\n'
+ALICE, BOB = ("--principal", "alice"), ("--principal", "bob")
+
+
+@pytest.fixture(autouse=True)
+def _two_backends(config: Path) -> None:
+    config.write_text(config.read_text() + OTHER)
+
+
+@pytest.fixture
+def migrated(run: Run) -> str:
+    """The id of a completed migration of the key ``release``."""
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
+    plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)
+    run(*BOB, "migrate", "approve", plan["plan_id"], "--justification", "wanted", "--json")
+    (record,) = json.loads(run(*ALICE, "migrate", "run", plan["plan_id"], "--json").stdout)
+    assert record["status"] == "COMPLETED"
+    return str(record["migration_id"])
+
+
+def test_fr_012_a_plan_is_read_approved_and_run(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
+    run("keys", "create", "nightly", "--algorithm", "ED25519")
+    text = run(*ALICE, "migrate", "plan", "release", "nightly", "--to", "other").stdout
+    assert "2 of 2 versions can go to backend 'other' (SOFTWARE)" in text
+    assert "WRAPPED" in text
+    assert "REKEYED" in text
+    assert "nightly: Its public key changes" in text
+    plan = text.partition("migrate approve ")[2].split()[0]
+    refused = run(*ALICE, "migrate", "approve", plan, "--justification", "mine", code=6)
+    assert "another than its requester" in refused.stderr
+    assert "not approved" in run(*ALICE, "migrate", "run", plan, code=6).stderr
+    assert f"keyclave migrate run {plan}" in run(*BOB, "migrate", "approve", plan, "--justification", "ok").stdout
+    assert run(*ALICE, "migrate", "run", plan).stdout.count("COMPLETED") == 2
+    assert run("migrate", "list").stdout.count("COMPLETED") == 2
+    (row,) = run("migrate", "list", "--plans").stdout.splitlines()
+    assert (row.split("\t")[0], row.split("\t")[-1]) == (plan, "bob")
+    assert json.loads(run("migrate", "list", "--plans", "--json").stdout)[0]["approvals"][0]["approved_by"] == "bob"
+    (shown,) = json.loads(run("keys", "show", "release", "--json").stdout)
+    assert shown["backend_id"] == "other"
+
+
+def test_fr_012_what_is_not_completed_is_code_1(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
+    plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
+    run(*BOB, "migrate", "approve", plan, "--justification", "ok")
+    run("keys", "revoke", "release", "--reason", "stolen", "--yes")
+    assert "FAILED" in run(*ALICE, "migrate", "run", plan, code=1).stdout
+
+
+def test_fr_012_a_migration_is_proven_and_rolled_back(run: Run, migrated: str) -> None:
+    looks = run("migrate", "verify", migrated).stdout
+    assert "both keys signed the challenge" in looks
+    assert len(json.loads(run("migrate", "verify", migrated, "--json").stdout)["looks"]) == 3
+    text = run(*ALICE, "migrate", "rollback", migrated, "--reason", "too slow").stdout
+    assert "backend 'software' keeps it" in text
+    assert "'other' lists it no more" in text
+    assert "too slow" in run("migrate", "list").stdout
+    run("migrate", "rollback", migrated, "--reason", "again", code=3)
+
+
+def test_fr_012_a_source_is_retired_with_a_confirmation(run: Run, migrated: str) -> None:
+    assert "needs a confirmation" in run("migrate", "retire", migrated, code=2).stderr
+    assert "kept until" in run("migrate", "retire", migrated, "--yes", code=6).stderr
+
+
+def test_an_id_of_nothing_is_a_wrong_argument(run: Run) -> None:
+    nothing = "00000000-0000-0000-0000-000000000000"
+    run("migrate", "run", nothing, code=2)
+    run("migrate", "verify", nothing, code=2)
+    run("migrate", "retire", nothing, "--yes", code=2)
+    run("migrate", "run", "not an id", code=2)
+    run("migrate", "plan", "--to", "other", code=2)
