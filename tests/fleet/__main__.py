@@ -1,4 +1,4 @@
-"""Run the races of a fleet in full, and print figures: ``python -m tests.fleet [--json FILE] [--races NUMBER]``."""
+"""Run the races of a fleet in full, and print figures: ``python -m tests.fleet [--json FILE] [--only TEXT] ...``."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def main() -> None:
     """Run every race on every database that it is for; the first rule that does not hold ends it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--only", default="", metavar="TEXT", help="run the races that have this in their names")
     parser.add_argument("--races", type=int, default=1000, metavar="NUMBER")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, Any]] = {}
     with running() as server:
         for name, run in _runs(server, arguments.races).items():
+            if arguments.only not in name:
+                continue
             figures[name] = run()
             print(f"{name}: {figures[name]}", flush=True)
     if arguments.json is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from tests.services.postgresql import Server
 __all__ = ["killed_in_commit", "restarted"]
 
 _CONTINUES = 10.0
+_LEASE_SECONDS = 5.0
 _TRAFFIC_SECONDS = 1.5
 """Before each fault."""
 
@@ -31,7 +33,7 @@ def restarted(server: Server, place: Place, directory: Path, *, processes: int, 
     """Let the server crash and start again while processes sign and rotate."""
     _prepare(place, directory, processes)
     restarts: list[float] = []
-    with fleet(place, directory, processes) as workers:
+    with fleet(place, directory, processes, lease_seconds=_LEASE_SECONDS) as workers:
         _begin(workers)
         for _ in range(times):
             time.sleep(_TRAFFIC_SECONDS)
@@ -58,7 +60,7 @@ def killed_in_commit(server: Server, place: Place, directory: Path, *, processes
     server.execute("SELECT pg_reload_conf()")
     _prepare(place, directory, processes)
     kills = 0
-    with fleet(place, directory, processes) as workers:
+    with fleet(place, directory, processes, lease_seconds=_LEASE_SECONDS) as workers:
         _begin(workers)
         for _ in range(times):
             time.sleep(_TRAFFIC_SECONDS)
@@ -106,21 +108,21 @@ def _kill_in_commit(server: Server) -> bool:
     """Kill the first session that is found committing, and wait until the server is back."""
     deadline = time.monotonic() + 20
     query = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query = 'COMMIT' LIMIT 1"
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+    killed = False
+    with (
+        contextlib.suppress(psycopg.OperationalError),  # the server ends all other sessions then, this one too
+        psycopg.connect(server.url("postgres"), autocommit=True) as connection,
+    ):
         while time.monotonic() < deadline:
             row = connection.execute(query).fetchone()
-            if row is not None:
+            if row is not None and not killed:
                 os.kill(row[0], signal.SIGKILL)
-                break
-        else:
-            return False
+                killed = True
     while time.monotonic() < deadline:
-        try:
+        with contextlib.suppress(psycopg.OperationalError):
             server.execute("SELECT 1")
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return True
+            return killed
+        time.sleep(0.05)
     return False
 
 
