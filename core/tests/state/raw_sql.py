@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keyclave.state.migrations.initial.tables import METADATA
+from keyclave.state.schema import METADATA
 
 __all__ = ["HEX", "NEXT", "RAISE", "Case", "change", "copy", "error_of", "new_version"]
 
@@ -14,6 +14,7 @@ Case = tuple[str, tuple[str, ...]]
 HEX = "'00000000000000000000000000000000'"
 RAISE = "UPDATE instance SET epoch = epoch + 1"
 NEXT = "(SELECT epoch FROM instance)"
+_ORDER = {"key_versions": "version", "operations": "sequence", "intents": "operation_id"}
 
 
 def change(table: str, assignment: str, where: str = "1 = 1") -> tuple[str, ...]:
@@ -25,8 +26,7 @@ def copy(table: str, **changes: str) -> str:
     """Insert a copy of the first row of a table, with some columns changed."""
     columns = [column.name for column in METADATA.tables[table].columns]
     values = [changes.get(column, column) for column in columns]
-    first = "version" if table == "key_versions" else columns[0]
-    source = f"(SELECT * FROM {table} ORDER BY {first} LIMIT 1) AS first_row"
+    source = f"(SELECT * FROM {table} ORDER BY {_ORDER.get(table, columns[0])} LIMIT 1) AS first_row"
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM {source}"
 
 
