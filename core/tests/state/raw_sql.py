@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keyclave.state.schema import METADATA
+from keyclave.state.migrations.initial.tables import METADATA
 
 __all__ = ["HEX", "NEXT", "RAISE", "Case", "change", "copy", "error_of", "new_version"]
 
@@ -14,7 +14,6 @@ Case = tuple[str, tuple[str, ...]]
 HEX = "'00000000000000000000000000000000'"
 RAISE = "UPDATE instance SET epoch = epoch + 1"
 NEXT = "(SELECT epoch FROM instance)"
-_ORDER = {"key_versions": "version", "operations": "sequence", "intents": "operation_id"}
 
 
 def change(table: str, assignment: str, where: str = "1 = 1") -> tuple[str, ...]:
@@ -24,10 +23,19 @@ def change(table: str, assignment: str, where: str = "1 = 1") -> tuple[str, ...]
 
 def copy(table: str, **changes: str) -> str:
     """Insert a copy of the first row of a table, with some columns changed."""
-    columns = [column.name for column in METADATA.tables[table].columns]
+    columns = _columns(table)
     values = [changes.get(column, column) for column in columns]
-    source = f"(SELECT * FROM {table} ORDER BY {_ORDER.get(table, columns[0])} LIMIT 1) AS first_row"
+    first = "version" if table == "key_versions" else columns[0]
+    source = f"(SELECT * FROM {table} ORDER BY {first} LIMIT 1) AS first_row"
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM {source}"
+
+
+def _columns(table: str) -> list[str]:
+    """Return the columns of a table that are not NULL in every row; those of the first schema, but for the chains."""
+    columns = [column.name for column in METADATA.tables[table].columns]
+    if table == "audit_head":
+        return ["chain" if column == "singleton" else column for column in columns]
+    return [*columns, "chain"] if table == "operations" else columns
 
 
 def new_version(**changes: str) -> tuple[str, ...]:

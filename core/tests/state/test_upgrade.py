@@ -22,7 +22,7 @@ from keyclave.state.upgrade import upgrade
 
 from core.tests.databases import Place
 from core.tests.state import samples
-from core.tests.state.raw_sql import HEX, copy, error_of
+from core.tests.state.raw_sql import HEX, copy, error_of, new_version
 
 WRITTEN = json.loads(Path(__file__).with_name("written_at_0001.json").read_text())
 """What the code of revision 0001 wrote: something in every table, and an audit log of two records."""
@@ -128,22 +128,20 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     assert {_named(rule) for rule in in_force - rules(old)} <= REPLACED
 
 
-def test_fr_024_a_version_can_be_a_standby_after_the_upgrade_only(old: Place) -> None:
+def test_fr_024_a_version_can_be_a_standby_after_the_upgrade_only(
+    old: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = samples.new_key("with-standby")
-
-    def add() -> None:
-        with contextlib.closing(old.open()) as store, store.write() as state:
-            state.keys.add(key)
-            state.keys.add_version(samples.new_version(key))
-            state.keys.add_version(samples.new_version(key, 2, status=KeyStatus.STANDBY))
-
-    with pytest.MonkeyPatch.context() as before:
-        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0007")])
-        upgrade(old.url)
-        with pytest.raises(Conflict, match="a new version is PENDING or ACTIVE"):
-            add()
+    upgrade_to(old, "0006", monkeypatch)
+    with old.raw() as connection:
+        refused = error_of(connection, ("BEGIN", *new_version(status="'STANDBY'")))
+        connection.execute("ROLLBACK")
+    assert "a new version is PENDING or ACTIVE" in str(refused)
     upgrade(old.url)
-    add()
+    with contextlib.closing(old.open()) as store, store.write() as state:
+        state.keys.add(key)
+        state.keys.add_version(samples.new_version(key))
+        state.keys.add_version(samples.new_version(key, 2, status=KeyStatus.STANDBY))
     with old.raw() as connection:
         assert old.kind == "postgresql" or connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
