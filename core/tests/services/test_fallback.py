@@ -213,7 +213,7 @@ def test_fr_024_a_fallback_ends_by_itself_with_the_first_answer(
     ]
 
 
-def test_fr_016_fr_024_a_health_check_that_passes_ends_a_fallback(clave: Keyclave, away: Away) -> None:
+def test_fr_024_a_health_check_that_passes_ends_a_fallback(clave: Keyclave, away: Away) -> None:
     away["software"] = unplugged()
     sign(clave)
     for _ in range(2):
@@ -388,7 +388,7 @@ def test_fr_024_a_standby_that_is_replaced_meanwhile_hands_over(clave: Keyclave,
     refused(clave)
 
 
-def test_fr_014_fr_024_a_standby_whose_backend_lost_its_level_does_not_sign(
+def test_fr_024_a_standby_whose_backend_lost_its_level_does_not_sign(
     acme: str, reopen: Reopen, away: Away
 ) -> None:
     strict = 'required_level = "TPM"\nprecedence = ["acme"]\n'
