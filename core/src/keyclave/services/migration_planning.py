@@ -22,6 +22,7 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Planning"]
 
 _MOST_KEYS = 10_000
+_IN_USE = (KeyStatus.PENDING, KeyStatus.ACTIVE, KeyStatus.DEPRECATED)
 
 
 class Planning:
@@ -115,6 +116,5 @@ def _require_names(names: tuple[str, ...]) -> None:
 
 
 def _remaining(versions: tuple[StoredVersion, ...]) -> tuple[StoredVersion, ...]:
-    """Return the versions that can be used for something; of a key that has none, the newest."""
-    usable = (v for v in versions if v.status is not KeyStatus.REVOKED and v.destroyed_at is None)
-    return tuple(usable) or versions[-1:]
+    """Return the versions that a plan speaks of: those in use; of a key that has none, the newest."""
+    return tuple(v for v in versions if v.status in _IN_USE and v.destroyed_at is None) or versions[-1:]

@@ -169,7 +169,9 @@ class BackendSelector:
         description = backend.description
         yield None, _authentication(backend)
         evidence = " ".join(description.evidence)
-        yield self._refused_by_level(backend), f"its level is {description.security_level.value}: {evidence}"
+        yield None, f"its level is {description.security_level.value}: {evidence}"
+        if refused := self._refused_by_level(backend):
+            yield refused, ""
         health = self._recent_health(backend_id)
         if health is None:
             yield None, "it was not checked lately"
