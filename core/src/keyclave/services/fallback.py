@@ -12,7 +12,17 @@ from typing import BinaryIO
 
 from msgspec import structs
 
-from keyclave.errors import BackendUnavailable, CapabilityUnsupported, Conflict, DeadlineExceeded, KeyNotFound
+from keyclave.errors import (
+    BackendError,
+    BackendUnavailable,
+    CapabilityUnsupported,
+    Conflict,
+    DeadlineExceeded,
+    IntegrityError,
+    KeyNotFound,
+    KeyStateError,
+    PolicyViolation,
+)
 from keyclave.plugin import Record
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.handles import current
@@ -29,6 +39,8 @@ __all__ = ["Fallback", "StandbySigner"]
 
 _AWAY = (BackendUnavailable, DeadlineExceeded)
 """A call without an answer. A signature changes nothing, so that it does not matter if it was made."""
+_REFUSED = (BackendError, KeyStateError, IntegrityError, PolicyViolation)
+"""An answer, though no signature: nothing that a standby may make good."""
 
 
 class StandbySigner(Signer):
@@ -77,9 +89,15 @@ class Fallback:
             try:
                 result = self._active.sign(wanted, data)
             except _AWAY as error:
-                if not error.retryable or not outage.allows(error):
+                if not error.retryable:
+                    outage.refused()
+                    raise
+                if not outage.allows(error):
                     raise
                 failure = error
+            except _REFUSED:
+                outage.refused()
+                raise
             else:
                 outage.answered()
                 return result
