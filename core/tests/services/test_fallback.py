@@ -404,7 +404,10 @@ def test_fr_024_a_standby_that_is_replaced_meanwhile_hands_over(clave: Keyclave,
     other = reopen(SPARE + ENABLED)
     other.keys.add_standby("k")
     assert sign(clave).version == 3
+    sign(clave)
     other.keys.remove_standby("k")
+    refused(clave)  # it was bound a moment ago
+    clave.keys._instance.epoch.invalidate()
     refused(clave)
 
 

@@ -16,7 +16,6 @@ from keyclave.errors import (
     BackendError,
     BackendUnavailable,
     CapabilityUnsupported,
-    Conflict,
     DeadlineExceeded,
     IntegrityError,
     KeyNotFound,
@@ -53,7 +52,7 @@ class StandbySigner(Signer):
             epoch, (key, _) = state.epoch, signing_version(state, name, None)
             standby = usable_standby(key, state.keys.versions(key.key_id))
         if standby is None:
-            raise Conflict("its standby was changed while it was to sign", key_name=name)
+            raise CapabilityUnsupported("it has no standby any more", key_name=name)
         bound = self._bind_version(key, standby, scheme, epoch, prehashed=prehashed)
         return self._bindings.put(wanted, epoch, bound)
 
@@ -103,7 +102,7 @@ class Fallback:
                 return result
         try:
             return structs.replace(self._standby.sign(wanted, data), fallback=True)
-        except CapabilityUnsupported:  # its backend signs messages only, and this is the digest of one
+        except CapabilityUnsupported:  # its backend signs messages only, and this is a digest; or it has just gone
             pass
         raise failure
 
