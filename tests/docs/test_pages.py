@@ -30,7 +30,11 @@ NOT_RUN = {
     "docs/how-to/pkcs11-hsm.md": 2,  # `text`: it needs a package index; p11-kit's configuration, as in tests/services
 }
 
-NEEDS = {"docs/how-to/pkcs11-hsm.md": "softhsm", "docs/how-to/run-the-contract.md": "softhsm"}
+NEEDS = {
+    "docs/how-to/migrate.md": "softhsm",
+    "docs/how-to/pkcs11-hsm.md": "softhsm",
+    "docs/how-to/run-the-contract.md": "softhsm",
+}
 
 
 def _cases() -> Iterator[ParameterSet]:
