@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.invariants.evidence import Evidence, invariant
+from tests.invariants.migrations import kept_at_sources, unproved
 from tests.invariants.sealing import mac_of
 from tests.invariants.signatures import verifies
 
@@ -60,13 +61,13 @@ def nothing_open(evidence: Evidence) -> Iterator[str]:
 
 @invariant("I13")
 def nothing_orphaned(evidence: Evidence) -> Iterator[str]:
-    """Each backend has the keys of the versions that are not destroyed, and no other that Keyclave made."""
+    """Each backend has the keys of the versions that are not destroyed, those that went elsewhere, and no other."""
     for backend_id in {row["backend_id"] for row in evidence.now.versions.values()} | set(evidence.inventory):
         expected = {
             row["label"]
             for row in evidence.now.versions.values()
             if row["backend_id"] == backend_id and row["destroyed_at"] is None
-        }
+        } | kept_at_sources(evidence.now, backend_id)
         found = {label for label in evidence.inventory.get(backend_id, ()) if label.startswith(_PREFIX)}
         for label in sorted(found - expected):
             yield f"backend {backend_id} has {label}, of which nothing is known"
@@ -76,23 +77,21 @@ def nothing_orphaned(evidence: Evidence) -> Iterator[str]:
 
 @invariant("I14")
 def rolled_back(evidence: Evidence) -> Iterator[str]:
-    """Of a rotation that was undone no version is left that could be used; the backend has no key of it."""
+    """Of a change that was undone no version is left that could be used; the backend has no key of it."""
     for row in evidence.now.intents:
-        if row["kind"] != "rotate" or row["outcome"] != "undone" or row["step"] == "window":
+        if row["kind"] not in ("rotate", "migrate") or row["outcome"] != "undone" or row["step"] == "window":
             continue
         label = row["label"]
         version = evidence.now.versions.get((row["key_id"], row["to_version"]), {"label": None})
         usable = version["label"] == label and (version["status"] != "REVOKED" or version["destroyed_at"] is None)
         if usable or label in evidence.inventory.get(row["backend_id"], ()):
-            yield f"the rotation {row['operation_id']} was undone, and its version {row['to_version']} is there"
+            yield f"the {row['kind']} {row['operation_id']} was undone, and its version {row['to_version']} is there"
 
 
 @invariant("I15")
 def proved(evidence: Evidence) -> Iterator[str]:
-    """A completed migration has its proof."""
-    for row in evidence.now.tables["migrations"]:
-        if row["status"] == "COMPLETED" and not row["cryptographic_proof"]:
-            yield f"migration {row['migration_id']} is completed without a proof"
+    """A completed migration has its proof and its hash; each has an approval by another, used once and in time."""
+    yield from unproved(evidence.now)
 
 
 @invariant("I16")

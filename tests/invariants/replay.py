@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.invariants.audit import Record
-from tests.invariants.state import Row, State
+from tests.invariants.migrations import given_up
+from tests.invariants.state import State
 
 __all__ = ["replayed"]
 
@@ -21,7 +22,8 @@ _Place = tuple[str, int]
 class _Log:
     """The statuses that each version may have so far, and what was said of its destruction."""
 
-    def __init__(self, intents: list[Row], records: tuple[Record, ...]) -> None:
+    def __init__(self, state: State) -> None:
+        intents, records = state.intents, state.records
         self.statuses: dict[_Place, frozenset[str]] = {}
         self.destroyed: dict[_Place, bool] = {}
         self.wrong: list[str] = []
@@ -34,8 +36,9 @@ class _Log:
         self.undone = {
             (row["key_id"], row["to_version"])
             for row in intents
-            if row["kind"] == "rotate" and row["outcome"] == "undone"
+            if row["kind"] in ("rotate", "migrate") and row["outcome"] == "undone"
         }
+        self._given_up = given_up(state)
         self._revoked = {row["key_id"] for row in intents if row["kind"] == "revoke"}
 
     def apply(self, record: Record) -> None:
@@ -46,6 +49,11 @@ class _Log:
         elif record.operation == "ROTATE":
             self._begin(record, (key, version), "ACTIVE", "PENDING")
             self._change(record, self._others(key, version), "DEPRECATED", may_stay=True)
+        elif record.operation == "MIGRATE":
+            self._migrate(record, (key, version))
+        elif record.operation == "REVERT_MIGRATION" and (key, version) in self._given_up:
+            self.statuses[key, version] = frozenset({"DEPRECATED"})
+            self.statuses[self._given_up[key, version]] = frozenset({"ACTIVE"})
         elif record.operation == "PROMOTE":
             self._change(record, [(key, version)], "ACTIVE")
             self._change(record, self._others(key, version), "DEPRECATED")
@@ -57,6 +65,12 @@ class _Log:
             self._recover(record, (key, version))
         elif record.operation in ("DESTROY", "CANCEL_DESTRUCTION"):
             self.destroyed[key, version] = record.operation == "DESTROY"
+
+    def _migrate(self, record: Record, place: _Place) -> None:
+        """A version that was not there took over; one that was is elsewhere, and what it was."""
+        if record.version is not None and self.statuses.get(place, frozenset({"REVOKED"})) == {"REVOKED"}:
+            self._begin(record, place, "ACTIVE")
+            self._change(record, self._others(*place), "DEPRECATED")
 
     def _recover(self, record: Record, place: _Place) -> None:
         if place in self._finished:
@@ -89,7 +103,7 @@ class _Log:
 
 def replayed(state: State) -> Iterator[str]:
     """Yield where the statuses are not what the audit log leads to."""
-    log = _Log(state.intents, state.records)
+    log = _Log(state)
     for record in state.records:
         if record.succeeded:
             log.apply(record)

@@ -21,12 +21,12 @@ from tests.invariants.inventory import adopted_labels, foreign_labels, pkcs11_la
 from tests.services import softhsm
 from tests.services.tokens import PIN, Token
 
-__all__ = ["KILLED", "MAIN", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
+__all__ = ["KILLED", "MAIN", "OTHER", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
 
 KILLED = -signal.SIGKILL
 """What `in_child` returns of a process that was killed."""
-MAIN, SHARED = "main", "shared"
-"""The backend that is swept, and one that has keys of somebody else and destroys keys days later."""
+MAIN, SHARED, OTHER = "main", "shared", "other"
+"""The backend that is swept, one with keys of somebody else that destroys keys days later, and one to migrate to."""
 
 _ENVIRONMENT = """\
 [environment]
@@ -35,6 +35,8 @@ type = "local"
 validation_period = "0s"
 [state]
 directory = "{directory}/state"
+[backends.other]
+plugin = "software"
 """
 _SIGNS_ONLY = {
     Attribute.SIGN_RECOVER: False,
@@ -104,7 +106,8 @@ class Instance:
             if self.module is None
             else pkcs11_labels(self.module, "sweep", PIN, self.environment) | adopted_labels(kept)
         )
-        return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED)}
+        other = software_labels(self.state / "backends" / OTHER)
+        return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED), OTHER: other}
 
     def copy(self, target: Path) -> Instance:
         """Copy everything, and let settings point at the copy."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import keyclave
 from keyclave import Keyclave
 
 from core.tests.services.long_ago import long_ago
-from tests.sweep.instance import MAIN, SHARED
+from tests.sweep.instance import MAIN, OTHER, SHARED
 
 __all__ = ["MESSAGE", "OPERATIONS", "SWEPT", "Operation", "prepare"]
 
@@ -53,6 +54,48 @@ def _schedule(clave: Keyclave) -> object:
     return clave.keys.destroy("later", 1)
 
 
+def _plan(*, wrappable: bool) -> Run:
+    """Make a key, and let its migration be planned and approved."""
+
+    def plan(clave: Keyclave) -> None:
+        clave.keys.create("moving", _algorithm(clave), backend=MAIN, wrappable=wrappable)
+        found = clave.migration.plan(["moving"], OTHER)
+        with keyclave.open(clave.settings, principal="another") as other:
+            other.migration.approve(found.plan_id, "test")
+
+    return plan
+
+
+def _migrate(clave: Keyclave) -> object:
+    """Carry the plan out."""
+    clave.migration.run(clave.migration.plans()[0].plan_id)
+    return clave.keys.get("moving")
+
+
+def _migrated(*, wrappable: bool) -> Run:
+    """Migrate a key, so long ago that its source may be retired."""
+
+    def migrate(clave: Keyclave) -> None:
+        with long_ago():
+            _plan(wrappable=wrappable)(clave)
+            _migrate(clave)
+        clave.rotation.confirm_clock()
+
+    return migrate
+
+
+def _revert(clave: Keyclave) -> object:
+    """Roll the migration back."""
+    clave.migration.rollback(clave.migration.list()[0].migration_id, "test")
+    return clave.keys.get("moving")
+
+
+def _retire(clave: Keyclave) -> object:
+    """Retire the source of the migration."""
+    clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving")
+    return clave.keys.get("moving")
+
+
 _OPERATIONS: Mapping[str, Operation] = {
     "create": Operation(lambda clave: clave.keys.create("new", _algorithm(clave), backend=MAIN), "KEY_GENERATION"),
     "adopt": Operation(_adopt(MAIN), "ADOPT"),
@@ -68,6 +111,11 @@ _OPERATIONS: Mapping[str, Operation] = {
     "destroy": Operation(lambda clave: clave.keys.destroy("old", 1), "DESTROY"),
     "destroy-scheduled": Operation(_schedule, "DESTROY"),
     "cancel": Operation(lambda clave: clave.keys.cancel_destruction("later", 1), "CANCEL_DESTRUCTION", _schedule),
+    "migrate": Operation(_migrate, "MIGRATE", _plan(wrappable=True)),
+    "rekey": Operation(_migrate, "MIGRATE", _plan(wrappable=False)),
+    "revert": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=True)),
+    "revert-rekey": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=False)),
+    "retire": Operation(_retire, "RETIRE_SOURCE", _migrated(wrappable=True)),
 }
 _DIES_AFTER = {
     "create": "after Backend.create_key",
@@ -78,6 +126,9 @@ _DIES_AFTER = {
     "revoke": "after Session.commit",
     "destroy": "after Backend.destroy_key",
     "cancel": "after Backend.cancel_destruction",
+    "migrate": "after Backend.import_key",
+    "rekey": "after Backend.disable_key",
+    "revert": "after Backend.destroy_key",
 }
 """The step at which each operation is interrupted, so that recovery finds it half done."""
 
