@@ -15,11 +15,13 @@ from pathlib import Path
 
 import keyclave
 import pytest
+from keyclave import Keyclave
 from keyclave.errors import KeyNotFound
 
 from core.tests.backends.conftest import sites
 from tests.invariants.checker import INVARIANTS, NOT_CHECKED, Acknowledged, Evidence, violations
 from tests.invariants.forger import Forger, forging
+from tests.invariants.migrations import kept_at_sources
 from tests.invariants.state import read_state
 from tests.sweep.instance import Instance, software_instance
 from tests.sweep.processes import begin, work_again
@@ -70,8 +72,20 @@ def made(tmp_path_factory: pytest.TempPathFactory, sites: Mapping[str, Path]) ->
             clave.rotation.rotate("k", validation_period=timedelta(hours=1))
             clave.keys.destroy("later", 1)
             clave.keys.cancel_destruction("later", 1)
+            migrate(clave)
         work_again(instance)
         yield instance, directory / "earlier"
+
+
+def migrate(clave: Keyclave) -> None:
+    """Migrate a wrapped key, and one for which a new one takes over, and roll that back."""
+    clave.keys.create("moved", "ED25519", backend="main", wrappable=True)
+    clave.keys.create("renewed", "ED25519", backend="main")
+    plan = clave.migration.plan(["moved", "renewed"], "other")
+    with closing(keyclave.open(clave.settings, principal="another")) as other:
+        other.migration.approve(plan.plan_id, "test")
+    _, renewed = clave.migration.run(plan.plan_id)
+    clave.migration.rollback(renewed.migration_id, "test")
 
 
 @pytest.fixture
@@ -229,6 +243,30 @@ def test_a_draft_that_was_left_breaks_i18(example: Example) -> None:
 def test_a_key_file_that_is_missing_breaks_i13(example: Example) -> None:
     next((example.instance.state / "backends" / "main").glob("*.key")).unlink()
     assert broken(example.evidence()) == {"I13"}
+
+
+def test_a_key_that_is_missing_at_the_source_of_its_migration_breaks_i13(example: Example) -> None:
+    evidence = example.evidence()
+    (label,) = kept_at_sources(evidence.now, "main")
+    inventory = {**evidence.inventory, "main": evidence.inventory["main"] - {label}}
+    assert broken(replace(evidence, inventory=inventory)) == {"I13"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE migration_approvals SET approved_by = (SELECT requested_by FROM migration_plans)",
+        "UPDATE migration_approvals SET consumed_at = NULL",
+        "UPDATE migration_approvals SET consumed_at = expires_at + 1",
+        "UPDATE migration_approvals SET plan_hash = 'another'",
+        "UPDATE intents SET parameters = replace(parameters, 'integrity_hash', 'hash') WHERE kind = 'migrate'",
+        "UPDATE migrations SET cryptographic_proof = NULL",
+    ],
+)
+def test_a_migration_that_is_not_approved_or_not_proved_breaks_i15(example: Example, change: str) -> None:
+    with forging(example.instance.state) as forger:
+        sql(change)(forger)
+    assert broken(example.evidence()) == {"I15"}
 
 
 def test_a_key_that_was_rolled_back_and_is_there_breaks_i14(example: Example) -> None:

@@ -15,7 +15,7 @@ from tests.sweep.operations import SWEPT
 pytestmark = [pytest.mark.needs("strace")]
 
 ROOT = Path(__file__).parents[2]
-EVERY = {"software": 14, "softhsm": 60}
+EVERY = {"software": 20, "softhsm": 80}
 PLACES = {
     "software": {"create": 70, "sign": 25, "rotate": 80, "recover-rotate": 100},
     "softhsm": {"create": 300, "sign": 30, "rotate": 300, "recover-rotate": 100},
