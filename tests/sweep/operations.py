@@ -134,6 +134,7 @@ _DIES_AFTER = {
 
 
 _IN_SHARED = ("destroy-scheduled", "cancel", "recover-cancel")
+_DISABLES = ("recover-rekey",)
 
 
 def _nothing(_: Keyclave) -> None:
@@ -151,10 +152,10 @@ OPERATIONS: Mapping[str, Operation] = {
 """By name. That of a recovery is followed by what is recovered."""
 SWEPT: Mapping[str, tuple[str, ...]] = {
     "software": tuple(name for name in OPERATIONS if name not in ("adopt", "recover-adopt")),
-    "softhsm": tuple(name for name in OPERATIONS if "shared" not in name and name not in _IN_SHARED),
+    "softhsm": tuple(name for name in OPERATIONS if "shared" not in name and name not in _IN_SHARED + _DISABLES),
 }
 """Which operations are swept with which backend: the software backend adopts no keys, and the other operations in
-the shared backend have nothing to do with the token."""
+the shared backend have nothing to do with the token, which disables no keys."""
 
 
 def prepare(clave: Keyclave) -> None:
