@@ -46,7 +46,7 @@ def unproved(state: State) -> Iterator[str]:
 
 
 def _is_good(approval: Row, plan: Row) -> bool:
-    return (
+    return bool(
         approval["plan_hash"] == plan["plan_hash"]
         and approval["approved_by"] != plan["requested_by"]
         and approval["approved_at"] <= approval["consumed_at"] <= approval["expires_at"]
@@ -55,7 +55,7 @@ def _is_good(approval: Row, plan: Row) -> bool:
 
 def _is_of(intent: Row, migration: Row) -> bool:
     mentioned = json.loads(intent["parameters"]).get("migration")
-    return intent["kind"] == "migrate" and mentioned == migration["migration_id"]
+    return bool(intent["kind"] == "migrate" and mentioned == migration["migration_id"])
 
 
 def _key_of(row: Row) -> str:

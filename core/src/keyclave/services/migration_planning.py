@@ -105,8 +105,8 @@ class Planning:
         """Yield what must be known of a source that cannot be told to use a key no more."""
         if found.strategy is not None and not self._instance.backends.get(version.backend_id).has("disable_key"):
             yield (
-                f"{version.backend_id} cannot disable keys: until it is retired, what is left there could still be used"
-                " by whoever reaches it without Keyclave."
+                f"{version.backend_id!r} cannot disable keys: until it is retired, what is left there could still be"
+                " used by whoever reaches it without Keyclave."
             )
 
 
