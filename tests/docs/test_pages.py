@@ -33,8 +33,10 @@ NOT_RUN = {
 }
 
 NEEDS = {
+    "docs/how-to/fallback.md": "softhsm",
     "docs/how-to/migrate.md": "softhsm",
     "docs/how-to/pkcs11-hsm.md": "softhsm",
+    "docs/how-to/policy.md": "softhsm",
     "docs/how-to/run-the-contract.md": "softhsm",
 }
 

@@ -40,8 +40,11 @@ LATER = ("validation_ends_at INTEGER", "own_algorithm TEXT")
 """Columns that this code writes and revision 0001 does not have. What they hold is NULL, so that no MAC changes."""
 
 
-LATER_TABLES = {"clock", "backend_health", "migration_plans", "migration_approvals"}
-REPLACED = {f"trigger {name}" for name in ("key_versions_destroyed", "key_versions_status_edge", "keys_immutable")}
+LATER_TABLES = {"clock", "backend_health", "fallbacks", "migration_plans", "migration_approvals"}
+REPLACED = {
+    f"trigger {name}"
+    for name in ("key_versions_destroyed", "key_versions_first_status", "key_versions_status_edge", "keys_immutable")
+}
 
 
 def content(place: Place) -> dict[str, list[dict[str, object]]]:
@@ -77,13 +80,34 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     of_tables_there_were = {
         name.rpartition(" ")[2]
         for name in added
-        if not any(part in name for part in ("clock", "health", "migration"))
+        if not any(part in name for part in ("clock", "health", "migration", "fallbacks", "one_standby_version"))
     }
     assert of_tables_there_were == {
         *("key_versions_validation_insert", "key_versions_validation_update", "key_versions_own_algorithm"),
+        *("key_versions_one_standby_insert", "key_versions_one_standby_update"),
         "keys_level",
     }
     assert {_named(rule) for rule in in_force - rules(old)} <= REPLACED
+
+
+def test_fr_024_a_version_can_be_a_standby_after_the_upgrade_only(old: Place) -> None:
+    key = samples.new_key("with-standby")
+
+    def add() -> None:
+        with contextlib.closing(old.open()) as store, store.write() as state:
+            state.keys.add(key)
+            state.keys.add_version(samples.new_version(key))
+            state.keys.add_version(samples.new_version(key, 2, status=KeyStatus.STANDBY))
+
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0007")])
+        upgrade(old.url)
+        with pytest.raises(Conflict, match="a new version is PENDING or ACTIVE"):
+            add()
+    upgrade(old.url)
+    add()
+    with old.raw() as connection:
+        assert old.kind == "postgresql" or connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def _named(rule: str) -> str:

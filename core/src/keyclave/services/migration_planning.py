@@ -75,6 +75,12 @@ class Planning:
                 reason="it is deprecated, and stays: what it signed is verified without its backend",
                 requires=key.required_security_level,
             )
+        elif version.status is KeyStatus.STANDBY:
+            found = Transferability(
+                strategy=None,
+                reason="it is the standby, and stays; one that no longer fits the active version is replaced",
+                requires=key.required_security_level,
+            )
         else:
             found = transferability(
                 self._instance.backends.get(version.backend_id),
