@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.invariants.evidence import Evidence, invariant
-from tests.invariants.migrations import kept_at_sources, unproved
 from tests.invariants.sealing import mac_of
 from tests.invariants.signatures import verifies
+from tests.invariants.state import Row
 
 _PREFIX = "keyclave:"
 
@@ -61,13 +61,21 @@ def nothing_open(evidence: Evidence) -> Iterator[str]:
 
 @invariant("I13")
 def nothing_orphaned(evidence: Evidence) -> Iterator[str]:
-    """Each backend has the keys of the versions that are not destroyed, those that went elsewhere, and no other."""
+    """Each backend has the keys of the versions that are not destroyed, and no other that Keyclave made.
+
+    The source of a migration has its key as well, until it is retired.
+    """
     for backend_id in {row["backend_id"] for row in evidence.now.versions.values()} | set(evidence.inventory):
         expected = {
             row["label"]
             for row in evidence.now.versions.values()
             if row["backend_id"] == backend_id and row["destroyed_at"] is None
-        } | kept_at_sources(evidence.now, backend_id)
+        }
+        expected |= {
+            row["source_location"]["label"]
+            for row in evidence.now.migrations
+            if row["source_backend_id"] == backend_id and _is_kept_at_source(row)
+        }
         found = {label for label in evidence.inventory.get(backend_id, ()) if label.startswith(_PREFIX)}
         for label in sorted(found - expected):
             yield f"backend {backend_id} has {label}, of which nothing is known"
@@ -77,21 +85,43 @@ def nothing_orphaned(evidence: Evidence) -> Iterator[str]:
 
 @invariant("I14")
 def rolled_back(evidence: Evidence) -> Iterator[str]:
-    """Of a change that was undone no version is left that could be used; the backend has no key of it."""
+    """Of a rotation that was undone no version is left that could be used, and its backend has no key of it.
+
+    Nor has the destination of a migration that was rolled back.
+    """
     for row in evidence.now.intents:
-        if row["kind"] not in ("rotate", "migrate") or row["outcome"] != "undone" or row["step"] == "window":
+        if row["kind"] != "rotate" or row["outcome"] != "undone" or row["step"] == "window":
             continue
         label = row["label"]
         version = evidence.now.versions.get((row["key_id"], row["to_version"]), {"label": None})
         usable = version["label"] == label and (version["status"] != "REVOKED" or version["destroyed_at"] is None)
         if usable or label in evidence.inventory.get(row["backend_id"], ()):
-            yield f"the {row['kind']} {row['operation_id']} was undone, and its version {row['to_version']} is there"
+            yield f"the rotation {row['operation_id']} was undone, and its version {row['to_version']} is there"
+    for row in evidence.now.migrations:
+        there = evidence.inventory.get(row["destination_backend_id"], frozenset())
+        location = row.get("destination_location") or {"label": None}
+        if row["status"] == "ROLLED_BACK" and location["label"] in there:
+            yield f"migration {row['migration_id']} was rolled back, and its key is there"
 
 
 @invariant("I15")
 def proved(evidence: Evidence) -> Iterator[str]:
-    """A completed migration has its proof and its hash; each has an approval by another, used once and in time."""
-    yield from unproved(evidence.now)
+    """A completed migration has its proof, and an approval by somebody else that was used once, and in time.
+
+    What is in the proof is verified by Keyclave's own ``migrate verify``, not here.
+    """
+    plans = {row["plan_id"]: row for row in evidence.now.tables["migration_plans"]}
+    used = Counter(row["plan_id"] for row in evidence.now.tables["migration_approvals"] if row["consumed_at"])
+    for row in evidence.now.migrations:
+        if row["status"] == "COMPLETED" and not row["cryptographic_proof"]:
+            yield f"migration {row['migration_id']} is completed without a proof"
+        if used[row["plan_id"]] != 1:
+            yield f"migration {row['migration_id']} has {used[row['plan_id']]} approvals"
+    for row in evidence.now.tables["migration_approvals"]:
+        plan = plans.get(row["plan_id"], {"requested_by": None, "plan_hash": None})
+        late = row["consumed_at"] is not None and row["consumed_at"] > row["expires_at"]
+        if plan["requested_by"] == row["approved_by"] or plan["plan_hash"] != row["plan_hash"] or late:
+            yield f"the approval {row['approval_id']} is not one of its plan"
 
 
 @invariant("I16")
@@ -110,3 +140,9 @@ def one_effect(evidence: Evidence) -> Iterator[str]:
 def nothing_left_over(evidence: Evidence) -> Iterator[str]:
     """No draft of a file is left, which could hold a key."""
     yield from (f"left over: {name}" for name in evidence.now.leftovers)
+
+
+def _is_kept_at_source(migration: Row) -> bool:
+    """Return whether the source has a key that the state keeps elsewhere."""
+    ended = migration["status"] != "COMPLETED" or migration["retired_at"] is not None
+    return migration["strategy"] == "WRAPPED" and not ended

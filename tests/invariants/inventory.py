@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["adopted_labels", "foreign_labels", "pkcs11_labels", "software_labels"]
 
 _MAGIC = b"KCSWKEY1"
-_LABEL = re.compile(r"^\s*label:\s+(\S+)\s*$", re.MULTILINE)
+_LISTING = """\
+import json, sys
+import pkcs11
+from pkcs11.constants import Attribute, ObjectClass
+
+module, token, pin = sys.argv[1:]
+with pkcs11.lib(module).get_token(token_label=token).open(user_pin=pin) as session:
+    keys = list(session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY}))
+    print(json.dumps([key.label for key in keys if key[Attribute.EC_PARAMS]]))
+"""
 
 
 def software_labels(directory: Path) -> frozenset[str]:
@@ -37,17 +46,20 @@ def foreign_labels(directory: Path) -> frozenset[str]:
 
 
 def pkcs11_labels(module: Path, token: str, pin: str, environment: Mapping[str, str]) -> frozenset[str]:
-    """Return the labels of the private keys in a token, as OpenSC's pkcs11-tool lists them."""
-    command = ["pkcs11-tool", "--module", str(module), "--token-label", token, "--login", "--pin", pin]
-    listed = subprocess.run(
-        [*command, "--list-objects", "--type", "privkey"],
+    """Return the labels of the EC keys in a token, listed by a process of its own.
+
+    An object without parameters is none: SoftHSM2 writes the value of a key after everything else, and a process that
+    was killed in between leaves an object of no use, which the next key of this label replaces.
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", _LISTING, str(module), token, pin],
         env={**os.environ, **environment},
         check=True,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    return frozenset(_LABEL.findall(listed.stdout))
+    return frozenset(json.loads(ran.stdout))
 
 
 def adopted_labels(directory: Path) -> frozenset[str]:

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.invariants.evidence import Evidence, invariant
-from tests.invariants.migrations import given_up
 from tests.invariants.replay import replayed
 from tests.invariants.signatures import verifies
 from tests.invariants.state import Row
@@ -88,15 +87,13 @@ def earlier_signatures_verify(evidence: Evidence) -> Iterator[str]:
 def retained(evidence: Evidence) -> Iterator[str]:
     """A DEPRECATED version is kept for 90 days, the source of a migration for 30, and no such date moves back.
 
-    A version that was given up when a migration was rolled back is destroyed at once, and verifies.
+    The version that a migration made, and its rollback took away, is not kept.
     """
-    rolled_back = given_up(evidence.now)
+    reverted = {(row["key_id"], row["to_version"]) for row in evidence.now.intents if row["kind"] == "revert"}
     for place, row in evidence.now.versions.items():
         until = row["not_destroy_before"] or 0
-        if (
-            row["status"] == "DEPRECATED"
-            and place not in rolled_back
-            and (until < row["last_rotation_at"] + 90 * _DAY or (row["destroyed_at"] or until) < until)
+        if (row["status"] == "DEPRECATED" and place not in reverted) and (
+            until < row["last_rotation_at"] + 90 * _DAY or (row["destroyed_at"] or until) < until
         ):
             yield f"{_name(row)} is not kept for 90 days"
         if until < (evidence.before.versions.get(place, {}).get("not_destroy_before") or 0):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.invariants.audit import Record
-from tests.invariants.migrations import given_up
-from tests.invariants.state import State
+from tests.invariants.state import Row, State
 
 __all__ = ["replayed"]
 
@@ -16,14 +15,14 @@ _AFTER = {
     "DEPRECATED": frozenset({"REVOKED"}),
     "REVOKED": frozenset[str](),
 }
+_GONE = frozenset({"REVOKED"})
 _Place = tuple[str, int]
 
 
 class _Log:
     """The statuses that each version may have so far, and what was said of its destruction."""
 
-    def __init__(self, state: State) -> None:
-        intents, records = state.intents, state.records
+    def __init__(self, intents: list[Row], records: tuple[Record, ...]) -> None:
         self.statuses: dict[_Place, frozenset[str]] = {}
         self.destroyed: dict[_Place, bool] = {}
         self.wrong: list[str] = []
@@ -38,7 +37,7 @@ class _Log:
             for row in intents
             if row["kind"] in ("rotate", "migrate") and row["outcome"] == "undone"
         }
-        self._given_up = given_up(state)
+        self._reverted = {row["operation_id"]: row for row in intents if row["kind"] == "revert"}
         self._revoked = {row["key_id"] for row in intents if row["kind"] == "revoke"}
 
     def apply(self, record: Record) -> None:
@@ -49,11 +48,11 @@ class _Log:
         elif record.operation == "ROTATE":
             self._begin(record, (key, version), "ACTIVE", "PENDING")
             self._change(record, self._others(key, version), "DEPRECATED", may_stay=True)
-        elif record.operation == "MIGRATE":
-            self._migrate(record, (key, version))
-        elif record.operation == "REVERT_MIGRATION" and (key, version) in self._given_up:
-            self.statuses[key, version] = frozenset({"DEPRECATED"})
-            self.statuses[self._given_up[key, version]] = frozenset({"ACTIVE"})
+        elif record.operation == "MIGRATE" and version and self.statuses.get((key, version)) in (None, _GONE):
+            self._begin(record, (key, version), "ACTIVE")
+            self._change(record, self._others(key, version), "DEPRECATED")
+        elif record.operation == "REVERT_MIGRATION":
+            self._revert(key, self._reverted.get(record.operation_id, {}))
         elif record.operation == "PROMOTE":
             self._change(record, [(key, version)], "ACTIVE")
             self._change(record, self._others(key, version), "DEPRECATED")
@@ -66,11 +65,11 @@ class _Log:
         elif record.operation in ("DESTROY", "CANCEL_DESTRUCTION"):
             self.destroyed[key, version] = record.operation == "DESTROY"
 
-    def _migrate(self, record: Record, place: _Place) -> None:
-        """A version that was not there took over; one that was is elsewhere, and what it was."""
-        if record.version is not None and self.statuses.get(place, frozenset({"REVOKED"})) == {"REVOKED"}:
-            self._begin(record, place, "ACTIVE")
-            self._change(record, self._others(*place), "DEPRECATED")
+    def _revert(self, key: str, intent: Row) -> None:
+        """Let the old version of a key that a migration renewed be active again: the one way back that there is."""
+        if intent.get("to_version"):
+            self.statuses[key, intent["to_version"]] = frozenset({"DEPRECATED"})
+            self.statuses[key, intent["from_version"]] = frozenset({"ACTIVE"})
 
     def _recover(self, record: Record, place: _Place) -> None:
         if place in self._finished:
@@ -103,7 +102,7 @@ class _Log:
 
 def replayed(state: State) -> Iterator[str]:
     """Yield where the statuses are not what the audit log leads to."""
-    log = _Log(state)
+    log = _Log(state.intents, state.records)
     for record in state.records:
         if record.succeeded:
             log.apply(record)

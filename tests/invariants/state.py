@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -53,6 +54,11 @@ class State:
     def intents(self) -> list[Row]:
         """The changes, the oldest first."""
         return sorted(self.tables["intents"], key=lambda row: (row["created_at"], row["operation_id"]))
+
+    @property
+    def migrations(self) -> list[Row]:
+        """The migrations, each with its details."""
+        return [{**row, **json.loads(row["details"])} for row in self.tables["migrations"]]
 
     def of_key(self, key_id: str) -> list[Row]:
         """Return the versions of a key, the oldest first."""

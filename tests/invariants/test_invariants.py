@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,15 +16,14 @@ from pathlib import Path
 
 import keyclave
 import pytest
-from keyclave import Keyclave
 from keyclave.errors import KeyNotFound
 
 from core.tests.backends.conftest import sites
 from tests.invariants.checker import INVARIANTS, NOT_CHECKED, Acknowledged, Evidence, violations
 from tests.invariants.forger import Forger, forging
-from tests.invariants.migrations import kept_at_sources
 from tests.invariants.state import read_state
 from tests.sweep.instance import Instance, software_instance
+from tests.sweep.operations import OPERATIONS
 from tests.sweep.processes import begin, work_again
 
 __all__ = ["sites"]
@@ -72,20 +72,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, sites: Mapping[str, Path]) ->
             clave.rotation.rotate("k", validation_period=timedelta(hours=1))
             clave.keys.destroy("later", 1)
             clave.keys.cancel_destruction("later", 1)
-            migrate(clave)
+            migration = OPERATIONS["migrate"]
+            assert migration.before is not None
+            migration.before(clave)
+            migration.run(clave)
         work_again(instance)
         yield instance, directory / "earlier"
-
-
-def migrate(clave: Keyclave) -> None:
-    """Migrate a wrapped key, and one for which a new one takes over, and roll that back."""
-    clave.keys.create("moved", "ED25519", backend="main", wrappable=True)
-    clave.keys.create("renewed", "ED25519", backend="main")
-    plan = clave.migration.plan(["moved", "renewed"], "other")
-    with closing(keyclave.open(clave.settings, principal="another")) as other:
-        other.migration.approve(plan.plan_id, "test")
-    _, renewed = clave.migration.run(plan.plan_id)
-    clave.migration.rollback(renewed.migration_id, "test")
 
 
 @pytest.fixture
@@ -133,15 +125,7 @@ ROWS: dict[str, tuple[Break, set[str]]] = {
     "I7": (sql("UPDATE key_versions SET not_destroy_before = last_rotation_at WHERE status = 'DEPRECATED'"), set()),
     "I8": (sql("UPDATE keys SET required_security_level = 'HSM' WHERE name = 'k'"), set()),
     "I12": (sql(f"UPDATE intents SET outcome = NULL WHERE kind = 'create' AND key_id = {K}"), set()),
-    "I15": (
-        sql(
-            "INSERT INTO migrations (migration_id, strategy, source_backend_id, source_provider, source_key_id,"
-            " destination_backend_id, destination_provider, status, details, migrated_at, completed_at,"
-            " source_retained_until, mac) VALUES ('m', 'WRAPPED', 'a', 'a', 'k', 'b', 'b', 'COMPLETED', '{}', 1, 2,"
-            f" {31 * 86_400_000_000}, zeroblob(32))"
-        ),
-        set(),
-    ),
+    "I15": (sql("UPDATE migrations SET cryptographic_proof = NULL"), set()),
     # a version whose making nobody began: the record of it tells the same
     "I16": (sql(f"DELETE FROM intents WHERE kind = 'create' AND key_id = {K}"), {"I22"}),
     "I22": (
@@ -160,6 +144,15 @@ def test_a_forged_row_breaks_this_invariant_only(example: Example, number: str) 
     with forging(example.instance.state) as forger:
         change(forger)
     assert broken(example.evidence()) == {number, *also}
+
+
+@pytest.mark.parametrize(
+    "forged", ["approved_by = (SELECT requested_by FROM migration_plans)", "consumed_at = expires_at + 1"]
+)
+def test_an_approval_that_is_none_breaks_i15(example: Example, forged: str) -> None:
+    with forging(example.instance.state) as forger:
+        sql(f"UPDATE migration_approvals SET {forged}")(forger)
+    assert broken(example.evidence()) == {"I15"}
 
 
 def test_a_row_that_was_not_sealed_breaks_i10(example: Example) -> None:
@@ -241,32 +234,16 @@ def test_a_draft_that_was_left_breaks_i18(example: Example) -> None:
 
 
 def test_a_key_file_that_is_missing_breaks_i13(example: Example) -> None:
-    next((example.instance.state / "backends" / "main").glob("*.key")).unlink()
+    kept = (example.instance.state / "backends" / "main").glob("*.key")
+    next(path for path in kept if path.name != "master.key").unlink()
     assert broken(example.evidence()) == {"I13"}
 
 
-def test_a_key_that_is_missing_at_the_source_of_its_migration_breaks_i13(example: Example) -> None:
-    evidence = example.evidence()
-    (label,) = kept_at_sources(evidence.now, "main")
-    inventory = {**evidence.inventory, "main": evidence.inventory["main"] - {label}}
-    assert broken(replace(evidence, inventory=inventory)) == {"I13"}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE migration_approvals SET approved_by = (SELECT requested_by FROM migration_plans)",
-        "UPDATE migration_approvals SET consumed_at = NULL",
-        "UPDATE migration_approvals SET consumed_at = expires_at + 1",
-        "UPDATE migration_approvals SET plan_hash = 'another'",
-        "UPDATE intents SET parameters = replace(parameters, 'integrity_hash', 'hash') WHERE kind = 'migrate'",
-        "UPDATE migrations SET cryptographic_proof = NULL",
-    ],
-)
-def test_a_migration_that_is_not_approved_or_not_proved_breaks_i15(example: Example, change: str) -> None:
-    with forging(example.instance.state) as forger:
-        sql(change)(forger)
-    assert broken(example.evidence()) == {"I15"}
+def test_a_source_that_is_not_kept_breaks_i13(example: Example) -> None:
+    (record,) = example.evidence().now.migrations
+    name = hashlib.sha256(record["source_location"]["label"].encode()).hexdigest()[:32]
+    (example.instance.state / "backends" / "main" / f"{name}.key").unlink()
+    assert broken(example.evidence()) == {"I13"}
 
 
 def test_a_key_that_was_rolled_back_and_is_there_breaks_i14(example: Example) -> None:

@@ -25,7 +25,7 @@ from core.tests.backends.conftest import PLUGINS, install_plugin
 from tests.services.catalog import problem
 from tests.sweep.instance import Instance, softhsm_instance, software_instance
 from tests.sweep.operations import SWEPT
-from tests.sweep.processes import begin, import_what, stay_in_callers_thread, work_again
+from tests.sweep.processes import begin, import_what, make_one_wrapping_key, stay_in_callers_thread, work_again
 from tests.sweep.sweep import Kill, Sweep
 
 MAKERS: Mapping[str, Callable[[Path], Instance]] = {"software": software_instance, "softhsm": softhsm_instance}
@@ -43,6 +43,7 @@ class Figures:
         places: where it can be interrupted.
         tried: where it was.
         left_out: the names of the other places.
+        beyond: the names of those places at which the backend loses all that it has; they are not tried.
         wrong: what was wrong afterwards, by the place.
         seconds: how long it took.
     """
@@ -52,6 +53,7 @@ class Figures:
     places: int
     tried: int
     left_out: list[str]
+    beyond: list[str]
     wrong: dict[str, list[str]]
     seconds: float
 
@@ -71,6 +73,7 @@ def main() -> int:
             parser.error(f"it needs {service}: {reason}")
     logging.disable(logging.WARNING)  # that recovery has to wait is no news here
     stay_in_callers_thread()
+    make_one_wrapping_key()
     place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="keyclave-sweep-", dir=place) as scratch:
         sys.path.insert(0, str(install_plugin(PLUGINS / "foreign", Path(scratch))))
@@ -105,10 +108,9 @@ def _sweep_one(backend: str, base: Instance, scratch: Path, every: int, name: st
     wrong = {kill.name: found for kill in sweep.kills if kill in chosen and (found := sweep.trial(kill))}
     sweep.close()
     left_out = [kill.name for kill in sweep.kills if kill not in chosen]
-    figures = Figures(
-        backend, name, len(sweep.kills), len(chosen), left_out, wrong, round(time.monotonic() - began, 1)
-    )
-    print(f"{backend} {name}: {figures.tried} of {figures.places} places, {figures.seconds} s", flush=True)
+    seconds = round(time.monotonic() - began, 1)
+    figures = Figures(backend, name, len(sweep.kills), len(chosen), left_out, sweep.others, wrong, seconds)
+    print(f"{backend} {name}: {figures.tried} of {figures.places} places, {seconds} s", flush=True)
     for place, found in wrong.items():
         print(f"  {place}: {'; '.join(found)}", flush=True)
     return figures

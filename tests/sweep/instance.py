@@ -20,13 +20,14 @@ from core.tests.services.foreign_keys import foreign_settings, make_foreign_key
 from tests.invariants.inventory import adopted_labels, foreign_labels, pkcs11_labels, software_labels
 from tests.services import softhsm
 from tests.services.tokens import PIN, Token
+from tests.sweep.strace import Call
 
 __all__ = ["KILLED", "MAIN", "OTHER", "SHARED", "Instance", "in_child", "softhsm_instance", "software_instance"]
 
 KILLED = -signal.SIGKILL
 """What `in_child` returns of a process that was killed."""
 MAIN, SHARED, OTHER = "main", "shared", "other"
-"""The backend that is swept, one with keys of somebody else that destroys keys days later, and one to migrate to."""
+"""The backend that is swept, one that has keys of somebody else and destroys keys days later, and a destination."""
 
 _ENVIRONMENT = """\
 [environment]
@@ -35,8 +36,6 @@ type = "local"
 validation_period = "0s"
 [state]
 directory = "{directory}/state"
-[backends.other]
-plugin = "software"
 """
 _SIGNS_ONLY = {
     Attribute.SIGN_RECOVER: False,
@@ -46,6 +45,10 @@ _SIGNS_ONLY = {
     Attribute.SENSITIVE: True,
     Attribute.EXTRACTABLE: False,
 }
+_OTHER = """\
+[backends.other]
+plugin = "software"
+"""
 _SOFTWARE = """\
 [backends.main]
 plugin = "software"
@@ -109,6 +112,13 @@ class Instance:
         other = software_labels(self.state / "backends" / OTHER)
         return {MAIN: main, SHARED: foreign_labels(self.directory / SHARED), OTHER: other}
 
+    def cannot_survive(self, call: Call) -> bool:
+        """Return whether a kill there loses the token itself, whoever its client is.
+
+        SoftHSM2 writes the file of a token at each login, and has emptied it before.
+        """
+        return self.module is not None and call.name == "write" and "/token.object>" in call.about
+
     def copy(self, target: Path) -> Instance:
         """Copy everything, and let settings point at the copy."""
         shutil.copytree(self.directory, target)
@@ -149,7 +159,12 @@ def _make_their_key(token: Token) -> None:
 def _with_settings(instance: Instance, backend: str) -> Instance:
     shared = instance.directory / SHARED
     make_foreign_key(shared)
-    text = _ENVIRONMENT.format(directory=instance.directory) + backend + foreign_settings(shared, deletion_days="7")
+    text = (
+        _ENVIRONMENT.format(directory=instance.directory)
+        + backend
+        + _OTHER
+        + foreign_settings(shared, deletion_days="7")
+    )
     instance.config.write_text(text)
     return instance
 

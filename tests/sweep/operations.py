@@ -55,25 +55,19 @@ def _schedule(clave: Keyclave) -> object:
 
 
 def _plan(*, wrappable: bool) -> Run:
-    """Make a key, and let its migration be planned and approved."""
+    """Let the migration of a key be planned, and be approved by somebody else."""
 
     def plan(clave: Keyclave) -> None:
         clave.keys.create("moving", _algorithm(clave), backend=MAIN, wrappable=wrappable)
-        found = clave.migration.plan(["moving"], OTHER)
-        with keyclave.open(clave.settings, principal="another") as other:
-            other.migration.approve(found.plan_id, "test")
+        planned = clave.migration.plan(["moving"], OTHER)
+        with keyclave.open(clave.settings, principal="somebody else") as approver:
+            approver.migration.approve(planned.plan_id, "test")
 
     return plan
 
 
-def _migrate(clave: Keyclave) -> object:
-    """Carry the plan out."""
-    clave.migration.run(clave.migration.plans()[0].plan_id)
-    return clave.keys.get("moving")
-
-
 def _migrated(*, wrappable: bool) -> Run:
-    """Migrate a key, so long ago that its source may be retired."""
+    """Let a key be migrated so long ago that its source need not be kept any more."""
 
     def migrate(clave: Keyclave) -> None:
         with long_ago():
@@ -84,16 +78,16 @@ def _migrated(*, wrappable: bool) -> Run:
     return migrate
 
 
+def _migrate(clave: Keyclave) -> object:
+    return clave.migration.run(clave.migration.plans()[0].plan_id)
+
+
 def _revert(clave: Keyclave) -> object:
-    """Roll the migration back."""
-    clave.migration.rollback(clave.migration.list()[0].migration_id, "test")
-    return clave.keys.get("moving")
+    return clave.migration.rollback(clave.migration.list()[0].migration_id, "test")
 
 
 def _retire(clave: Keyclave) -> object:
-    """Retire the source of the migration."""
-    clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving")
-    return clave.keys.get("moving")
+    return clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving")
 
 
 _OPERATIONS: Mapping[str, Operation] = {
@@ -114,7 +108,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "migrate": Operation(_migrate, "MIGRATE", _plan(wrappable=True)),
     "rekey": Operation(_migrate, "MIGRATE", _plan(wrappable=False)),
     "revert": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=True)),
-    "revert-rekey": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=False)),
+    "revert-rekeyed": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=False)),
     "retire": Operation(_retire, "RETIRE_SOURCE", _migrated(wrappable=True)),
 }
 _DIES_AFTER = {
@@ -127,14 +121,14 @@ _DIES_AFTER = {
     "destroy": "after Backend.destroy_key",
     "cancel": "after Backend.cancel_destruction",
     "migrate": "after Backend.import_key",
-    "rekey": "after Backend.disable_key",
+    "rekey": "after Backend.create_key",
     "revert": "after Backend.destroy_key",
+    "retire": "after Backend.destroy_key",
 }
 """The step at which each operation is interrupted, so that recovery finds it half done."""
 
 
 _IN_SHARED = ("destroy-scheduled", "cancel", "recover-cancel")
-_DISABLES = ("recover-rekey",)
 
 
 def _nothing(_: Keyclave) -> None:
@@ -152,10 +146,10 @@ OPERATIONS: Mapping[str, Operation] = {
 """By name. That of a recovery is followed by what is recovered."""
 SWEPT: Mapping[str, tuple[str, ...]] = {
     "software": tuple(name for name in OPERATIONS if name not in ("adopt", "recover-adopt")),
-    "softhsm": tuple(name for name in OPERATIONS if "shared" not in name and name not in _IN_SHARED + _DISABLES),
+    "softhsm": tuple(name for name in OPERATIONS if "shared" not in name and name not in _IN_SHARED),
 }
 """Which operations are swept with which backend: the software backend adopts no keys, and the other operations in
-the shared backend have nothing to do with the token, which disables no keys."""
+the shared backend have nothing to do with the token."""
 
 
 def prepare(clave: Keyclave) -> None:

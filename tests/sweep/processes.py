@@ -11,19 +11,30 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import keyclave
 from keyclave import Keyclave
 from keyclave.backends.deadlines import Workers
+from keyclave.crypto.wrapping import generate_wrapping_key
 from keyclave.errors import KeyNotFound
-from keyclave.models import KeyHandle, KeyStatus
+from keyclave.models import KeyHandle, KeyMigrationRecord, KeyStatus, MigrationStatus
 from keyclave.services import recovery
 from keyclave.services.results import SignResult
+from keyclave_software import tickets
 
 from tests.sweep.instance import Instance, in_child
 from tests.sweep.operations import MESSAGE, Operation, prepare
 
-__all__ = ["attempt", "begin", "import_what", "opened", "stay_in_callers_thread", "work_again"]
+__all__ = [
+    "attempt",
+    "begin",
+    "import_what",
+    "make_one_wrapping_key",
+    "opened",
+    "stay_in_callers_thread",
+    "work_again",
+]
 
 _UNKNOWN = "unknown"
 Noted = dict[str, Any]
@@ -34,8 +45,14 @@ def stay_in_callers_thread() -> None:
 
     strace counts the calls of each thread for itself, and so all of them are counted in one row.
     """
-    vars_of_class: Any = Workers
-    vars_of_class.run = lambda _, work, seconds, *, discard=None: work()
+    workers: Any = Workers
+    workers.run = lambda _, work, seconds, *, discard=None: work()
+
+
+def make_one_wrapping_key() -> None:
+    """Let all imports in software use one wrapping key: making one is slow, and not what is swept."""
+    wrapping_key = generate_wrapping_key()
+    vars(tickets)["generate_wrapping_key"] = lambda: wrapping_key
 
 
 @contextmanager
@@ -86,15 +103,19 @@ def attempt(instance: Instance, operation: Operation, arm: Callable[[], object])
         if isinstance(result, SignResult):
             _note(instance, _signature(result))
         else:
-            handle: KeyHandle = result[0] if isinstance(result, tuple) else result
-            _note(instance, {"operation": operation.name, "key_reference": handle.key_id.hex})
+            first: KeyHandle | KeyMigrationRecord = result[0] if isinstance(result, tuple) else result
+            key = UUID(first.source_key_id) if isinstance(first, KeyMigrationRecord) else first.key_id
+            _note(instance, {"operation": operation.name, "key_reference": key.hex})
 
 
 def work_again(instance: Instance) -> None:
-    """Recover, use every key that can be used, and be refused once."""
+    """Recover, go on with what is to be migrated, use every key that can be used, and be refused once."""
     with opened(instance) as clave:
         if clave.recovery.open_intents():
             _recover_a_minute_later(clave)
+        for record in clave.migration.list():
+            if record.status is MigrationStatus.IN_PROGRESS and record.plan_id is not None:
+                clave.migration.run(record.plan_id)
         for handle in clave.keys.list():
             if any(version.status is KeyStatus.ACTIVE for version in clave.keys.versions(handle.name)):
                 made = clave.keys.sign(handle.name, MESSAGE)

@@ -44,6 +44,10 @@ class Sweep:
         name: the operation.
         scratch: where the trials take place.
 
+    Attributes:
+        kills: all that it can survive.
+        others: the names of the others.
+
     Raises:
         RuntimeError: the operation does not work without a kill, or the checker finds something then.
     """
@@ -56,6 +60,7 @@ class Sweep:
         self._template = base.copy(self._scratch / "template")
         self._prepare()
         self._before = read_state(self._template.state)
+        self.others: list[str] = []
         self.kills: tuple[Kill, ...] = (*self._at_calls(), *self._at_steps())
 
     def trial(self, kill: Kill) -> list[str]:
@@ -88,8 +93,14 @@ class Sweep:
     def _at_calls(self) -> list[Kill]:
         instance, trace = self._copy(), self._scratch / "calls"
         self._run_through(instance, partial(strace.attach, trace, None))
-        calls = strace.read_calls(trace, *instance.stored, instance.acknowledged)
-        return [Kill(f"{call.name} {call.number}", partial(strace.attach, Path(os.devnull), call)) for call in calls]
+        kills = []
+        for call in strace.read_calls(trace, *instance.stored, instance.acknowledged):
+            name = f"{call.name} {call.number}"
+            if instance.cannot_survive(call):
+                self.others.append(name)
+            else:
+                kills.append(Kill(name, partial(strace.attach, Path(os.devnull), call)))
+        return kills
 
     def _at_steps(self) -> list[Kill]:
         names = self._scratch / "steps"

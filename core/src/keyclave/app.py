@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from keyclave.assembly import backends, detection, environment, rotation_policy, where_it_runs
+from keyclave.assembly import backends, detection, environment, rotation_policy, state_url, where_it_runs
 from keyclave.audit.log import AuditLog
 from keyclave.backends.manager import BackendManager
 from keyclave.plugin.files import private_directory
@@ -88,7 +88,7 @@ class Keyclave:
         """Open every part. What was opened is closed again, the last first, by ``close`` or if a later part fails."""
         settings, principal = self.settings, self.principal
         directory = private_directory(settings.state.directory)
-        self._store = Store.open(settings.state.effective_url, key_file=settings.state.effective_key_file)
+        self._store = Store.open(state_url(settings), key_file=settings.state.effective_key_file)
         opened.callback(self._store.close)
         self.instance_id: UUID = self._store.instance_id
         self.environment = environment(self._store, settings, principal)

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from keyclave.errors import StateUnavailable
 from keyclave.state import forks
+from keyclave.state.anchors import Access
 from keyclave.state.bootstrap import open_instance
 from keyclave.state.connector import Connector
 from keyclave.state.databases import database_at
@@ -60,8 +61,9 @@ class Store:
     def write(self) -> WriteTransaction:
         """Begin a transaction that is durable when its block ends without an exception.
 
-        One at a time, over all threads and processes. Where the block raises, nothing was written; nor is anything
-        written where a statement failed and the block went on: its error is raised at the end.
+        One at a time, over all threads and processes, and no record is appended meanwhile. Where the block raises,
+        nothing was written; nor is anything written where a statement failed and the block went on: its error is
+        raised at the end.
 
         Raises:
             Conflict: another transaction took too long, or the database refused a change. Nothing was written.
@@ -69,7 +71,15 @@ class Store:
             StateUnavailable: the database failed. Where the commit did, it is not known whether the transaction is
                 durable. The next transaction uses a new connection.
         """
-        return WriteTransaction(self._writer)
+        return WriteTransaction(self._writer, Access.CHANGE)
+
+    def append(self) -> WriteTransaction:
+        """Begin a transaction that appends to the audit log, and otherwise reads: no key changes before its end.
+
+        On a server such transactions of several processes go on at the same time, each on a chain of its own.
+        Otherwise it is as that of ``write``.
+        """
+        return WriteTransaction(self._writer, Access.APPEND)
 
     def read(self) -> ReadTransaction:
         """Begin a transaction that sees one moment and changes nothing. It waits for no writer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyclave.state.anchors import Anchors
+from keyclave.state.anchors import FIRST_CHAIN, Access, Anchors
 from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
 from keyclave.state.fallbacks import Fallbacks
@@ -15,13 +15,19 @@ __all__ = ["Transaction"]
 
 
 class Transaction:
-    """One transaction; everything read in it is of one moment. It cannot be used after its end."""
+    """One transaction; everything read in it is of one moment. It cannot be used after its end.
+
+    Args:
+        session: runs its statements.
+        chain: the chain of the audit log that it appends to.
+        access: what it may do.
+    """
 
     __slots__ = ("_anchors", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, chain: int = FIRST_CHAIN, access: Access = Access.READ) -> None:
         self._session = session
-        self._anchors = Anchors(session)
+        self._anchors = Anchors(session, chain, access)
 
     @property
     def epoch(self) -> int:
