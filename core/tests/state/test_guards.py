@@ -80,8 +80,15 @@ CASES: list[Case] = [
         )
         for number in ("0", "2", "4")
     ),
-    ("a new version is PENDING or ACTIVE", new_version(status="'DEPRECATED'", last_rotation_at="created_at")),
-    ("a new version is PENDING or ACTIVE", new_version(status="'REVOKED'")),
+    (
+        "a key has one STANDBY version",
+        (*new_version(status="'STANDBY'"), *new_version(version="4", status="'STANDBY'")),
+    ),
+    (
+        "a new version is PENDING, ACTIVE or STANDBY",
+        new_version(status="'DEPRECATED'", last_rotation_at="created_at"),
+    ),
+    ("a new version is PENDING, ACTIVE or STANDBY", new_version(status="'REVOKED'")),
     *(("key_id, version,", change("key_versions", f"{c} = {v}", V1)) for c, v in IMMUTABLE_IN_VERSIONS),
     *(("key_id, name,", change("keys", f"{c} = {v}")) for c, v in IMMUTABLE_IN_KEYS),
     *((f"of {t} never change", (f"UPDATE {t} SET {c} = {v}",)) for t, c, v in IMMUTABLE_ELSEWHERE),
@@ -161,14 +168,36 @@ def test_the_database_refuses(raw: Any, rule: str, statements: tuple[str, ...]) 
     assert rule in error
 
 
+FALLBACK = "INSERT INTO fallbacks (backend_id, begun_at, ended_at, mac) SELECT 'hsm', 5, NULL, mac FROM instance"
+FALLBACKS: list[Case] = [
+    ("such a row of fallbacks exists", (FALLBACK, FALLBACK)),
+    ("no row of fallbacks is deleted", (FALLBACK, "DELETE FROM fallbacks")),
+    *(
+        ("a fallback begins anew after its end only", (FALLBACK, f"UPDATE fallbacks SET {change}"))
+        for change in ("begun_at = 6", "begun_at = 4", "backend_id = 'other'")
+    ),
+    (
+        "a fallback begins anew after its end only",
+        (FALLBACK, "UPDATE fallbacks SET ended_at = 7", "UPDATE fallbacks SET begun_at = 4, ended_at = NULL"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "statements"), FALLBACKS)
+def test_fr_024_the_database_refuses_to_lengthen_a_fallback(raw: Any, rule: str, statements: tuple[str, ...]) -> None:
+    assert f"{PREFIX}{rule}" in str(error_of(raw, statements))
+
+
+def test_fr_024_a_fallback_ends_and_begins_anew(raw: Any) -> None:
+    steps = ("UPDATE fallbacks SET ended_at = 7", "UPDATE fallbacks SET begun_at = 8, ended_at = NULL")
+    assert error_of(raw, (FALLBACK, *steps)) is None
+
+
 def test_every_rule_is_tried() -> None:
     untried = {g.message for g in GUARDS if not any(rule in g.message for rule, _ in CASES)}
-    elsewhere = {
-        "the status cannot change like that",
-        "such a row of migrations exists",
-        "such a row of audit_head exists",  # became another rule when there could be several chains
-    }
-    assert untried == elsewhere, "these have tests of their own"
+    elsewhere = {"the status cannot change like that", "such a row of migrations exists"}
+    replaced = {"a new version is PENDING or ACTIVE", "such a row of audit_head exists"}
+    assert untried == elsewhere | replaced, "these have tests of their own, or a later revision replaced them"
 
 
 ALLOWED = {
@@ -177,19 +206,23 @@ ALLOWED = {
     ("ACTIVE", "DEPRECATED"),
     ("ACTIVE", "REVOKED"),
     ("DEPRECATED", "REVOKED"),
+    ("STANDBY", "DEPRECATED"),
+    ("STANDBY", "REVOKED"),
 }
+_FIRST = (KeyStatus.PENDING, KeyStatus.STANDBY)
+"""What a version cannot become, and is from its beginning."""
 
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.permutations(KeyStatus, 2)))
 def test_a_status_changes_only_as_allowed(raw: Any, old: KeyStatus, new: KeyStatus) -> None:
     """Version 1 is brought to the old status; version 2 is out of the way, so that no other rule can refuse."""
     steps = change("key_versions", "status = 'REVOKED'", V2)
-    if old is KeyStatus.PENDING:
+    if old in _FIRST:
         steps += change("key_versions", "status = 'REVOKED'", V1)
-        steps += new_version()
+        steps += new_version(status=f"'{old}'")
     elif old is not KeyStatus.ACTIVE:
         steps += change("key_versions", f"status = '{old}', last_rotation_at = created_at", V1)
-    where = "version = (SELECT MAX(version) FROM key_versions)" if old is KeyStatus.PENDING else V1
+    where = "version = (SELECT MAX(version) FROM key_versions)" if old in _FIRST else V1
     steps += change("key_versions", f"status = '{new}', last_rotation_at = created_at", where)
     error = error_of(raw, steps)
     assert (error is None) == ((old, new) in ALLOWED)

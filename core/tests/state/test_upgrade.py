@@ -22,7 +22,7 @@ from keyclave.state.upgrade import upgrade
 
 from core.tests.databases import Place
 from core.tests.state import samples
-from core.tests.state.raw_sql import HEX, change, copy, error_of, new_version
+from core.tests.state.raw_sql import HEX, copy, error_of, new_version
 
 WRITTEN = json.loads(Path(__file__).with_name("written_at_0001.json").read_text())
 """What the code of revision 0001 wrote: something in every table, and an audit log of two records."""
@@ -70,17 +70,14 @@ def disarmed(place: Place, connection: Any) -> Iterator[None]:
 
 
 REPLACED = {
-    "CREATE UNIQUE INDEX operations_pkey ON public.operations USING btree (sequence)",
     *(
         f"trigger {name}"
         for name in (
-            "key_versions_destroyed",
-            "key_versions_status_edge",
-            "keys_immutable",
-            "audit_head_new",
-            "audit_head_last_record",
+            *("key_versions_destroyed", "key_versions_first_status", "key_versions_status_edge", "keys_immutable"),
+            *("audit_head_new", "audit_head_last_record"),
         )
     ),
+    "CREATE UNIQUE INDEX operations_pkey ON public.operations USING btree (sequence)",
 }
 
 
@@ -121,13 +118,32 @@ def test_an_upgrade_keeps_every_row_and_every_rule(old: Place) -> None:
     of_tables_there_were = {
         name.rpartition(" ")[2]
         for name in added
-        if not any(part in name for part in ("clock", "health", "migration", "operations_pkey"))
-    }
+        if not any(part in name for part in ("clock", "health", "migration", "fallbacks", "one_standby_version"))
+    } - {"sequence)"}
     assert of_tables_there_were == {
         *("key_versions_validation_insert", "key_versions_validation_update", "key_versions_own_algorithm"),
+        *("key_versions_one_standby_insert", "key_versions_one_standby_update"),
         "keys_level",
     }
     assert {_named(rule) for rule in in_force - rules(old)} <= REPLACED
+
+
+def test_fr_024_a_version_can_be_a_standby_after_the_upgrade_only(
+    old: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = samples.new_key("with-standby")
+    upgrade_to(old, "0006", monkeypatch)
+    with old.raw() as connection:
+        refused = error_of(connection, ("BEGIN", *new_version(status="'STANDBY'")))
+        connection.execute("ROLLBACK")
+    assert "a new version is PENDING or ACTIVE" in str(refused)
+    upgrade(old.url)
+    with contextlib.closing(old.open()) as store, store.write() as state:
+        state.keys.add(key)
+        state.keys.add_version(samples.new_version(key))
+        state.keys.add_version(samples.new_version(key, 2, status=KeyStatus.STANDBY))
+    with old.raw() as connection:
+        assert old.kind == "postgresql" or connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def _sorted(rows: list[dict[str, object]]) -> list[list[tuple[str, object]]]:
@@ -175,17 +191,17 @@ def test_a_version_in_an_hsm_can_be_wrappable_after_the_upgrade_only(
 ) -> None:
     key = samples.new_key("wrappable")
     version = samples.new_version(key, hsm_backed=True, exportable=True)
-    upgrade_to(old, "0006", monkeypatch)
-    with old.raw() as connection:
-        connection.execute("BEGIN")
-        revoked = change("key_versions", "status = 'REVOKED'", "version = 2")
-        refused = (*revoked, *new_version(hsm_backed="1", exportable="1"))
-        assert "hsm_is_not_exportable" in str(error_of(connection, refused))
-        connection.execute("ROLLBACK")
+    with monkeypatch.context() as before:
+        before.setattr(upgrade_module, "REVISIONS", REVISIONS[: REVISIONS.index("0010")])
+        upgrade(old.url)
+        with contextlib.closing(old.open()) as store:
+            with store.write() as state:
+                state.keys.add(key)
+            with pytest.raises(Conflict, match="hsm_is_not_exportable"), store.write() as state:
+                state.keys.add_version(version)
     upgrade(old.url)
     with contextlib.closing(old.open()) as store:
         with store.write() as state:
-            state.keys.add(key)
             state.keys.add_version(version)
         with store.read() as state:
             assert state.keys.version(key.key_id, version.version) == version

@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from keyclave.errors import Conflict, KeyclaveError
-from keyclave.models import KeyHandle
+from keyclave.models import KeyHandle, KeyStatus
 from keyclave.services.clock import why_not_trusted
 from keyclave.services.destruction import Destruction
 from keyclave.services.instance import Instance
 from keyclave.services.recovery import Recovery
 from keyclave.services.renewal import Renewal
 from keyclave.services.results import DueReport
+from keyclave.services.standby_keys import Standbys
 from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["DueWork"]
@@ -40,10 +41,19 @@ _Due = tuple[StoredKey, StoredVersion]
 class DueWork:
     """Does what is due."""
 
-    def __init__(self, instance: Instance, recovery: Recovery, renewal: Renewal, destruction: Destruction) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        recovery: Recovery,
+        *,
+        renewal: Renewal,
+        standbys: Standbys,
+        destruction: Destruction,
+    ) -> None:
         self._instance = instance
         self._recovery = recovery
         self._renewal = renewal
+        self._standbys = standbys
         self._destruction = destruction
 
     def run(self, is_ending: Callable[[], bool] = lambda: False) -> DueReport:
@@ -71,7 +81,7 @@ class DueWork:
         with self._instance.store.read() as state:
             changing = {intent.key_id for intent in state.intents.open()}
             for version in state.keys.due(datetime.now(UTC)):
-                if version.key_id not in changing:
+                if version.key_id not in changing and self._is_used(version):
                     due[version.backend_id].append((state.keys.by_id(version.key_id), version))
         rotated: list[KeyHandle] = []
         failed: list[_Failure] = []
@@ -88,7 +98,7 @@ class DueWork:
         failed: list[_Failure] = []
         for key, version in due:
             try:
-                rotated.append(self._renewal.rotate(key.name, algorithm=None, validation_period=None, automatic=True))
+                rotated.append(self._renew(key, version))
             except Conflict:
                 continue  # somebody else is at it
             except KeyclaveError as error:
@@ -100,6 +110,15 @@ class DueWork:
             if len(rotated) == _ROTATIONS or is_ending():
                 break
         return rotated, failed
+
+    def _is_used(self, version: StoredVersion) -> bool:
+        """Return whether a version signs at all: a standby does not where the policy allows no fallback any more."""
+        return version.status is not KeyStatus.STANDBY or self._standbys.enabled
+
+    def _renew(self, key: StoredKey, version: StoredVersion) -> KeyHandle:
+        if version.status is KeyStatus.STANDBY:
+            return self._standbys.add(key.name)
+        return self._renewal.rotate(key.name, algorithm=None, validation_period=None, automatic=True)
 
     def _postpone(self, version: StoredVersion) -> None:
         with self._instance.store.write() as state:

@@ -14,6 +14,7 @@ __all__ = [
     "BACKEND_HEALTH",
     "CLOCK",
     "ENVIRONMENTS",
+    "FALLBACKS",
     "INSTANCE",
     "INTENTS",
     "KEYS",
@@ -26,7 +27,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0010", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0010")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -76,6 +77,7 @@ OPERATIONS = _table(
     "operations", text="operation_id key_reference", integer="chain sequence occurred_at", binary="record hash"
 )
 AUDIT_HEAD = _table("audit_head", integer="chain epoch sequence", binary="hash mac")
+FALLBACKS = _table("fallbacks", text="backend_id", integer="begun_at ended_at", binary="mac")
 CLOCK = _table("clock", integer="singleton witnessed_at", binary="mac")
 MIGRATIONS = _table(
     "migrations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keyclave.state.anchors import FIRST_CHAIN, Access, Anchors
 from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
+from keyclave.state.fallbacks import Fallbacks
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
 from keyclave.state.models import Approvals, Backends, Environments, Health, Migrations, Plans
@@ -66,6 +67,11 @@ class Transaction:
     def health(self) -> Health:
         """How the backend instances are."""
         return Health(self._session)
+
+    @property
+    def fallbacks(self) -> Fallbacks:
+        """Since when standby versions sign for the keys of a backend."""
+        return Fallbacks(self._session)
 
     @property
     def clock(self) -> Clock:

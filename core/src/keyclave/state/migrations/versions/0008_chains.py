@@ -12,7 +12,7 @@ from alembic import op
 from keyclave.state.migrations.guards import Guard, render
 
 revision = "0008"
-down_revision = "0010"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
