@@ -29,6 +29,7 @@ class PlannedMigration(Model):
     Attributes:
         key_id, key_name, version, algorithm: what is to go.
         source_backend_id, source_provider: where it is.
+        source_uri: the address of that backend; ``None`` for one in this process, and for what stays.
         strategy: how it goes; ``None`` if it cannot, or need not.
         reason: why so, in words.
         requires: the level that the key requires from then on.
@@ -45,6 +46,7 @@ class PlannedMigration(Model):
     algorithm: AlgorithmName
     source_backend_id: BackendId
     source_provider: BackendType
+    source_uri: NonEmptyStr | None = None
     strategy: MigrationStrategy | None
     reason: NonEmptyStr
     requires: SecurityLevel
@@ -61,6 +63,7 @@ class MigrationPlan(Model):
         plan_id: unique.
         destination_backend_id, destination_provider: where the keys are to go.
         destination_level: what the destination showed when the plan was made.
+        destination_uri: its address; ``None`` for one in this process.
         requested_by: the principal that asked; another one must approve it.
         created_at: UTC.
         exception: the reason for an exception from the rule that no key goes to a lower level; ``None`` for none.
@@ -72,6 +75,7 @@ class MigrationPlan(Model):
     destination_backend_id: BackendId
     destination_provider: BackendType
     destination_level: SecurityLevel
+    destination_uri: NonEmptyStr | None = None
     requested_by: NonEmptyStr
     created_at: UtcDatetime
     exception: NonEmptyStr | None = None
@@ -93,6 +97,10 @@ class MigrationPlan(Model):
     def possible(self) -> tuple[PlannedMigration, ...]:
         """Those that can go."""
         return tuple(planned for planned in self.versions if planned.strategy is not None)
+
+    def of_version(self, key_id: UUID, version: int) -> PlannedMigration:
+        """Return what it says of one version that can go."""
+        return next(planned for planned in self.possible if (planned.key_id, planned.version) == (key_id, version))
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from keyclave.errors import InvalidArgument
-from keyclave.models import SOURCE_RETENTION, KeyMigrationRecord, KeyStatus, MigrationStatus, MigrationStrategy
+from keyclave.models import (
+    SOURCE_RETENTION,
+    KeyMigrationRecord,
+    KeyStatus,
+    MigrationPlan,
+    MigrationStatus,
+    MigrationStrategy,
+)
 from keyclave.services.generation import next_rotation
 from keyclave.services.migration_places import place_at_destination, place_at_source
 from keyclave.services.promotion import promote_in
@@ -20,6 +27,7 @@ __all__ = [
     "complete_in",
     "migration_in",
     "migration_of",
+    "plan_of",
     "retired_in",
     "reverted_in",
     "switch_back_in",
@@ -50,6 +58,13 @@ def migration_in(state: Transaction, migration_id: UUID) -> KeyMigrationRecord:
 def migration_of(state: Transaction, intent: StoredIntent) -> KeyMigrationRecord:
     """Return the migration that an intent is of."""
     return migration_in(state, UUID(hex=intent.parameters[MIGRATION]))
+
+
+def plan_of(state: Transaction, record: KeyMigrationRecord) -> MigrationPlan:
+    """Return the plan that a migration carries out."""
+    plan = state.plans.get(record.plan_id)
+    assert plan is not None  # noqa: S101  a migration needs one, and none is ever removed
+    return plan
 
 
 def switch_in(

@@ -47,6 +47,7 @@ class Planning:
                 destination_backend_id=chosen.id,
                 destination_provider=chosen.provider_type,
                 destination_level=chosen.description.security_level,
+                destination_uri=chosen.description.connection_uri,
                 requested_by=self._instance.principal,
                 created_at=datetime.now(UTC),
                 exception=exception,
@@ -98,6 +99,7 @@ class Planning:
             algorithm=algorithm,
             source_backend_id=version.backend_id,
             source_provider=version.backend_type,
+            source_uri=None if found.strategy is None else self._uri_of(version.backend_id),
             strategy=found.strategy,
             reason=found.reason,
             requires=found.requires,
@@ -106,6 +108,9 @@ class Planning:
             downgrade=found.downgrade,
             consequences=(*found.consequences, *self._left_usable(version, found)),
         )
+
+    def _uri_of(self, backend_id: str) -> str | None:
+        return self._instance.backends.get(backend_id).description.connection_uri
 
     def _left_usable(self, version: StoredVersion, found: Transferability) -> Iterator[str]:
         """Yield what must be known of a source that cannot be told to use a key no more."""

@@ -1,4 +1,8 @@
-"""Let one of the two places of a migrated version keep the key no more, and let its listing show that it is gone."""
+"""Let one of the two places of a migrated version keep the key no more, and let its listing show that it is gone.
+
+That a backend has no such key shows it only if it is the backend of the plan. Where the settings name another one
+by now, as a token that took its place, nothing is known of the key.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,21 @@ from keyclave.errors import IntegrityError
 from keyclave.plugin import KeyLabel
 from keyclave.services.destruction import destroy_in_backend
 from keyclave.services.instance import Instance
-from keyclave.services.migration_notes import migration_of
+from keyclave.services.migration_notes import migration_of, plan_of
 from keyclave.services.migration_places import at_destination, at_source
 from keyclave.services.recording import Operation
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 
-__all__ = ["destroy_at_destination", "destroy_at_source", "require_absent"]
+__all__ = ["destroy_at_destination", "destroy_at_source", "require_absent", "require_destination"]
 
 
 def destroy_at_destination(instance: Instance, operation: Operation, intent: StoredIntent) -> datetime:
     """Destroy the key of a migration that is rolled back, and return when it is gone, or will be.
 
     Raises:
-        IntegrityError: the destination lists it still.
+        IntegrityError: the destination lists it still, or is another one by now.
     """
+    require_destination(instance, intent)
     with instance.store.read() as state:
         record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
         version = state.keys.version(key.key_id, record.destination_version or record.key_version)
@@ -32,12 +37,37 @@ def destroy_at_source(instance: Instance, operation: Operation, intent: StoredIn
     """Destroy the key that a migration left at its source, and return when it is gone, or will be.
 
     Raises:
-        IntegrityError: the source lists it still.
+        IntegrityError: the source lists it still, or is another one by now.
     """
     with instance.store.read() as state:
         record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
         version = state.keys.version(key.key_id, record.key_version)
+        planned = plan_of(state, record).of_version(key.key_id, record.key_version)
+    _require_place(instance, record.source_backend_id, planned.source_uri)
     return _destroy(instance, operation, key, at_source(record, version))
+
+
+def require_destination(instance: Instance, intent: StoredIntent) -> None:
+    """Return if the destination of a migration is the backend that its plan names.
+
+    Raises:
+        IntegrityError: the settings name another one by now.
+    """
+    with instance.store.read() as state:
+        record = migration_of(state, intent)
+        plan = plan_of(state, record)
+    _require_place(instance, record.destination_backend_id, plan.destination_uri)
+
+
+def _require_place(instance: Instance, backend_id: str, planned_uri: str | None) -> None:
+    uri = instance.backends.get(backend_id).description.connection_uri
+    if uri != planned_uri:
+        raise IntegrityError(
+            f"the key was in the backend at {planned_uri}, and the settings name the one at {uri}, which says"
+            " nothing of it",
+            backend_id=backend_id,
+            next_step="Let the settings name the backend of the migration again, then run `keyclave recover`.",
+        )
 
 
 def require_absent(instance: Instance, backend_id: str, label: KeyLabel) -> None:

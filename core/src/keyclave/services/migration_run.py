@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from uuid import UUID
 
+from keyclave.backends.backend import Backend
 from keyclave.errors import Conflict, KeyclaveError, KeyDisabled, OutcomeUnknown, PolicyViolation
 from keyclave.models import (
     KeyMigrationRecord,
@@ -40,6 +41,11 @@ __all__ = ["MigrationRun", "Progress"]
 
 Progress = Callable[[KeyMigrationRecord, int, int], None]
 """Called after each migration of a plan, with how many there were so far, and how many there are."""
+_AS_APPROVED = (
+    *("strategy", "method", "wrapping_key_origin", "source_backend_id", "source_uri"),
+    *("requires", "downgrade"),
+)
+"""What a plan says of a version that must be so when it is carried out."""
 _ANEW = "Make a new plan: it says what is possible now."
 _log = logging.getLogger("keyclave.migration")
 
@@ -128,9 +134,7 @@ class MigrationRun:
 
     def _read(self, plan: MigrationPlan, record: KeyMigrationRecord, operation: Operation) -> Moving:
         """Read what is to go, and refuse it unless it is what was planned and approved."""
-        planned = next(
-            p for p in plan.possible if (str(p.key_id), p.version) == (record.source_key_id, record.key_version)
-        )
+        planned = plan.of_version(UUID(record.source_key_id), record.key_version)
         operation.key_reference, operation.key_version = record.source_key_id, record.key_version
         operation.backend_id, operation.backend_type = plan.destination_backend_id, plan.destination_provider
         with self._instance.store.read() as state:
@@ -141,12 +145,9 @@ class MigrationRun:
         if version.status is KeyStatus.REVOKED:
             raise KeyDisabled("it was revoked since the plan was made", key_name=key.name)
         destination = self._selector.named(plan.destination_backend_id)
+        _require_same_destination(plan, destination)
         now = self._planning.assess(key, version, destination, excepted=plan.exception is not None)
-        same = (now.strategy, now.method, now.wrapping_key_origin, now.source_backend_id) == (
-            *(planned.strategy, planned.method, planned.wrapping_key_origin),
-            planned.source_backend_id,
-        )
-        if not same or (now.downgrade is not None and planned.downgrade is None):
+        if any(getattr(now, field) != getattr(planned, field) for field in _AS_APPROVED):
             raise PolicyViolation(
                 f"it can no longer be migrated as it was planned and approved: {now.reason}", next_step=_ANEW
             )
@@ -215,6 +216,19 @@ class MigrationRun:
             completed = complete_in(state, intent)
             state.intents.close(intent.operation_id, "done")
         return completed
+
+
+def _require_same_destination(plan: MigrationPlan, destination: Backend) -> None:
+    """Refuse a backend that has the name of the one that was approved, and is another, or shows another level."""
+    described = destination.description
+    approved = (plan.destination_provider, plan.destination_level, plan.destination_uri)
+    if approved != (destination.provider_type, described.security_level, described.connection_uri):
+        raise PolicyViolation(
+            "it is not the backend that was approved: that was"
+            f" {plan.destination_provider} at {plan.destination_uri}, of level {plan.destination_level.value}",
+            backend_id=destination.id,
+            next_step="Restore its settings, or make a new plan: it says what is possible now.",
+        )
 
 
 def _require_unchanged(state: Transaction, key: StoredKey, version: StoredVersion) -> None:

@@ -25,7 +25,7 @@ from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW, is_migration
 from keyclave.services.leases import LeaseLost
 from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
-from keyclave.services.migration_removal import require_absent
+from keyclave.services.migration_removal import require_absent, require_destination
 from keyclave.services.owners import found_open
 from keyclave.services.periodic import Periodic
 from keyclave.services.promotion import promote_in
@@ -191,6 +191,8 @@ class Recovery:
         if intent.kind == "revert":
             disable_source(self._instance, intent)
             return _note_nothing
+        if is_migration(intent):
+            require_destination(self._instance, intent)
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
         try:
