@@ -1,7 +1,8 @@
 """A backend that is away, and the fallback that lasts as long: since when, and for how much longer (FR-024).
 
 When a fallback began and ended is in the state, one row for a backend, which the processes of a fleet share and which
-outlives them: no restart makes it longer. What this process knows beside it is when to ask the backend again.
+outlives them: no restart makes it longer, and neither does a process that gets answers while another one gets none.
+What this process knows beside it is when to ask the backend again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from keyclave.state.store import Transaction
 __all__ = ["Outage", "end_fallback"]
 
 _PAUSE = 5.0
-"""Seconds between two calls that find out whether the backend is back."""
+"""Seconds between two calls that find out whether the backend is back, and between two looks at the state."""
 _SAME = timedelta(minutes=1)
 """A fallback that begins so soon after the last one is the last one: a backend that comes and goes ends none."""
 _LEVELS = {"WARNING": logging.WARNING, "ERROR": logging.ERROR}
@@ -63,8 +64,7 @@ class Outage:
         self._backend_id = backend_id
         self._lock = threading.Lock()
         self._failure: BackendError | None = None
-        self._ask_at = 0.0
-        self._answered_at = datetime.min.replace(tzinfo=UTC)
+        self._ask_at = self._look_at = 0.0
         with instance.store.read() as state:
             last = state.fallbacks.get(backend_id)
         self._fallback = last if _is_under_way(last) else None
@@ -84,9 +84,10 @@ class Outage:
         return True
 
     def answered(self) -> None:
-        """Take note of a call that the backend answered: a fallback that was under way ends."""
-        self._answered_at = datetime.now(UTC)
-        if self._fallback is not None:
+        """Take note of a call that the backend answered: a fallback that was under way ends, one of others too."""
+        now = time.monotonic()
+        if self._fallback is not None or now >= self._look_at:
+            self._look_at = now + _PAUSE
             self._end()
 
     def refused(self) -> None:
@@ -102,7 +103,7 @@ class Outage:
             self._ask_at = time.monotonic() + _PAUSE
         if not self._is_over():
             if begins:
-                self._warn(failure)
+                self._warn(failure, fallback.begun_at)
             return True
         failure.next_step = (
             f"Make the backend available: the standbys of its keys sign no more, since they did so from"
@@ -119,14 +120,14 @@ class Outage:
         """Return the fallback that is under way, or begin one."""
         with self._instance.store.read() as state:
             last = state.fallbacks.get(self._backend_id)
-        if last is not None and self._goes_on(last):
+        if last is not None and _is_under_way(last):
             return last
         with self._recorder.operation(OperationType.BEGIN_FALLBACK, f"backend:{self._backend_id}") as operation:
             operation.backend_id = self._backend_id
             operation.backend_type = self._instance.backends.plugin_of(self._backend_id)
             with self._instance.store.write() as state:
                 last = state.fallbacks.get(self._backend_id)
-                if last is not None and self._goes_on(last):
+                if last is not None and _is_under_way(last):
                     return last
                 begun = self._begin_in(state, last)
                 self._instance.audit.append_in(state, operation.success())
@@ -134,28 +135,20 @@ class Outage:
 
     def _begin_in(self, state: Transaction, last: StoredFallback | None) -> StoredFallback:
         begun_at = now = datetime.now(UTC)
-        if last is not None and last.ended_at is None:
-            state.fallbacks.end(self._backend_id, now)
-        elif last is not None and last.ended_at is not None and now - last.ended_at < _SAME:
+        if last is not None and last.ended_at is not None and now - last.ended_at < _SAME:
             begun_at = last.begun_at
         begun = StoredFallback(backend_id=self._backend_id, begun_at=begun_at, ended_at=None)
         state.fallbacks.put(begun)
         return begun
 
-    def _goes_on(self, last: StoredFallback) -> bool:
-        """Return whether the last fallback is under way. An answer to this process ended one that began elsewhere."""
-        if last.ended_at is not None:
-            return False
-        return self._fallback is not None or self._answered_at <= last.begun_at
-
-    def _warn(self, failure: BackendError) -> None:
+    def _warn(self, failure: BackendError, begun_at: datetime) -> None:
         limit = self._policy.max_fallback_duration
         _log.log(
             _LEVELS[self._policy.warning_level],
             "FR-024: backend %r is unavailable (%s): the standbys of its keys sign instead, %s",
             self._backend_id,
             failure.message,
-            "until it is back" if limit is None else f"for {limit} at most",
+            "until it is back" if limit is None else f"until {begun_at + limit:%Y-%m-%d %H:%M:%S} UTC at the latest",
         )
 
     def _end(self) -> None:
