@@ -41,6 +41,9 @@ def test_fr_012_a_plan_is_read_approved_and_run(run: Run) -> None:
     assert "REKEYED" in text
     assert "nightly: Its public key changes" in text
     plan = text.partition("migrate approve ")[2].split()[0]
+    shown = run(*BOB, "migrate", "show", plan).stdout
+    assert shown == text
+    assert "Made by alice at" in shown
     refused = run(*ALICE, "migrate", "approve", plan, "--justification", "mine", code=6)
     assert "another than its requester" in refused.stderr
     assert "not approved" in run(*ALICE, "migrate", "run", plan, code=6).stderr
@@ -70,7 +73,7 @@ def test_fr_012_a_migration_is_proven_and_rolled_back(run: Run, migrated: str) -
     assert "backend 'software' keeps it" in text
     assert "'other' lists it no more" in text
     assert "too slow" in run("migrate", "list").stdout
-    run("migrate", "rollback", migrated, "--reason", "again", code=3)
+    assert "Nothing is left to do" in run("migrate", "rollback", migrated, "--reason", "again", code=3).stderr
 
 
 def test_fr_012_a_source_is_retired_with_a_confirmation(run: Run, migrated: str) -> None:
@@ -78,9 +81,18 @@ def test_fr_012_a_source_is_retired_with_a_confirmation(run: Run, migrated: str)
     assert "kept until" in run("migrate", "retire", migrated, "--yes", code=6).stderr
 
 
+def test_fr_012_whoever_approves_reads_the_exception(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519")
+    reason = "the token is at its end"
+    text = run(*ALICE, "migrate", "plan", "release", "--to", "other", "--exception", reason).stdout
+    plan = text.partition("migrate approve ")[2].split()[0]
+    assert f"with an exception: {reason}." in run(*BOB, "migrate", "show", plan).stdout
+
+
 def test_an_id_of_nothing_is_a_wrong_argument(run: Run) -> None:
     nothing = "00000000-0000-0000-0000-000000000000"
     run("migrate", "run", nothing, code=2)
+    run("migrate", "show", nothing, code=2)
     run("migrate", "verify", nothing, code=2)
     run("migrate", "retire", nothing, "--yes", code=2)
     run("migrate", "run", "not an id", code=2)

@@ -237,6 +237,28 @@ def test_fr_012_only_an_exception_lets_a_key_go_to_a_lower_level(
         bob.keys.sign("k", b"where the token shows less")
 
 
+def test_fr_012_a_rollback_restores_the_level_once_no_version_is_below_it_by_exception(
+    alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Any = alice._backends.get("software")
+    monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
+    with monkeypatch.context() as stricter:
+        stricter.setattr(creation, "new_key", lambda *arguments: _requiring_hsm(new_keys.new_key(*arguments)))
+        alice.keys.create("k", "AES_256", wrappable=True)
+    ciphertext = alice.keys.encrypt("k", b"by version 1")
+    alice.rotation.rotate("k")
+    plan = alice.migration.plan(["k"], "other", exception="the token is at its end")
+    bob.migration.approve(plan.plan_id, "wanted")
+    first, second = alice.migration.run(plan.plan_id)
+    assert (first.status, second.status) == (MigrationStatus.COMPLETED,) * 2
+    alice.migration.rollback(second.migration_id, "test")
+    assert alice.keys.decrypt("k", ciphertext) == b"by version 1"
+    alice.migration.rollback(first.migration_id, "test")
+    assert alice.keys.decrypt("k", ciphertext) == b"by version 1"
+    with alice._store.read() as state:
+        assert state.keys.by_name("k").required_security_level is SecurityLevel.HSM
+
+
 def _requiring_hsm(key: StoredKey) -> StoredKey:
     return replace(key, required_security_level=SecurityLevel.HSM)
 

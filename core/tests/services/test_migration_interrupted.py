@@ -357,6 +357,19 @@ def test_fr_012_a_migration_is_proven_again_at_any_time(alice: Keyclave, bob: Ke
         bob.migration.verify(record.migration_id)
 
 
+def test_fr_012_an_old_version_that_need_not_be_kept_any_more_leaves_the_proof(
+    alice: Keyclave, bob: Keyclave
+) -> None:
+    with long_ago():
+        alice.keys.create("k", "ED25519")
+        record = migrate(alice, bob, "k")
+    alice.keys.destroy("k", 1)
+    assert "version 1 was destroyed" in alice.migration.verify(record.migration_id).looks[-1]
+    with pytest.raises(Conflict, match="retired or destroyed"):
+        alice.migration.rollback(record.migration_id, "too late")
+    works_at(bob, "other")
+
+
 def test_fr_012_a_migration_without_proof_is_not_proven(alice: Keyclave, bob: Keyclave) -> None:
     alice.keys.create("k", "ED25519", wrappable=True)
     with failing(alice, "begin_import", KeyNotFound("no"), backend="other"):

@@ -8,7 +8,7 @@ import click
 
 from keyclave.cli.command import command, group
 from keyclave.cli.exit_codes import ExitCode
-from keyclave.cli.migration_view import list_migrations, show_migrations, show_plan, told
+from keyclave.cli.migration_view import list_migrations, show, show_migrations, show_plan, told
 from keyclave.cli.session import Session
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def plan(session: Session, *, names: tuple[str, ...], destination: str, exceptio
 def approve(session: Session, *, plan: UUID, justification: str) -> None:
     """Agree to a plan that somebody else made.
 
-    The approval is of the plan as it is, is used by one run, and expires after 24 hours.
+    Read it first, with `keyclave migrate show`. The approval is of the plan as it is, is used by one run, and expires
+    after 24 hours.
     """
     with session.open() as clave:
         approval = clave.migration.approve(plan, justification)
@@ -128,5 +129,5 @@ def retire(session: Session, *, migration: UUID, yes: bool) -> None:
 migrate = group(
     "migrate",
     "Let keys go from one backend to another.",
-    *(plan, approve, run, verify, rollback, retire, list_migrations),
+    *(plan, show, approve, run, verify, rollback, retire, list_migrations),
 )

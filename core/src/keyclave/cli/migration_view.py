@@ -13,9 +13,11 @@ from keyclave.cli.output import counted, is_terminal, print_table
 from keyclave.cli.session import Session
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from keyclave.models import KeyMigrationRecord, MigrationPlan
 
-__all__ = ["list_migrations", "show_migrations", "show_plan", "told"]
+__all__ = ["list_migrations", "show", "show_migrations", "show_plan", "told"]
 
 _PLANNED = ("Key", "Version", "From", "How", "Why")
 _MIGRATIONS = (
@@ -68,6 +70,18 @@ def list_migrations(session: Session, *, plans: bool) -> None:
         )
 
 
+@command("show", example="keyclave migrate show 0d9f3c1e-5a34-4c47-9d0b-6d6f3c6f2a11")
+@click.argument("plan", type=click.UUID, metavar="PLAN")
+def show(session: Session, *, plan: UUID) -> None:
+    """Show a plan: read it before you approve it.
+
+    It tells who made it, by which exception if there is one, and of each version what `keyclave migrate plan` told.
+    """
+    with session.open() as clave:
+        found = clave.migration.get_plan(plan)
+    show_plan(session, found)
+
+
 def show_migrations(session: Session, records: Iterable[KeyMigrationRecord]) -> None:
     """Print migrations."""
     if session.as_json:
@@ -101,6 +115,9 @@ def show_plan(session: Session, plan: MigrationPlan) -> None:
         f"Plan {plan.plan_id}: {len(plan.possible)} of {counted(len(plan.versions), 'version')} can go to backend"
         f" {plan.destination_backend_id!r} ({plan.destination_level.value}).",
     )
+    made = f"Made by {plan.requested_by} at {plan.created_at:%Y-%m-%d %H:%M} UTC"
+    exception = "" if plan.exception is None else f", with an exception: {plan.exception}"
+    session.answer(None, f"{made}{exception}.")
     rows = ((p.key_name, p.version, p.source_backend_id, p.strategy or "-", p.reason) for p in plan.versions)
     print_table(_PLANNED, rows)
     notes = {f"{p.key_name}: {text}" for p in plan.possible for text in (p.downgrade, *p.consequences) if text}

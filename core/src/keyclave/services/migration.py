@@ -7,7 +7,7 @@ from uuid import UUID
 
 from keyclave.models import KeyMigrationRecord, MigrationApproval, MigrationPlan
 from keyclave.services.instance import Instance
-from keyclave.services.migration_approval import Approving
+from keyclave.services.migration_approval import Approving, plan_in
 from keyclave.services.migration_planning import Planning
 from keyclave.services.migration_retirement import Retirement
 from keyclave.services.migration_reversal import Reversal
@@ -116,8 +116,8 @@ class MigrationService:
             reason: why; 1 to 1024 characters, not all blank.
 
         Raises:
-            Conflict: its source is retired, or the key was rotated, destroyed or moved on since; or a new key has
-                encrypted since then, which only it decrypts.
+            Conflict: its source is retired or destroyed; or the version was destroyed or moved on since, or a new key
+                was rotated, or has encrypted since then, which only it decrypts.
             KeyDisabled: the key is revoked.
             IntegrityError: the source key does not work any more; nothing is changed.
             OutcomeUnknown: the source keeps it again, but the destination is not known to have destroyed it; recovery
@@ -156,6 +156,11 @@ class MigrationService:
         """Return all plans, the oldest first."""
         with self._instance.store.read() as state:
             return tuple(sorted(state.plans.all(), key=lambda plan: plan.created_at))
+
+    def get_plan(self, plan_id: UUID) -> MigrationPlan:
+        """Return one plan."""
+        with self._instance.store.read() as state:
+            return plan_in(state, plan_id)
 
     def approvals(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
         """Return the approvals of a plan."""

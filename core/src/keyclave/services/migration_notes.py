@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -106,7 +107,7 @@ def switch_back_in(
 ) -> KeyMigrationRecord:
     """Let the source keep the key again. The record stays open until the destination shows that it is gone."""
     if record.strategy is MigrationStrategy.WRAPPED:
-        active = state.keys.update_version(key.key_id, record.key_version, **place_at_source(record))
+        state.keys.update_version(key.key_id, record.key_version, **place_at_source(record))
     else:
         now = datetime.now(UTC)
         state.keys.update_version(
@@ -116,14 +117,15 @@ def switch_back_in(
             last_rotation_at=now,
             next_rotation_at=None,
         )
-        active = state.keys.update_version(
+        state.keys.update_version(
             key.key_id,
             record.key_version,
             status=KeyStatus.ACTIVE,
             last_rotation_at=now,
             next_rotation_at=next_rotation(key.rotation_policy, now),
         )
-    if active.status is KeyStatus.ACTIVE and key.required_security_level is not record.source_required_level:
+    excepted = any(other.migration_id != record.migration_id for other in _by_exception(state, key))
+    if key.required_security_level is not record.source_required_level and not excepted:
         state.keys.require_level(key.key_id, record.source_required_level)
     replace_if_unfit(state, key)
     state.intents.advance(intent.operation_id, SWITCHED)
@@ -137,6 +139,15 @@ def switch_back_in(
     )
     state.migrations.put(opened)
     return opened
+
+
+def _by_exception(state: Transaction, key: StoredKey) -> Iterator[KeyMigrationRecord]:
+    """Yield the migrations by which versions of a key are at a lower level, as far as they were not rolled back."""
+    for record in state.migrations.all():
+        if record.source_key_id == str(key.key_id) and record.status is MigrationStatus.COMPLETED:
+            planned = plan_of(state, record).of_version(key.key_id, record.key_version)
+            if planned.downgrade is not None:
+                yield record
 
 
 def reverted_in(state: Transaction, intent: StoredIntent, gone_at: datetime) -> KeyMigrationRecord:

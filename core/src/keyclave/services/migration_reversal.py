@@ -37,6 +37,7 @@ from keyclave.state.store import Transaction
 __all__ = ["Reversal"]
 
 _STILL = "The key works where it is. Check the source with `keyclave doctor`, then roll back again."
+_NOTHING = "Nothing is left to do: backend and version of the key are as before the migration."
 _PLAN_BACK = "Make a plan that migrates the key back."
 
 
@@ -94,15 +95,22 @@ class Reversal:
         return intent
 
     def _require_reversible(self, state: Transaction, key: StoredKey, record: KeyMigrationRecord) -> None:
-        if record.status is not MigrationStatus.COMPLETED or record.retired_at is not None:
-            ended = "its source is retired" if record.retired_at else f"it is {record.status.value}"
+        if record.status is not MigrationStatus.COMPLETED:
             raise Conflict(
-                f"the migration cannot be rolled back: {ended}",
+                f"the migration cannot be rolled back: it is {record.status.value}",
+                key_name=key.name,
+                next_step=_NOTHING,
+                retryable=False,
+            )
+        moved = _destination_version(state, key, record)
+        old = state.keys.version(key.key_id, record.key_version)
+        if record.retired_at is not None or (old != moved and old.destroyed_at is not None):
+            raise Conflict(
+                "the migration cannot be rolled back: its source is retired or destroyed",
                 key_name=key.name,
                 next_step=_PLAN_BACK,
                 retryable=False,
             )
-        moved = _destination_version(state, key, record)
         if record.strategy is MigrationStrategy.REKEYED and not get_algorithm(algorithm_of(key, moved)).signs:
             raise Conflict(
                 "what was encrypted since then is decrypted by the new key only, which a rollback would destroy",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from keyclave.errors import Conflict, IntegrityError, KeyNotFound
-from keyclave.models import KeyMigrationRecord, KeyStatus, MigrationStatus, OperationType
+from keyclave.models import KeyMigrationRecord, KeyStatus, MigrationStatus, MigrationStrategy, OperationType
 from keyclave.services.handles import to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.migration_notes import migration_in
@@ -66,7 +66,9 @@ class MigrationVerifier:
             side = Side(backend=backend, reference=to_reference(key, new), public_key=new.public_key)
             prove_again(record.cryptographic_proof or b"", destination=side)
             yield f"backend {backend.id!r} has the key, which did what was asked of it now"
-        if record.retired_at is None:
+        if old.destroyed_at is not None and record.strategy is MigrationStrategy.REKEYED:
+            yield f"version {old.version} was destroyed in backend {old.backend_id!r}, once it need not be kept"
+        elif record.retired_at is None:
             yield self._look_at_source(record, key, at_source(record, old))
 
     def _look_at_source(self, record: KeyMigrationRecord, key: StoredKey, version: StoredVersion) -> str:
