@@ -156,6 +156,30 @@ def test_fr_012_what_is_no_longer_as_it_was_approved_is_not_migrated(alice: Keyc
     assert listed(alice, "other") == set()
 
 
+def test_fr_012_a_version_that_went_elsewhere_leaves_the_others(alice: Keyclave, bob: Keyclave) -> None:
+    alice.keys.create("k", "ED25519", wrappable=True)
+    alice.keys.create("stays", "ED25519", wrappable=True)
+    plan = alice.migration.plan(["k", "stays"], "other")
+    bob.migration.approve(plan.plan_id, "wanted")
+    assert migrate(alice, bob, "k").status is MigrationStatus.COMPLETED
+    first, second = alice.migration.run(plan.plan_id)
+    assert (first.status, second.status) == (MigrationStatus.FAILED, MigrationStatus.COMPLETED)
+    assert "as it was planned and approved" in str(first.error_message)
+    assert alice.keys.sign("k", b"where it went").backend_id == "other"
+
+
+def test_fr_012_of_two_approvals_the_one_that_lasts_longer_is_used(alice: Keyclave, bob: Keyclave, as_: As) -> None:
+    alice.keys.create("k", "ED25519", wrappable=True)
+    carol = as_("carol")
+    for _ in range(4):
+        plan = alice.migration.plan(["k"], "other")
+        bob.migration.approve(plan.plan_id, "early")
+        carol.migration.approve(plan.plan_id, "late")
+        (record,) = alice.migration.run(plan.plan_id)
+        assert record.administrative_approval.approved_by == "carol"
+        alice.migration.rollback(record.migration_id, "test")
+
+
 def test_fr_012_a_destination_that_changed_was_not_approved(alice: Keyclave, bob: Keyclave) -> None:
     alice.keys.create("k", "ED25519", wrappable=True)
     plan = alice.migration.plan(["k"], "other")

@@ -92,7 +92,6 @@ class MigrationService:
 
         Raises:
             PolicyViolation: the plan is not approved, or not any more.
-            Conflict: a version is no longer where the plan found it.
         """
         return self._run.run(plan_id, progress)
 

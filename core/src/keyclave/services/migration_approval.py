@@ -87,12 +87,12 @@ def use_approval_in(state: Transaction, plan: MigrationPlan) -> tuple[KeyMigrati
 
     Raises:
         PolicyViolation: it is not approved, or no more.
-        Conflict: a version is no longer where the plan found it.
     """
     now = datetime.now(UTC)
-    approval = next((a for a in state.approvals.of_plan(plan.plan_id) if a.approved_at <= now < a.expires_at), None)
-    if approval is None:
+    valid = [a for a in state.approvals.of_plan(plan.plan_id) if a.approved_at <= now < a.expires_at]
+    if not valid:
         raise PolicyViolation("the plan is not approved, or its approval has expired (FR-012)", next_step=_APPROVE)
+    approval = max(valid, key=lambda a: a.expires_at)
     _require_other_principal(plan, approval.approved_by)
     if approval.plan_hash != plan.plan_hash:
         raise PolicyViolation("the approval is of another plan (FR-012)", next_step=_APPROVE)
@@ -118,13 +118,6 @@ def _begun(
 ) -> KeyMigrationRecord:
     key = state.keys.by_id(planned.key_id)
     version = state.keys.version(planned.key_id, planned.version)
-    if version.backend_id != planned.source_backend_id:
-        raise Conflict(
-            f"version {planned.version} is no longer in backend {planned.source_backend_id!r}",
-            key_name=planned.key_name,
-            next_step=_ANEW,
-            retryable=False,
-        )
     assert planned.strategy is not None  # noqa: S101  the plan says that it is possible
     return KeyMigrationRecord(
         migration_id=uuid.uuid4(),

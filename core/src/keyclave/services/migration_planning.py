@@ -22,7 +22,7 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Planning"]
 
 _MOST_KEYS = 10_000
-_IN_USE = (KeyStatus.PENDING, KeyStatus.ACTIVE, KeyStatus.DEPRECATED)
+_IN_USE = (KeyStatus.PENDING, KeyStatus.ACTIVE, KeyStatus.STANDBY, KeyStatus.DEPRECATED)
 
 
 class Planning:
@@ -79,7 +79,7 @@ class Planning:
         elif version.status is KeyStatus.STANDBY:
             found = Transferability(
                 strategy=None,
-                reason="it is the standby, and stays; one that no longer fits the active version is replaced",
+                reason=_standby(version, destination),
                 requires=key.required_security_level,
             )
         else:
@@ -119,6 +119,15 @@ class Planning:
                 f"{version.backend_id!r} cannot disable keys: until it is retired, what is left there could still be"
                 " used by whoever reaches it without Keyclave."
             )
+
+
+def _standby(version: StoredVersion, destination: Backend) -> str:
+    if version.backend_id != destination.id:
+        return "it is the standby, and stays"
+    return (
+        f"it is the standby, and is in {destination.id!r} already: once the active version is there as well, it signs"
+        " no more until `keyclave keys rotate-due` replaces it"
+    )
 
 
 def _require_names(names: tuple[str, ...]) -> None:
