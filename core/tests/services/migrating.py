@@ -9,9 +9,11 @@ from pathlib import Path
 import keyclave
 import pytest
 from keyclave import Keyclave
-from keyclave.models import KeyMigrationRecord
+from keyclave.models import KeyMigrationRecord, SecurityLevel
+from keyclave.state.records import StoredKey
+from msgspec.structs import replace
 
-__all__ = ["OTHER", "As", "alice", "as_", "bob", "listed", "migrate"]
+__all__ = ["OTHER", "As", "alice", "as_", "bob", "listed", "migrate", "requiring_hsm"]
 
 OTHER = '[backends.other]\nplugin = "software"\n'
 As = Callable[[str], Keyclave]
@@ -47,3 +49,8 @@ def migrate(alice: Keyclave, bob: Keyclave, *names: str, exception: str | None =
 def listed(clave: Keyclave, backend: str) -> set[str]:
     """The labels of all keys that a backend lists."""
     return {str(reference.label) for reference in clave._backends.get(backend).list_keys()}
+
+
+def requiring_hsm(key: StoredKey) -> StoredKey:
+    """A key as it is where the environment requires an HSM."""
+    return replace(key, required_security_level=SecurityLevel.HSM)

@@ -11,11 +11,10 @@ from keyclave import Keyclave
 from keyclave.errors import ConfigurationError, Conflict, InvalidArgument, KeyNotFound, PolicyViolation
 from keyclave.models import MigrationStatus, OperationType, SecurityLevel
 from keyclave.services import creation, migration_approval, new_keys
-from keyclave.state.records import StoredKey
 from msgspec.structs import replace
 
 from core.tests.services.failing import replaced
-from core.tests.services.migrating import As, alice, as_, bob, listed, migrate
+from core.tests.services.migrating import As, alice, as_, bob, listed, migrate, requiring_hsm
 
 __all__ = ["alice", "as_", "bob"]
 
@@ -245,7 +244,7 @@ def test_fr_012_only_an_exception_lets_a_key_go_to_a_lower_level(
     opened: Any = alice._backends.get("software")
     monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
     with monkeypatch.context() as stricter:
-        stricter.setattr(creation, "new_key", lambda *arguments: _requiring_hsm(new_keys.new_key(*arguments)))
+        stricter.setattr(creation, "new_key", lambda *arguments: requiring_hsm(new_keys.new_key(*arguments)))
         alice.keys.create("k", "ED25519", wrappable=True)
     (refused,) = alice.migration.plan(["k"], "other").versions
     assert refused.strategy is None
@@ -267,7 +266,7 @@ def test_fr_012_a_rollback_restores_the_level_once_no_version_is_below_it_by_exc
     opened: Any = alice._backends.get("software")
     monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
     with monkeypatch.context() as stricter:
-        stricter.setattr(creation, "new_key", lambda *arguments: _requiring_hsm(new_keys.new_key(*arguments)))
+        stricter.setattr(creation, "new_key", lambda *arguments: requiring_hsm(new_keys.new_key(*arguments)))
         alice.keys.create("k", "AES_256", wrappable=True)
     ciphertext = alice.keys.encrypt("k", b"by version 1")
     alice.rotation.rotate("k")
@@ -281,10 +280,6 @@ def test_fr_012_a_rollback_restores_the_level_once_no_version_is_below_it_by_exc
     assert alice.keys.decrypt("k", ciphertext) == b"by version 1"
     with alice._store.read() as state:
         assert state.keys.by_name("k").required_security_level is SecurityLevel.HSM
-
-
-def _requiring_hsm(key: StoredKey) -> StoredKey:
-    return replace(key, required_security_level=SecurityLevel.HSM)
 
 
 def test_a_plan_says_that_its_source_cannot_disable_the_key(alice: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,7 @@ class MigrationService:
             Conflict: its source is retired or destroyed; or the version was destroyed or moved on since, or a new key
                 was rotated, or has encrypted since then, which only it decrypts.
             KeyDisabled: the key is revoked.
+            PolicyViolation: the source no longer shows the level that the key required there; nothing is changed.
             IntegrityError: the source key does not work any more; nothing is changed.
             OutcomeUnknown: the source keeps it again, but the destination is not known to have destroyed it; recovery
                 repeats that, and the migration stays IN_PROGRESS until then.

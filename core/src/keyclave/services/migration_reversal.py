@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from uuid import UUID
 
+from msgspec import structs
+
 from keyclave.errors import CapabilityUnsupported, Conflict, KeyDisabled
 from keyclave.models import (
     KeyMigrationRecord,
@@ -25,6 +27,7 @@ from keyclave.services.destruction import followed_up, require_reason
 from keyclave.services.handles import algorithm_of, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent, require_no_other
+from keyclave.services.levels import require_level
 from keyclave.services.migration_notes import MIGRATION, migration_in, migration_of, reverted_in, switch_back_in
 from keyclave.services.migration_places import at_destination, at_source
 from keyclave.services.migration_removal import destroy_at_destination
@@ -134,6 +137,7 @@ class Reversal:
             record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
             version = at_source(record, state.keys.version(key.key_id, record.key_version))
         source = self._instance.backends.get(record.source_backend_id)
+        require_level(structs.replace(key, required_security_level=record.source_required_level), source)
         if source.has("enable_key"):
             source.enable_key(to_reference(key, version))
         validate(key, version, source, next_step=_STILL)
