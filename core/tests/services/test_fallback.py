@@ -163,6 +163,26 @@ def test_fr_024_nothing_else_leads_to_a_fallback(clave: Keyclave, away: Away, er
     assert {record[:3] for record in records(clave)} == {("SIGN", "FAILED", 1)}
 
 
+@pytest.mark.parametrize(
+    "error",
+    [AuthenticationFailed("the PIN is wrong"), BackendUnavailable("the backend is out of use", retryable=False)],
+)
+def test_fr_024_a_backend_that_comes_back_and_refuses_ends_the_use_of_the_standby(
+    clave: Keyclave, away: Away, monkeypatch: pytest.MonkeyPatch, error: KeyclaveError
+) -> None:
+    monkeypatch.setattr(outage, "_PAUSE", 0.0)
+    away["software"] = unplugged()
+    assert sign(clave).fallback
+    monkeypatch.setattr(outage, "_PAUSE", 1000.0)
+    away["software"] = error
+    for _ in range(2):
+        with pytest.raises(type(error), match=error.message):
+            sign(clave)
+    del away["software"]
+    assert not sign(clave).fallback
+    assert records(clave)[-1][0] == END
+
+
 def test_fr_024_without_the_policy_the_call_fails_though_there_is_a_standby(
     clave: Keyclave, away: Away, reopen: Reopen
 ) -> None:
@@ -213,7 +233,7 @@ def test_fr_024_a_fallback_ends_by_itself_with_the_first_answer(
     ]
 
 
-def test_fr_016_fr_024_a_health_check_that_passes_ends_a_fallback(clave: Keyclave, away: Away) -> None:
+def test_fr_024_a_health_check_that_passes_ends_a_fallback(clave: Keyclave, away: Away) -> None:
     away["software"] = unplugged()
     sign(clave)
     for _ in range(2):
@@ -384,13 +404,14 @@ def test_fr_024_a_standby_that_is_replaced_meanwhile_hands_over(clave: Keyclave,
     other = reopen(SPARE + ENABLED)
     other.keys.add_standby("k")
     assert sign(clave).version == 3
+    sign(clave)
     other.keys.remove_standby("k")
+    refused(clave)  # it was bound a moment ago
+    clave.keys._instance.epoch.invalidate()
     refused(clave)
 
 
-def test_fr_014_fr_024_a_standby_whose_backend_lost_its_level_does_not_sign(
-    acme: str, reopen: Reopen, away: Away
-) -> None:
+def test_fr_024_a_standby_whose_backend_lost_its_level_does_not_sign(acme: str, reopen: Reopen, away: Away) -> None:
     strict = 'required_level = "TPM"\nprecedence = ["acme"]\n'
     spare = acme.replace("[backends.acme]", "[backends.spare]")
     hsm, tpm, weak = ('level = "HSM"\n', 'level = "TPM"\n', 'level = "SOFTWARE"\n')

@@ -97,7 +97,7 @@ def test_fr_024_the_standby_is_never_before_the_active_version_in_the_precedence
 
 
 @pytest.mark.parametrize(("level", "stands_by"), [("SOFTWARE", False), ("TPM", True)])
-def test_fr_014_fr_024_a_standby_is_never_below_the_level_that_the_key_requires(
+def test_fr_024_a_standby_is_never_below_the_level_that_the_key_requires(
     acme: str, reopen: Reopen, *, level: str, stands_by: bool
 ) -> None:
     strict = 'required_level = "TPM"\nprecedence = ["acme"]\n'
@@ -263,7 +263,7 @@ def test_fr_024_a_key_under_validation_gets_no_standby_meanwhile(clave: Keyclave
     assert clave.keys.add_standby("k").version == 4
 
 
-def test_fr_012_fr_024_a_standby_where_the_active_version_was_migrated_to_is_replaced(as_: As, config: Path) -> None:
+def test_fr_024_a_standby_where_the_active_version_was_migrated_to_is_replaced(as_: As, config: Path) -> None:
     config.write_text(config.read_text() + '[backends.third]\nplugin = "software"\n' + ENABLED)
     alice = as_("alice")
     alice.keys.create("k", "ED25519", wrappable=True)

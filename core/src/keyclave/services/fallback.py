@@ -12,7 +12,16 @@ from typing import BinaryIO
 
 from msgspec import structs
 
-from keyclave.errors import BackendUnavailable, CapabilityUnsupported, Conflict, DeadlineExceeded, KeyNotFound
+from keyclave.errors import (
+    BackendError,
+    BackendUnavailable,
+    CapabilityUnsupported,
+    DeadlineExceeded,
+    IntegrityError,
+    KeyNotFound,
+    KeyStateError,
+    PolicyViolation,
+)
 from keyclave.plugin import Record
 from keyclave.services.bindings import Bindings, Wanted
 from keyclave.services.handles import current
@@ -29,6 +38,8 @@ __all__ = ["Fallback", "StandbySigner"]
 
 _AWAY = (BackendUnavailable, DeadlineExceeded)
 """A call without an answer. A signature changes nothing, so that it does not matter if it was made."""
+_REFUSED = (BackendError, KeyStateError, IntegrityError, PolicyViolation)
+"""An answer, though no signature: nothing that a standby may make good."""
 
 
 class StandbySigner(Signer):
@@ -41,7 +52,7 @@ class StandbySigner(Signer):
             epoch, (key, _) = state.epoch, signing_version(state, name, None)
             standby = usable_standby(key, state.keys.versions(key.key_id))
         if standby is None:
-            raise Conflict("its standby was changed while it was to sign", key_name=name)
+            raise CapabilityUnsupported("it has no standby any more", key_name=name)
         bound = self._bind_version(key, standby, scheme, epoch, prehashed=prehashed)
         return self._bindings.put(wanted, epoch, bound)
 
@@ -77,15 +88,21 @@ class Fallback:
             try:
                 result = self._active.sign(wanted, data)
             except _AWAY as error:
-                if not error.retryable or not outage.allows(error):
+                if not error.retryable:
+                    outage.refused()
+                    raise
+                if not outage.allows(error):
                     raise
                 failure = error
+            except _REFUSED:
+                outage.refused()
+                raise
             else:
                 outage.answered()
                 return result
         try:
             return structs.replace(self._standby.sign(wanted, data), fallback=True)
-        except CapabilityUnsupported:  # its backend signs messages only, and this is the digest of one
+        except CapabilityUnsupported:  # its backend signs messages only, and this is a digest; or it has just gone
             pass
         raise failure
 

@@ -89,6 +89,10 @@ class Outage:
         if self._fallback is not None:
             self._end()
 
+    def refused(self) -> None:
+        """Take note of a call that was answered, but not with a signature: the others ask the backend as well."""
+        self._failure = None
+
     def allows(self, failure: BackendError) -> bool:
         """Take note of a call that the backend did not answer; return whether the standby may sign instead."""
         with self._lock:
