@@ -94,6 +94,12 @@ def zoo(session: nox.Session) -> None:
 
 
 @nox.session
+def sweep(session: nox.Session) -> None:
+    """Kill every operation everywhere, recover, and check the invariants; ``-- --json FILE`` writes the figures."""
+    session.run(sys.executable, "-m", "tests.sweep", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure against the floor of the same run, and peers; ``-- --json FILE`` writes the figures as well."""
     session.run(sys.executable, *PIP, "--no-deps", "--require-hashes", "--requirement", "constraints/peers.txt")

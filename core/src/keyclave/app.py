@@ -117,6 +117,7 @@ class Keyclave:
             policy=rotation_policy(settings), minimum_interval=settings.environment.rotation.minimum_interval
         )
         self.recovery = Recovery(instance, recorder)
+        opened.callback(self.recovery.stop)
         destruction = Destruction(instance, recorder)
         renewal = Renewal(instance, recorder, self.recovery)
         standbys = Standbys(instance, recorder, self.recovery, selector)
