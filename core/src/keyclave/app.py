@@ -92,7 +92,7 @@ class Keyclave:
         opened.callback(self._store.close)
         self.instance_id: UUID = self._store.instance_id
         self.environment = environment(self._store, settings, principal)
-        self._owner = Owner(directory / "owners")
+        self._owner = Owner(self._store, directory / "owners")
         opened.callback(self._owner.close)
         self.audit = AuditLog(
             self._store,

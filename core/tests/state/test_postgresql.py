@@ -280,3 +280,23 @@ def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Pla
     own_server.start()
     with pytest.raises(IntegrityError, match="damaged"):
         own_place.open()
+
+
+def test_a_process_that_is_stopped_in_a_transaction_does_not_hold_up_the_others(
+    postgresql_place: Place, new_key: NewKey
+) -> None:
+    with (
+        contextlib.closing(postgresql_place.open(0.3)) as stopped,
+        contextlib.closing(postgresql_place.open()) as other,
+    ):
+
+        def stop() -> None:
+            with stopped.write() as state:
+                state.keys.add(new_key("late"))
+                add(other, new_key("k"))
+                state.keys.add(new_key("later"))
+
+        with pytest.raises(StateUnavailable):
+            stop()
+        with stopped.read() as state:
+            assert [key.name for key in state.keys.page(None, 10)] == ["k"]

@@ -66,12 +66,14 @@ class Creation:
                 label=label,
             )
             with self._standbys.beside(key, chosen) as standby:
-                with self._instance.store.write() as state:
+                beside = () if standby is None else (standby.intent.operation_id,)
+                with self._instance.owner.write(operation.operation_id, *beside) as state:
                     require_free(state, name)
                     state.intents.add(intent)
                     if standby is not None:
                         standby.begin(state)
                 with self._recovery.guarding(intent):
+                    self._instance.owner.require(operation.operation_id)
                     version = generate(
                         operation,
                         key,
@@ -83,7 +85,7 @@ class Creation:
                     )
                     if standby is not None:
                         standby.make()
-                    with self._instance.store.write() as state:
+                    with self._instance.owner.write(operation.operation_id, *beside) as state:
                         state.keys.add(key)
                         state.keys.add_version(version)
                         state.intents.close(intent.operation_id, "done")

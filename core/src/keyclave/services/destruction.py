@@ -110,7 +110,7 @@ class Destruction:
                 versions = state.keys.versions(key.key_id)
             with followed_up(key, "the key is revoked, but it is not known to be disabled in its backend"):
                 disable_in_backend(self._instance, key, versions)
-            with self._instance.store.write() as state:
+            with self._instance.owner.write(operation.operation_id) as state:
                 state.intents.close(operation.operation_id, "done")
                 self._instance.audit.append_in(state, operation.success())
         return tuple(to_handle(key, version) for version in versions)
@@ -118,7 +118,7 @@ class Destruction:
     def _mark_revoked(self, name: str, reason: str, operation: Operation) -> StoredKey:
         require_name(name)
         require_reason(name, reason)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             key = state.keys.by_name(name)
             operation.key_reference = str(key.key_id)
             versions = state.keys.versions(key.key_id)
@@ -165,14 +165,14 @@ class Destruction:
             backend_id=version.backend_id,
             to_version=version.version,
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_no_migration(state, key)
             if state.keys.version(key.key_id, version.version).label != version.label:
                 raise Conflict("somebody else moved this version", key_name=key.name)
             state.intents.add(intent)
         with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, operation, key, version)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             destroyed = state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
             state.intents.close(operation.operation_id, "done")
             self._instance.audit.append_in(state, operation.success())

@@ -104,8 +104,16 @@ class Planning:
             method=method,
             wrapping_key_origin=None if method is None else wrapping_key_origin(destination, algorithm, method),
             downgrade=found.downgrade,
-            consequences=found.consequences,
+            consequences=(*found.consequences, *self._left_usable(version, found)),
         )
+
+    def _left_usable(self, version: StoredVersion, found: Transferability) -> Iterator[str]:
+        """Yield what must be known of a source that cannot be told to use a key no more."""
+        if found.strategy is not None and not self._instance.backends.get(version.backend_id).has("disable_key"):
+            yield (
+                f"{version.backend_id!r} cannot disable keys: until it is retired, what is left there could still be"
+                " used by whoever reaches it without Keyclave."
+            )
 
 
 def _require_names(names: tuple[str, ...]) -> None:

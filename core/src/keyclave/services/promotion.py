@@ -30,8 +30,11 @@ class Promotion:
         """End the validation period of a key now; see `RotationService.promote`."""
         with self._recorder.operation(OperationType.PROMOTE, name_reference(name)) as operation:
             require_name(name)
-            with self._instance.store.write() as state:
-                key, intent = under_validation(state, name, operation)
+            with self._instance.store.read() as state:
+                _, waiting = under_validation(state, name, operation)
+            owner = self._instance.owner
+            with owner.working(waiting.operation_id), owner.write(waiting.operation_id) as state:
+                key, intent = under_validation(state, name, operation, version=waiting.to_version)
                 promoted = promote_in(state, key, intent)
                 state.intents.close(intent.operation_id, "done")
                 self._instance.audit.append_in(state, operation.success())

@@ -11,6 +11,7 @@ from keyclave.audit.log import AuditEntry, AuditLog, StaleKey
 from keyclave.errors import AuditUnavailable, KeyclaveError
 from keyclave.models import OperationStatus, OperationType, looks_like_key_material
 from keyclave.services.names import name_reference, named_key
+from keyclave.services.owners import CommitUnknown
 
 __all__ = ["Operation", "Recorder", "failure_text"]
 
@@ -122,7 +123,7 @@ class Recorder:
         except Exception as error:
             if isinstance(error, KeyclaveError):
                 error.at(operation=operation.name, backend_id=operation.backend_id, key_name=operation.key_name)
-            if not isinstance(error, (AuditUnavailable, StaleKey)):
-                # Of those two the log has already said what it could.
+            if not isinstance(error, (AuditUnavailable, CommitUnknown, StaleKey)):
+                # Of those the log has already said what it could; what may have succeeded has not failed.
                 self._audit.append(operation.failure(error))
             raise

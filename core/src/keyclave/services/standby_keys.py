@@ -75,6 +75,7 @@ class NewStandby:
 
     def make(self) -> None:
         """Make it in its backend, and let it prove itself: its first signature is needed when the other is away."""
+        self._instance.owner.require(self.intent.operation_id)
         made = generate(
             self._operation,
             self._key,
@@ -153,7 +154,7 @@ class Standbys:
             standby = NewStandby(
                 self._instance, operation, key, backend, algorithm=algorithm, number=versions[-1].version + 1
             )
-            with self._instance.store.write() as state:
+            with self._instance.owner.write(operation.operation_id) as state:
                 require_no_other(state, key)
                 if state.keys.versions(key.key_id) != versions:
                     raise Conflict("somebody else changed this key", key_name=name)
@@ -185,7 +186,7 @@ class Standbys:
         return algorithm
 
     def _take_up(self, key: StoredKey, active: StoredVersion, standby: NewStandby) -> StoredVersion:
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(standby.intent.operation_id) as state:
             versions = state.keys.versions(key.key_id)
             if current(versions) != active:
                 raise KeyDisabled("it was changed while its standby was made", key_name=key.name)

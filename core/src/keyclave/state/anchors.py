@@ -81,9 +81,10 @@ _EMPTY = bytes(32)
 
 
 class Access(Enum):
-    """What a transaction may do: read, append to the audit log, or change anything."""
+    """What a transaction may do: read, change leases, append to the audit log, or change anything."""
 
     READ = auto()
+    LEASE = auto()
     APPEND = auto()
     CHANGE = auto()
 
@@ -206,7 +207,7 @@ class Anchors:
         return self._ends
 
     def _read(self) -> _Rows:
-        query = _QUERY if self._access is Access.READ else _LOCKING
+        query = _LOCKING if self._access in (Access.APPEND, Access.CHANGE) else _QUERY
         found = self._session.query(query, (self.chain,))
         if len(found) != 1:
             raise IntegrityError("the instance row or the head of the audit log is missing")

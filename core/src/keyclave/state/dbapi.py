@@ -55,6 +55,8 @@ class Database(Protocol):
         error: what its driver raises.
         begin_write: the statements that begin a transaction which is the only one that writes.
         begin_append: those that begin one which appends to the audit log, while none that begin_write begins goes on.
+        begin_lease: the statements that begin a transaction which changes leases only, and waits for no other writer
+            where the database allows that.
         begin_read: the statements that begin a transaction which sees one moment and changes nothing.
         chain_claim: the query by which a connection takes a chain of the audit log until its end, unless another one
             has it; ``None`` where there is one chain for all.
@@ -65,6 +67,7 @@ class Database(Protocol):
     error: tuple[type[Exception], ...]
     begin_write: tuple[str, ...]
     begin_append: tuple[str, ...]
+    begin_lease: tuple[str, ...]
     begin_read: tuple[str, ...]
     chain_claim: Executable | None
     upgrades_itself: bool

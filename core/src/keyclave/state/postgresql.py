@@ -58,6 +58,7 @@ class PostgresqlDatabase:
     dialect: Dialect = _DIALECT
     begin_write: tuple[str, ...] = (_BEGIN, _LOCK)
     begin_append: tuple[str, ...] = (_BEGIN, _SHARE)
+    begin_lease: tuple[str, ...] = (_BEGIN,)
     begin_read: tuple[str, ...] = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
     chain_claim: Executable | None = _CLAIM
     upgrades_itself = False
@@ -88,8 +89,10 @@ class PostgresqlDatabase:
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection to a server that keeps what it commits."""
         _, given = self.dialect.create_connect_args(self._url)
+        # A process that is stopped in the middle of a transaction must not hold up the others.
         options = (
             f"-c lock_timeout={round(self._timeout * 1000)} -c TimeZone=UTC"
+            f" -c idle_in_transaction_session_timeout={round(self._timeout * 2000)}"
             f" -c default_transaction_read_only={'on' if read_only else 'off'}"
         )
         ours = {

@@ -20,6 +20,7 @@ __all__ = [
     "StoredFallback",
     "StoredIntent",
     "StoredKey",
+    "StoredLease",
     "StoredVersion",
 ]
 
@@ -134,6 +135,22 @@ class StoredFallback(msgspec.Struct, frozen=True, kw_only=True):
     backend_id: str
     begun_at: datetime
     ended_at: datetime | None
+
+
+class StoredLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to work on something until a time, by the clock of the database.
+
+    Attributes:
+        resource: what is worked on.
+        holder: who works on it.
+        fencing: rises with every holder, and never falls.
+        expires_at: UTC; in the past when it was given up.
+    """
+
+    resource: str
+    holder: str
+    fencing: int
+    expires_at: datetime
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ __all__ = [
     "INTENTS",
     "KEYS",
     "KEY_VERSIONS",
+    "LEASES",
     "METADATA",
     "MIGRATIONS",
     "MIGRATION_APPROVALS",
@@ -27,7 +28,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -73,6 +74,7 @@ INTENTS = _table(
     integer="from_version to_version created_at updated_at",
     binary="mac",
 )
+LEASES = _table("leases", text="resource holder", integer="fencing expires_at", binary="mac")
 OPERATIONS = _table(
     "operations", text="operation_id key_reference", integer="chain sequence occurred_at", binary="record hash"
 )

@@ -51,6 +51,7 @@ class SqliteDatabase:
     error: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
     begin_write: tuple[str, ...] = ("BEGIN IMMEDIATE",)
     begin_append: tuple[str, ...] = begin_write
+    begin_lease: tuple[str, ...] = begin_write
     begin_read: tuple[str, ...] = ("BEGIN",)
     chain_claim: Executable | None = None
     upgrades_itself = True

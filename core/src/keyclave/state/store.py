@@ -29,10 +29,11 @@ class Store:
         instance_id: the identity of the instance, made when its database was.
     """
 
-    def __init__(self, connector: Connector, writer: Writer, instance_id: UUID) -> None:
+    def __init__(self, connector: Connector, writer: Writer, lease_writer: Writer, instance_id: UUID) -> None:
         self.instance_id = instance_id
         self._connector = connector
         self._writer = writer
+        self._lease_writer = lease_writer
         self._readers = Readers(connector)
         forks.watch(self)
 
@@ -56,7 +57,8 @@ class Store:
         database = database_at(url, timeout)
         forks.refuse_inherited(database.place())
         connector, instance_id = open_instance(database, Path(key_file).absolute())
-        return cls(connector, Writer(connector, timeout), instance_id)
+        writer, lease_writer = (Writer(connector, timeout, appends=appends) for appends in (True, False))
+        return cls(connector, writer, lease_writer, instance_id)
 
     def write(self) -> WriteTransaction:
         """Begin a transaction that is durable when its block ends without an exception.
@@ -80,6 +82,16 @@ class Store:
         Otherwise it is as that of ``write``.
         """
         return WriteTransaction(self._writer, Access.APPEND)
+
+    def lease(self) -> WriteTransaction:
+        """Begin a transaction that changes leases, and nothing else. It is durable as one of ``write``.
+
+        In PostgreSQL it waits for no transaction that writes other things, so that nobody loses a lease by that.
+
+        Raises:
+            KeyclaveError: as ``write`` does.
+        """
+        return WriteTransaction(self._lease_writer, Access.LEASE)
 
     def read(self) -> ReadTransaction:
         """Begin a transaction that sees one moment and changes nothing. It waits for no writer.
@@ -106,6 +118,7 @@ class Store:
             self._connector.closed = True
             self._readers.forget()
             self._writer.close()
+            self._lease_writer.close()
 
     def place(self) -> str:
         """Return where the database is, without secrets."""
@@ -113,11 +126,11 @@ class Store:
 
     def connections(self) -> list[object]:
         """Return every connection that is open, for a forked child to leave alone."""
-        writer = self._writer.connection
-        return [*self._readers.connections(), *(() if writer is None else (writer,))]
+        writers = (self._writer.connection, self._lease_writer.connection)
+        return [*self._readers.connections(), *(connection for connection in writers if connection is not None)]
 
     def abandon(self, failure: StateUnavailable) -> None:
         """Let every transaction that is under way fail like this, without touching its connection."""
-        session = self._writer.session
-        for inherited in (*self._readers.sessions(), *(() if session is None else (session,))):
-            inherited.abandon(failure)
+        for session in (*self._readers.sessions(), self._writer.session, self._lease_writer.session):
+            if session is not None:
+                session.abandon(failure)

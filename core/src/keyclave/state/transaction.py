@@ -8,6 +8,7 @@ from keyclave.state.clock import Clock
 from keyclave.state.fallbacks import Fallbacks
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
+from keyclave.state.leases import Leases
 from keyclave.state.models import Approvals, Backends, Environments, Health, Migrations, Plans
 from keyclave.state.session import Session
 
@@ -77,6 +78,11 @@ class Transaction:
     def clock(self) -> Clock:
         """The time of the clock as it was trusted last."""
         return Clock(self._session)
+
+    @property
+    def leases(self) -> Leases:
+        """Who works on what."""
+        return Leases(self._session)
 
     @property
     def migrations(self) -> Migrations:

@@ -24,6 +24,7 @@ class Writer:
     Args:
         connector: makes connections.
         timeout: seconds to wait for another thread of this process.
+        appends: whether it appends to the audit log, and so needs a chain of it.
 
     Attributes:
         connection: the connection; ``None`` while there is none.
@@ -31,8 +32,15 @@ class Writer:
         session: the transaction that is under way, or the last one.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: Connector, timeout: float, *, appends: bool) -> None:
+        database = connector.database
         self._connector = connector
+        self._appends = appends
+        self._begin = {
+            Access.LEASE: database.begin_lease,
+            Access.APPEND: database.begin_append,
+            Access.CHANGE: database.begin_write,
+        }
         self._timeout = timeout
         self._lock = threading.Lock()
         self._thread = 0
@@ -41,14 +49,13 @@ class Writer:
         self.session: Session | None = None
 
     def begin(self, access: Access) -> Session:
-        """Begin a transaction; see `keyclave.state.store.Store.write` and ``append``."""
+        """Begin a transaction; see `keyclave.state.store.Store`."""
         self._enter()
         session = None
         try:
             session = self._connector.session(self._connected())
             self.session = session
-            database = self._connector.database
-            session.begin(database.begin_append if access is Access.APPEND else database.begin_write)
+            session.begin(self._begin[access])
         except BaseException:
             self._leave(session)
             raise
@@ -101,7 +108,8 @@ class Writer:
             self._connector.require_usable()  # it may have been closed while this thread waited
             self.connection = self._connector.connect()
             try:
-                self.chain = take_chain(self._connector, self.connection)
+                if self._appends:
+                    self.chain = take_chain(self._connector, self.connection)
             except BaseException:
                 self._drop()
                 raise
