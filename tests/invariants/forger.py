@@ -76,6 +76,7 @@ class Forger:
                 ),
             )
         self.connection.execute("UPDATE audit_head SET sequence = ?, hash = ?", (len(documents), chain))
+        self.connection.execute("UPDATE instance SET chains = ?", (str(len(documents)),))
 
 
 @contextmanager
