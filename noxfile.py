@@ -94,6 +94,12 @@ def zoo(session: nox.Session) -> None:
 
 
 @nox.session
+def sweep(session: nox.Session) -> None:
+    """Kill every operation everywhere, recover, and check the invariants; ``-- --json FILE`` writes the figures."""
+    session.run(sys.executable, "-m", "tests.sweep", *session.posargs)
+
+
+@nox.session
 def fleet(session: nox.Session) -> None:
     """Race the processes of a fleet in full, and crash its server; ``-- --json FILE`` writes the figures."""
     session.run(sys.executable, "-m", "tests.fleet", *session.posargs)

@@ -21,17 +21,25 @@ NOT_RUN = {
     "contract-tests/README.md": 1,  # `text`: the same page in docs/how-to is run
     "core/README.md": 1,  # `text`: it needs a package index
     "docs/how-to/adopt.md": 2,  # `text`: it needs a device; core/tests/cli/test_keys.py has a backend that adopts
+    "docs/how-to/recover.md": 2,  # `text`: it needs a backend that is away; core/tests/services/test_recovery.py
+    "docs/how-to/restore.md": 1,  # `text`: it needs a server, as in core/tests/services/test_restored.py
     "docs/explanation/key-states.md": 1,  # `mermaid`: a picture
     "docs/how-to/aws.md": 7,  # `text`: they need an account of AWS; plugins/aws/tests has emulators
     "docs/how-to/operate.md": 1,  # `text`: it does not end by itself; core/tests/cli/test_process.py interrupts it
     "docs/how-to/fleet.md": 2,  # `text`: it needs machines and a server; tests/fleet has processes
-    "docs/how-to/postgresql.md": 2,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
+    "docs/how-to/postgresql.md": 3,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
     "docs/how-to/run-the-contract.md": 1,  # `text`: a ledger; contract-tests/tests/test_ledger.py reads one like it
     "docs/tutorial/first-key.md": 1,  # `text`: the same
     "docs/how-to/pkcs11-hsm.md": 2,  # `text`: it needs a package index; p11-kit's configuration, as in tests/services
 }
 
-NEEDS = {"docs/how-to/pkcs11-hsm.md": "softhsm", "docs/how-to/run-the-contract.md": "softhsm"}
+NEEDS = {
+    "docs/how-to/fallback.md": "softhsm",
+    "docs/how-to/migrate.md": "softhsm",
+    "docs/how-to/pkcs11-hsm.md": "softhsm",
+    "docs/how-to/policy.md": "softhsm",
+    "docs/how-to/run-the-contract.md": "softhsm",
+}
 
 
 def _cases() -> Iterator[ParameterSet]:

@@ -39,12 +39,12 @@ CRYPTO = CryptoFunctions(
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The directory that each test plugin is installed into, by the name of its source tree."""
     base = tmp_path_factory.mktemp("plugins")
-    return {
-        project.parent.name: _install(project.parent, base) for project in sorted(PLUGINS.glob("*/pyproject.toml"))
-    }
+    projects = [path.parent for path in sorted(PLUGINS.glob("*/pyproject.toml"))]
+    return {project.name: install_plugin(project, base) for project in projects}
 
 
-def _install(project: Path, base: Path) -> Path:
+def install_plugin(project: Path, base: Path) -> Path:
+    """Build the plugin in a source tree, and return the directory below ``base`` that it is installed into."""
     wheel = next(WheelBuilder(str(project)).build(directory=str(base / "wheels"), versions=["standard"]))
     target = base / project.name
     installer = ["uv", "pip", "install"] if find_spec("uv") else ["pip", "install"]

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from keyclave.cli import migration_view
+from keyclave.cli.session import Session
+from keyclave.models import KeyMigrationRecord
 
 from core.tests.cli.conftest import Run
 
@@ -82,3 +85,20 @@ def test_an_id_of_nothing_is_a_wrong_argument(run: Run) -> None:
     run("migrate", "retire", nothing, "--yes", code=2)
     run("migrate", "run", "not an id", code=2)
     run("migrate", "plan", "--to", "other", code=2)
+
+
+def test_somebody_at_a_terminal_is_told_how_far_it_is(
+    run: Run, migrated: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = json.loads(run("migrate", "list", "--json").stdout)
+    assert record["migration_id"] == migrated
+    monkeypatch.setattr(migration_view, "is_terminal", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes rich take the captured stream for a terminal
+    with migration_view.told(Session()) as progress:
+        assert progress is not None
+        progress(KeyMigrationRecord.model_validate_json(json.dumps(record)), 1, 2)
+    assert "Migrating release" in capsys.readouterr().err
+    session = Session()
+    session.as_json = True
+    with migration_view.told(session) as nobody:
+        assert nobody is None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import ConfigurationError, Conflict, InvalidArgument, KeyNotFound, PolicyViolation
-from keyclave.models import MigrationStatus, OperationType
-from keyclave.services import migration_approval
+from keyclave.models import MigrationStatus, OperationType, SecurityLevel
+from keyclave.services import creation, migration_approval, new_keys
+from keyclave.state.records import StoredKey
+from msgspec.structs import replace
 
 from core.tests.services.failing import replaced
 from core.tests.services.migrating import As, alice, as_, bob, listed, migrate
@@ -62,7 +65,7 @@ def test_fr_012_a_plan_says_of_each_version_how_it_goes_and_why(alice: Keyclave)
     assert "wraps it by" in reasons["wrapped", 1]
     assert "verified without its backend" in reasons["stays", 1]
     assert "cannot leave" in reasons["stays", 2]
-    assert "revoked" in reasons["revoked", 1]
+    assert "REVOKED" in reasons["revoked", 1]
     assert "already" in reasons["there", 1]
 
 
@@ -210,3 +213,39 @@ def test_progress_is_told_after_each(alice: Keyclave, bob: Keyclave) -> None:
     with replaced(alice, "disable_key", lambda real, *a: real(*a)):
         alice.migration.run(plan.plan_id, lambda record, done, total: told.append((record.key_name, done, total)))
     assert told == [("c", 1, 3), ("a", 2, 3), ("b", 3, 3)]
+
+
+def test_fr_012_only_an_exception_lets_a_key_go_to_a_lower_level(
+    alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Any = alice._backends.get("software")
+    monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
+    with monkeypatch.context() as stricter:
+        stricter.setattr(creation, "new_key", lambda *arguments: _requiring_hsm(new_keys.new_key(*arguments)))
+        alice.keys.create("k", "ED25519", wrappable=True)
+    (refused,) = alice.migration.plan(["k"], "other").versions
+    assert refused.strategy is None
+    assert "refused as a downgrade" in refused.reason
+
+    record = migrate(alice, bob, "k", exception="the token is at its end")
+    assert (record.status, record.source_required_level) == (MigrationStatus.COMPLETED, SecurityLevel.HSM)
+    assert bob.migration.plans()[-1].exception == "the token is at its end"
+    assert alice.keys.sign("k", b"signed in software").backend_id == "other"
+    alice.migration.rollback(record.migration_id, "test")
+    assert alice.keys.sign("k", b"signed in the token").backend_id == "software"
+    with pytest.raises(PolicyViolation, match="requires HSM"):
+        bob.keys.sign("k", b"where the token shows less")
+
+
+def _requiring_hsm(key: StoredKey) -> StoredKey:
+    return replace(key, required_security_level=SecurityLevel.HSM)
+
+
+def test_a_plan_says_that_its_source_cannot_disable_the_key(alice: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.keys.create("k", "ED25519", wrappable=True)
+    assert alice.migration.plan(["k"], "other").versions[0].consequences == ()
+    opened = alice._backends.get("software")
+    has = opened.has
+    monkeypatch.setattr(opened, "has", lambda hook: hook != "disable_key" and has(hook))
+    (told,) = alice.migration.plan(["k"], "other").versions[0].consequences
+    assert told.startswith("'software' cannot disable keys")

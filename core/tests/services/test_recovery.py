@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported, KeyDisabled, KeyNotFound, OutcomeUnknown
-from keyclave.models import KeyStatus
+from keyclave.models import KeyStatus, OperationType
 from keyclave.services import recovery
 
 from core.tests.services.conftest import Reopen
@@ -178,3 +179,24 @@ def test_a_backend_that_does_not_destroy_is_not_asked_to(clave: Keyclave, monkey
     with pytest.raises(CapabilityUnsupported, match="cannot destroy keys"):
         clave.keys.destroy("k", 1)
     assert open_kinds(clave) == []
+
+
+def test_an_open_instance_takes_over_each_minute_what_another_process_left(
+    clave: Keyclave, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clave.recovery._worker, "_seconds", 0.01)
+    clave.recovery.start()
+    clave.recovery.start()
+    other = reopen()
+    other.keys.create("k", "ED25519")
+    other.rotation.rotate("k")
+    with failing(other, "disable_key", DOWN), pytest.raises(OutcomeUnknown):
+        other.keys.revoke("k", "test")
+    assert open_kinds(clave) == ["revoke"]
+    other.close()
+    deadline = time.monotonic() + 30
+    while open_kinds(clave) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert open_kinds(clave) == []
+    clave.recovery.stop()
+    assert [r.status.value for r in clave.audit.records(operation_type=OperationType.RECOVER)] == ["SUCCESS"]

@@ -87,9 +87,9 @@ def test_fr_012_a_method_that_both_have_is_needed(two: Keyclave) -> None:
 @pytest.mark.parametrize(
     ("side", "hook", "words"),
     [
-        ("source", "wrap_key", "software releases no keys"),
-        ("destination", "begin_import", "other takes no keys"),
-        ("destination", "import_key", "other takes no keys"),
+        ("source", "wrap_key", "'software' releases no keys"),
+        ("destination", "begin_import", "'other' takes no keys"),
+        ("destination", "import_key", "'other' takes no keys"),
     ],
 )
 def test_fr_012_hooks_decide(
@@ -109,7 +109,7 @@ def test_fr_012_a_lower_level_is_refused_and_an_exception_lifts_that(two: Keycla
     described(move.source, security_level=SecurityLevel.HSM)
     found = move.judge()
     assert found.strategy is None
-    assert found.reason.startswith("refused as a downgrade: software shows HSM, and other shows SOFTWARE")
+    assert found.reason.startswith("refused as a downgrade: 'software' shows HSM, and 'other' shows SOFTWARE")
     assert found.downgrade is not None
     lifted = move.judge(excepted=True)
     assert lifted.strategy is MigrationStrategy.WRAPPED
@@ -138,7 +138,8 @@ def test_fr_014_no_exception_lifts_what_the_environment_requires(two: Keyclave) 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"status": KeyStatus.REVOKED}, "revoked"),
+        ({"status": KeyStatus.REVOKED}, "version 1 is REVOKED"),
+        ({"status": KeyStatus.STANDBY}, "version 1 is STANDBY"),
         ({"status": KeyStatus.PENDING}, "under validation"),
         ({"status": KeyStatus.DEPRECATED, "exportable": False}, "nothing to take over"),
     ],
@@ -166,13 +167,13 @@ def test_fr_012_a_destroyed_version_does_not_move(two: Keyclave) -> None:
 def test_fr_012_a_key_does_not_move_to_where_it_is(two: Keyclave) -> None:
     two.keys.create("moving", "ECDSA_P256", backend="software", wrappable=True)
     found = Move(two, "moving", "software").judge()
-    assert (found.strategy, found.reason) == (None, "it is kept in software already")
+    assert (found.strategy, found.reason) == (None, "it is kept in 'software' already")
 
 
 def test_fr_012_a_backend_without_the_algorithm_is_no_destination(two: Keyclave) -> None:
     move = moving(two)
     described(move.destination, algorithms=())
-    assert move.judge().reason == "other is no place for it: it has no ECDSA_P256"
+    assert move.judge().reason == "'other' is no place for it: it has no ECDSA_P256"
 
 
 def test_fr_012_schemes_that_are_lost_are_named(two: Keyclave) -> None:
@@ -182,4 +183,4 @@ def test_fr_012_schemes_that_are_lost_are_named(two: Keyclave) -> None:
     kept = tuple(each for each in support.schemes if "PKCS1" not in each.scheme)
     supporting(move.destination, "RSA_2048", schemes=kept)
     (lost,) = move.judge().consequences
-    assert lost.startswith("other does not sign with RSA_PKCS1_SHA256")
+    assert lost.startswith("'other' does not sign with RSA_PKCS1_SHA256")

@@ -236,7 +236,7 @@ def test_a_broken_connection_fails_its_transaction_and_no_other(postgresql_place
             with postgresql_place.raw() as other:
                 other.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                    " WHERE relation = 'audit_head'::regclass AND mode = 'ExclusiveLock'"
+                    " WHERE relation = 'instance'::regclass AND mode = 'ExclusiveLock'"
                 )
             state.keys.add(new_key("after"))
 

@@ -69,7 +69,7 @@ class KeyLocation(Model):
         label: the text of its `keyclave.plugin.KeyLabel`.
         provider_uri: the backend's own address of it.
         exportable: whether it may be released from there, wrapped.
-        hsm_backed: as in `KeySecurityProperties`.
+        hsm_backed: whether it is kept in an HSM there.
     """
 
     label: NonEmptyStr

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from keyclave.audit.log import StaleKey
 from keyclave.backends.manager import BackendManager
+from keyclave.errors import IntegrityError
 from keyclave.state.store import Store
 
 __all__ = ["Bindings", "EpochWatch", "Wanted"]
@@ -45,15 +46,25 @@ class EpochWatch:
         self.valid_until = 0.0
 
     def refresh(self) -> None:
-        """Read the epoch again, and raise it first if the level of a backend does not count any more."""
-        seen_at = monotonic()
+        """Read the epoch again, and raise it first if the level of a backend does not count any more.
+
+        Raises:
+            IntegrityError: it is lower than it was: the state was put back to an earlier copy of itself meanwhile.
+        """
+        seen_at, before = monotonic(), self.epoch
         withdrawn = self._backends.withdrawn()
         if withdrawn != self._withdrawn:
             with self._store.write() as state:
                 state.raise_epoch()
             self._withdrawn = withdrawn
         with self._store.read() as state:
-            self.epoch = state.epoch
+            now = state.epoch
+        if now < before:
+            raise IntegrityError(
+                f"the state was put back to an earlier copy of itself, from change {before} of its keys to {now}",
+                next_step="If you restored a backup, open the state again, and repeat what was revoked since then.",
+            )
+        self.epoch = now
         self.valid_until = seen_at + _SECONDS
 
     def has_risen(self, epoch: int) -> bool:

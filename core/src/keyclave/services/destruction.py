@@ -20,7 +20,7 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import KeyHandle, KeyStatus, OperationType
-from keyclave.services.handles import to_handle, to_reference
+from keyclave.services.handles import current, to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW, new_intent, require_no_migration
 from keyclave.services.names import name_reference, require_name, require_version
@@ -33,14 +33,23 @@ _REASON_LIMIT = 1024
 
 
 def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[StoredVersion, ...]) -> None:
-    """Disable every version that exists in its backend, where the backend can do that. A missing one is of no use."""
+    """Disable every version that exists in its backend, where the backend can do that. A missing one is of no use.
+
+    Versions may be in several backends: one that fails leaves no version in another one enabled.
+    """
+    failures = []
     for version in versions:
         if version.destroyed_at is not None:
             continue
-        backend = instance.backends.get(version.backend_id)
-        if backend.has("disable_key"):
-            with suppress(KeyNotFound):
-                backend.disable_key(to_reference(key, version))
+        try:
+            backend = instance.backends.get(version.backend_id)
+            if backend.has("disable_key"):
+                with suppress(KeyNotFound):
+                    backend.disable_key(to_reference(key, version))
+        except KeyclaveError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def destroy_in_backend(instance: Instance, operation: Operation, key: StoredKey, version: StoredVersion) -> datetime:
@@ -114,7 +123,7 @@ class Destruction:
             operation.key_reference = str(key.key_id)
             versions = state.keys.versions(key.key_id)
             intent = new_intent(
-                self._instance, operation, "revoke", key_id=key.key_id, backend_id=versions[-1].backend_id
+                self._instance, operation, "revoke", key_id=key.key_id, backend_id=current(versions).backend_id
             )
             intent.parameters["reason"] = reason
             state.intents.add(intent)
@@ -189,7 +198,8 @@ def _require_destructible(name: str, version: StoredVersion) -> None:
         raise Conflict(
             f"version {version.version} is {version.status.value}",
             key_name=name,
-            next_step="Rotate or revoke the key first: only deprecated and revoked versions are destroyed.",
+            next_step="Only deprecated and revoked versions are destroyed: rotate or revoke the key, or remove its"
+            " standby, first.",
             retryable=False,
         )
     if version.not_destroy_before is not None and version.not_destroy_before > datetime.now(UTC):

@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from keyclave.errors import Conflict, KeyclaveError
-from keyclave.models import KeyHandle
+from keyclave.models import KeyHandle, KeyStatus
 from keyclave.services.clock import why_not_trusted
 from keyclave.services.destruction import Destruction
 from keyclave.services.instance import Instance
 from keyclave.services.recovery import Recovery
 from keyclave.services.renewal import Renewal
 from keyclave.services.results import DueReport
+from keyclave.services.standby_keys import Standbys
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
@@ -41,10 +42,19 @@ _Due = tuple[StoredKey, StoredVersion]
 class DueWork:
     """Does what is due."""
 
-    def __init__(self, instance: Instance, recovery: Recovery, renewal: Renewal, destruction: Destruction) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        recovery: Recovery,
+        *,
+        renewal: Renewal,
+        standbys: Standbys,
+        destruction: Destruction,
+    ) -> None:
         self._instance = instance
         self._recovery = recovery
         self._renewal = renewal
+        self._standbys = standbys
         self._destruction = destruction
 
     def run(self, is_ending: Callable[[], bool] = lambda: False) -> DueReport:
@@ -74,7 +84,7 @@ class DueWork:
     def _backends(self) -> list[str]:
         """Return the backends in which something is due."""
         with self._instance.store.read() as state:
-            return sorted({version.backend_id for _, version in (*_due(state), *_expired(state))})
+            return sorted({version.backend_id for _, version in (*self._due(state), *_expired(state))})
 
     def _work(
         self, is_ending: Callable[[], bool], backend_id: str, *, destroying: bool
@@ -92,9 +102,9 @@ class DueWork:
 
     def _rotate(self, goes_on: Callable[[], bool], backend_id: str, failed: list[_Failure]) -> list[KeyHandle]:
         rotated: list[KeyHandle] = []
-        for key, version in self._in_backend(_due, backend_id):
+        for key, version in self._in_backend(self._due, backend_id):
             try:
-                rotated.append(self._renewal.rotate(key.name, algorithm=None, validation_period=None, automatic=True))
+                rotated.append(self._renew(key, version))
             except Conflict:
                 continue  # somebody else is at it
             except KeyclaveError as error:
@@ -110,6 +120,16 @@ class DueWork:
     def _in_backend(self, find: Callable[[Transaction], list[_Due]], backend_id: str) -> list[_Due]:
         with self._instance.store.read() as state:
             return [(key, version) for key, version in find(state) if version.backend_id == backend_id]
+
+    def _due(self, state: Transaction) -> list[_Due]:
+        """Return the versions that are old enough to be rotated, but no standby if the policy allows no fallback."""
+        due = state.keys.due(datetime.now(UTC))
+        return _unchanging(state, (v for v in due if v.status is not KeyStatus.STANDBY or self._standbys.enabled))
+
+    def _renew(self, key: StoredKey, version: StoredVersion) -> KeyHandle:
+        if version.status is KeyStatus.STANDBY:
+            return self._standbys.add(key.name)
+        return self._renewal.rotate(key.name, algorithm=None, validation_period=None, automatic=True)
 
     def _postpone(self, version: StoredVersion) -> None:
         with self._instance.store.write() as state:
@@ -139,11 +159,6 @@ class DueWork:
                 _log.warning("version %d of key %r is not destroyed: %s", version.version, key.name, error)
                 failed.append((key.name, error.message))
         return destroyed
-
-
-def _due(state: Transaction) -> list[_Due]:
-    """Return the versions that are old enough to be rotated."""
-    return _unchanging(state, state.keys.due(datetime.now(UTC)))
 
 
 def _expired(state: Transaction) -> list[_Due]:

@@ -119,6 +119,7 @@ class MigrationRun:
             with self._recorder.operation(OperationType.MIGRATE, name_reference(record.key_name)) as operation:
                 working.enter_context(self._instance.owner.working(operation.operation_id))
                 moving = self._read(plan, record, operation)
+                operation.key_version = moving.number
                 intent = self._begin(operation, moving)
                 with self._recovery.guarding(intent):
                     arrived = self._arrival.bring(operation, moving)

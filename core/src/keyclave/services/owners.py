@@ -77,36 +77,42 @@ class Owner:
         return self._leases.is_reliable(operation_id.hex)
 
     @contextmanager
-    def write(self, operation_id: uuid.UUID) -> Iterator[Transaction]:
+    def write(self, operation_id: uuid.UUID, *others: uuid.UUID) -> Iterator[Transaction]:
         """Run one transaction of an operation that has an intent, or gets it in this one, under its lease.
 
         The first takes the lease, and the one that ends the work on the intent gives it up. A commit whose answer was
-        lost is looked up.
+        lost is looked up. What goes for the operation goes for the others that are done together with it.
 
         Raises:
             LeaseLost: others may have taken the operation over. Nothing was written.
             CommitUnknown: the answer to the commit was lost, and it cannot be looked up now.
             KeyclaveError: see `keyclave.state.store.Store.write`.
         """
-        resource = operation_id.hex
         before = after = None
         try:
             with self._store.write() as state:
                 before = state.intents.get(operation_id)
-                if self._leases.holds(resource):
-                    self._leases.require_in(state, resource)
-                else:
-                    lease = state.leases.lock(resource)
-                    if not self._is_vacant(state, lease):
-                        raise Conflict("another process works on this change")
-                    self._leases.take_in(state, lease, resource)
+                for each in (operation_id, *others):
+                    self._hold_in(state, each.hex)
                 yield state
                 after = state.intents.get(operation_id)
-                if after is None or after.outcome is not None or after.step == WINDOW:
-                    self._leases.give_up_in(state, resource)
+                for each in (operation_id, *others):
+                    found = state.intents.get(each)
+                    if found is None or found.outcome is not None or found.step == WINDOW:
+                        self._leases.give_up_in(state, each.hex)
         except StateUnavailable as error:
             if after is None or not self._is_changed(operation_id, before, error):
                 raise
+
+    def _hold_in(self, state: Transaction, resource: str) -> None:
+        """Take a lease, or see that it still holds."""
+        if self._leases.holds(resource):
+            self._leases.require_in(state, resource)
+            return
+        lease = state.leases.lock(resource)
+        if not self._is_vacant(state, lease):
+            raise Conflict("another process works on this change")
+        self._leases.take_in(state, lease, resource)
 
     def _is_changed(self, operation_id: uuid.UUID, before: StoredIntent | None, error: StateUnavailable) -> bool:
         """Return whether a transaction is durable that changed an intent; nobody else changed it within the lease."""

@@ -12,6 +12,7 @@ from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Operation, Recorder
+from keyclave.services.standby import replace_if_unfit
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
@@ -56,7 +57,7 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         next_rotation_at=None,
         not_destroy_before=now + policy.deprecated_version_retention_period,
     )
-    return state.keys.update_version(
+    promoted = state.keys.update_version(
         key.key_id,
         new.version,
         status=KeyStatus.ACTIVE,
@@ -64,6 +65,8 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         next_rotation_at=next_rotation(policy, now),
         validation_ends_at=None,
     )
+    replace_if_unfit(state, key)
+    return promoted
 
 
 def under_validation(

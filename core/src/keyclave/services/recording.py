@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from keyclave.audit.log import AuditEntry, AuditLog, StaleKey
 from keyclave.errors import AuditUnavailable, KeyclaveError
 from keyclave.models import OperationStatus, OperationType, looks_like_key_material
-from keyclave.services.names import named_key
+from keyclave.services.names import name_reference, named_key
 from keyclave.services.owners import CommitUnknown
 
 __all__ = ["Operation", "Recorder", "failure_text"]
@@ -105,6 +105,10 @@ class Recorder:
     def __init__(self, audit: AuditLog, principal: str) -> None:
         self._audit = audit
         self._principal = principal
+
+    def part(self, operation_type: OperationType) -> Operation:
+        """Return an operation that is a part of another one: where it fails, so does that, which is recorded."""
+        return Operation(operation_type, name_reference(None), self._principal)
 
     @contextmanager
     def operation(self, operation_type: OperationType, key_reference: str) -> Iterator[Operation]:

@@ -27,6 +27,7 @@ from keyclave.services.leases import LeaseLost
 from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
 from keyclave.services.migration_removal import require_absent
 from keyclave.services.owners import found_open
+from keyclave.services.periodic import Periodic
 from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent
@@ -41,6 +42,7 @@ _MAKING = _UNDONE | {"migrate"}
 """They make something in a backend, under a label of their own."""
 _SETTLED_AFTER = timedelta(seconds=60)
 """A backend that was asked to create or adopt a key and did not answer may still do it until then."""
+_EVERY = timedelta(seconds=60)
 _log = logging.getLogger("keyclave.recovery")
 
 
@@ -50,6 +52,19 @@ class Recovery:
     def __init__(self, instance: Instance, recorder: Recorder) -> None:
         self._instance = instance
         self._recorder = recorder
+        self._worker = Periodic("keyclave-recovery", _EVERY, self.run)
+
+    def start(self) -> None:
+        """Run now and each minute, 10 % more or less, in a thread of its own until ``stop``, or until closing.
+
+        Opening the instance runs once. This is for an instance that stays open, so that it takes over what other
+        processes leave behind; ``clave.rotation.start`` does so too, and rotates besides.
+        """
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End the thread that ``start`` started, and wait for the change that it is resolving."""
+        self._worker.stop()
 
     def open_intents(self) -> tuple[StoredIntent, ...]:
         """Return the changes that are neither finished nor undone, the oldest first.

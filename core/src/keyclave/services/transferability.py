@@ -17,6 +17,8 @@ from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["Transferability", "transferability"]
 
+_GOING = (KeyStatus.ACTIVE, KeyStatus.DEPRECATED)
+
 
 class Transferability(Record, frozen=True, kw_only=True):
     """What a migration of one version would be.
@@ -66,13 +68,13 @@ def transferability(
     obstacle, method = _wrapping(source, destination, algorithm, version)
     strategy = MigrationStrategy.WRAPPED if obstacle is None else MigrationStrategy.REKEYED
     if obstacle is None:
-        reason = f"the key itself moves: {source.id} wraps it by {method}, and {destination.id} imports it"
+        reason = f"the key itself moves: {source.id!r} wraps it by {method}, and {destination.id!r} imports it"
     elif (refused := _refused_as_new_key(destination, version)) is not None:
         return Transferability(
             strategy=None, reason=f"{obstacle}; and {refused}", requires=key.required_security_level
         )
     else:
-        reason = f"a new key in {destination.id} takes over: {obstacle}"
+        reason = f"a new key in {destination.id!r} takes over: {obstacle}"
     downgrade = _downgrade(source, destination, key)
     level = destination.description.security_level
     if downgrade is not None and not excepted:
@@ -97,21 +99,21 @@ def _refusals(
 ) -> Iterator[str]:
     """Yield what forbids a move in any way, exception or not."""
     if source.id == destination.id:
-        yield f"it is kept in {source.id} already"
+        yield f"it is kept in {source.id!r} already"
     level = destination.description.security_level
     if not level.satisfies(required):
         yield (
-            f"{destination.id} shows {level.value}, and the environment requires {required.value} (FR-014), "
+            f"{destination.id!r} shows {level.value}, and the environment requires {required.value} (FR-014), "
             "which no exception lowers"
         )
     if version.destroyed_at is not None:
         yield f"version {version.version} is destroyed"
-    if version.status is KeyStatus.REVOKED:
-        yield f"version {version.version} is revoked"
     if version.status is KeyStatus.PENDING:
         yield f"version {version.version} is under validation: promote it or roll it back first"
+    if version.status not in _GOING:
+        yield f"version {version.version} is {version.status.value}"
     if refused := refused_by_ability(destination, algorithm_of(key, version)):
-        yield f"{destination.id} is no place for it: {refused}"
+        yield f"{destination.id!r} is no place for it: {refused}"
 
 
 def _wrapping(
@@ -121,19 +123,19 @@ def _wrapping(
     sends, takes = _support(source, algorithm), _support(destination, algorithm)
     method = next((each for each in takes.import_methods if each in sends.wrap_methods), None)
     if not is_wrappable(version):
-        return f"{source.id} keeps it as a key that cannot leave, since it was not made wrappable", None
+        return f"{source.id!r} keeps it as a key that cannot leave, since it was not made wrappable", None
     if not source.has("wrap_key"):
-        return f"{source.id} releases no keys", None
+        return f"{source.id!r} releases no keys", None
     if not (destination.has("begin_import") and destination.has("import_key")):
-        return f"{destination.id} takes no keys from elsewhere", None
+        return f"{destination.id!r} takes no keys from elsewhere", None
     if method is None:
         return (
-            f"{source.id} wraps {algorithm} keys by {_listed(sends.wrap_methods)}, "
-            f"and {destination.id} takes them by {_listed(takes.import_methods)}"
+            f"{source.id!r} wraps {algorithm} keys by {_listed(sends.wrap_methods)}, "
+            f"and {destination.id!r} takes them by {_listed(takes.import_methods)}"
         ), None
     if not get_algorithm(algorithm).signs and not _same_form(sends, takes):
         return (
-            f"{source.id} and {destination.id} do not write ciphertexts in the same form, "
+            f"{source.id!r} and {destination.id!r} do not write ciphertexts in the same form, "
             "so that the key would not decrypt there what it encrypted here"
         ), None
     return None, method
@@ -157,16 +159,16 @@ def _refused_as_new_key(destination: Backend, version: StoredVersion) -> str | N
     if version.status is not KeyStatus.ACTIVE:
         return f"version {version.version} is {version.status.value}, so that there is nothing to take over from it"
     if not destination.has("create_key"):
-        return f"{destination.id} makes no keys"
+        return f"{destination.id!r} makes no keys"
     return None
 
 
 def _downgrade(source: Backend, destination: Backend, key: StoredKey) -> str | None:
     level, before = destination.description.security_level, source.description.security_level
     if not level.satisfies(before):
-        return f"{source.id} shows {before.value}, and {destination.id} shows {level.value}"
+        return f"{source.id!r} shows {before.value}, and {destination.id!r} shows {level.value}"
     if not level.satisfies(key.required_security_level):
-        return f"the key requires {key.required_security_level.value}, and {destination.id} shows {level.value}"
+        return f"the key requires {key.required_security_level.value}, and {destination.id!r} shows {level.value}"
     return None
 
 
@@ -178,12 +180,12 @@ def _consequences(
             yield "Its public key changes: give verifiers the new one. The old one still verifies what it signed."
         else:
             yield (
-                f"What it encrypted until then is decrypted in {source.id}, as long as the old version is kept "
+                f"What it encrypted until then is decrypted in {source.id!r}, as long as the old version is kept "
                 "there: encrypt it anew before you retire that version, or it is lost."
             )
     offered = {each.scheme for each in _support(destination, algorithm).schemes}
     lost = [each.scheme for each in _support(source, algorithm).schemes if each.scheme not in offered]
     if lost:
-        yield f"{destination.id} does not sign with {', '.join(lost)}."
+        yield f"{destination.id!r} does not sign with {', '.join(lost)}."
     if destination.description.simulator:
-        yield f"{destination.id} is a simulator."
+        yield f"{destination.id!r} is a simulator."

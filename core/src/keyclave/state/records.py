@@ -17,6 +17,7 @@ __all__ = [
     "AuditRow",
     "IntentKind",
     "IntentOutcome",
+    "StoredFallback",
     "StoredIntent",
     "StoredKey",
     "StoredLease",
@@ -56,7 +57,7 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key_id, version: which one; versions are 1, 2, 3 and so on.
-        status: ACTIVE, PENDING, DEPRECATED or REVOKED.
+        status: ACTIVE, PENDING, STANDBY, DEPRECATED or REVOKED.
         backend_id, backend_type: the backend instance that keeps it, and its plugin.
         label: the text of its `keyclave.plugin.KeyLabel`.
         provider_uri: the backend's own address of it.
@@ -120,6 +121,20 @@ class StoredIntent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     outcome: IntentOutcome | None
+
+
+class StoredFallback(msgspec.Struct, frozen=True, kw_only=True):
+    """The last period in which standby versions signed for the keys of one backend.
+
+    Attributes:
+        backend_id: the backend that was unavailable.
+        begun_at: UTC.
+        ended_at: when the backend was seen to be back, UTC; ``None`` while it was not.
+    """
+
+    backend_id: str
+    begun_at: datetime
+    ended_at: datetime | None
 
 
 class StoredLease(msgspec.Struct, frozen=True, kw_only=True):

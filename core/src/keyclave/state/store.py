@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from keyclave.errors import StateUnavailable
 from keyclave.state import forks
+from keyclave.state.anchors import Access
 from keyclave.state.bootstrap import open_instance
 from keyclave.state.connector import Connector
 from keyclave.state.databases import database_at
@@ -56,14 +57,15 @@ class Store:
         database = database_at(url, timeout)
         forks.refuse_inherited(database.place())
         connector, instance_id = open_instance(database, Path(key_file).absolute())
-        writer = Writer(connector, timeout, database.begin_write)
-        return cls(connector, writer, Writer(connector, timeout, database.begin_lease), instance_id)
+        writer, lease_writer = (Writer(connector, timeout, appends=appends) for appends in (True, False))
+        return cls(connector, writer, lease_writer, instance_id)
 
     def write(self) -> WriteTransaction:
         """Begin a transaction that is durable when its block ends without an exception.
 
-        One at a time, over all threads and processes. Where the block raises, nothing was written; nor is anything
-        written where a statement failed and the block went on: its error is raised at the end.
+        One at a time, over all threads and processes, and no record is appended meanwhile. Where the block raises,
+        nothing was written; nor is anything written where a statement failed and the block went on: its error is
+        raised at the end.
 
         Raises:
             Conflict: another transaction took too long, or the database refused a change. Nothing was written.
@@ -71,7 +73,15 @@ class Store:
             StateUnavailable: the database failed. Where the commit did, it is not known whether the transaction is
                 durable. The next transaction uses a new connection.
         """
-        return WriteTransaction(self._writer)
+        return WriteTransaction(self._writer, Access.CHANGE)
+
+    def append(self) -> WriteTransaction:
+        """Begin a transaction that appends to the audit log, and otherwise reads: no key changes before its end.
+
+        On a server such transactions of several processes go on at the same time, each on a chain of its own.
+        Otherwise it is as that of ``write``.
+        """
+        return WriteTransaction(self._writer, Access.APPEND)
 
     def lease(self) -> WriteTransaction:
         """Begin a transaction that changes leases, and nothing else. It is durable as one of ``write``.
@@ -81,7 +91,7 @@ class Store:
         Raises:
             KeyclaveError: as ``write`` does.
         """
-        return WriteTransaction(self._lease_writer)
+        return WriteTransaction(self._lease_writer, Access.LEASE)
 
     def read(self) -> ReadTransaction:
         """Begin a transaction that sees one moment and changes nothing. It waits for no writer.

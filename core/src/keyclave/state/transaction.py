@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from keyclave.state.anchors import Anchors
+from keyclave.state.anchors import FIRST_CHAIN, Access, Anchors
 from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
+from keyclave.state.fallbacks import Fallbacks
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
 from keyclave.state.leases import Leases
@@ -15,13 +16,19 @@ __all__ = ["Transaction"]
 
 
 class Transaction:
-    """One transaction; everything read in it is of one moment. It cannot be used after its end."""
+    """One transaction; everything read in it is of one moment. It cannot be used after its end.
+
+    Args:
+        session: runs its statements.
+        chain: the chain of the audit log that it appends to.
+        access: what it may do.
+    """
 
     __slots__ = ("_anchors", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, chain: int = FIRST_CHAIN, access: Access = Access.READ) -> None:
         self._session = session
-        self._anchors = Anchors(session)
+        self._anchors = Anchors(session, chain, access)
 
     @property
     def epoch(self) -> int:
@@ -61,6 +68,11 @@ class Transaction:
     def health(self) -> Health:
         """How the backend instances are."""
         return Health(self._session)
+
+    @property
+    def fallbacks(self) -> Fallbacks:
+        """Since when standby versions sign for the keys of a backend."""
+        return Fallbacks(self._session)
 
     @property
     def clock(self) -> Clock:

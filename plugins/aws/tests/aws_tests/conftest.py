@@ -22,7 +22,9 @@ from keyclave_aws import plugin
 from keyclave_aws.backend import AwsBackend
 
 from tests.services import ministack as emulator
+from tests.services import softhsm
 from tests.services.kms import server as own
+from tests.services.tokens import Token
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,12 @@ def secret_file(tmp_path: Path) -> Path:
     path.write_text("secret\n")
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture(scope="session")
+def softhsm_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    """A token beside the cloud, for keys that move."""
+    return softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), "aws")["aws"]
 
 
 @pytest.fixture

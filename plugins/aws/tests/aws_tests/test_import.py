@@ -40,7 +40,6 @@ from keyclave_aws.backend import AwsBackend
 from msgspec.structs import replace
 from pydantic import SecretBytes
 
-from tests.services import softhsm
 from tests.services.kms.failures import KmsFailure
 from tests.services.kms.server import Running
 from tests.services.tokens import Token
@@ -65,11 +64,6 @@ def software(instance_id: UUID, tmp_path: Path) -> Iterator[Any]:
     backend = opened(keyclave_software.plugin, {}, instance_id, tmp_path / "software")
     yield backend
     backend.close()
-
-
-@pytest.fixture(scope="session")
-def softhsm_token(tmp_path_factory: pytest.TempPathFactory) -> Token:
-    return softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), "aws")["aws"]
 
 
 @pytest.fixture

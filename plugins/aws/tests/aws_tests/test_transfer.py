@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import keyclave
 import pytest
+from aws_tests.beside_a_token import with_token
 from keyclave import Keyclave
 from keyclave.models import MigrationStrategy
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1
 from keyclave.services.proof import Proven, verify_proof
 
-from tests.services import softhsm
+from tests.services.tokens import Token
 from tests.transfers import Move, Moved, require_signs
 
 pytestmark = [
@@ -25,19 +24,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def clave(
-    tmp_path: Path, ministack: str, secret_file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Keyclave]:
-    token = softhsm.make_tokens(tmp_path_factory.mktemp("softhsm"), "moving")["moving"]
-    os.environ.update(token.environment)
-    config = tmp_path / "keyclave.toml"
-    config.write_text(
-        f"[state]\ndirectory = {json.dumps(str(tmp_path / 'state'))}\n[environment]\ntype = 'local'\n"
-        f"[backends.cloud]\nplugin = 'aws'\nregion = 'us-east-1'\nendpoint = '{ministack}'\naccept_simulator = true\n"
-        f"credentials = 'static'\naccess_key_id = 'AKIDTEST'\nsecret_access_key_file = '{secret_file}'\n"
-        f"[backends.hsm]\nplugin = 'pkcs11-hsm'\nmodule = '{token.module}'\ntoken = '{token.label}'\n"
-        f"pin_file = '{token.pin_file}'\n"
-    )
+def clave(tmp_path: Path, ministack: str, secret_file: Path, softhsm_token: Token) -> Iterator[Keyclave]:
+    config = with_token(tmp_path, ministack, secret_file, softhsm_token)
     with keyclave.open(config, principal="tester") as opened:
         yield opened
 
@@ -73,4 +61,4 @@ def test_fr_012_what_aws_does_not_take_is_rekeyed(clave: Keyclave, algorithm: st
     clave.keys.create("moving", algorithm, backend="hsm", wrappable=True)
     found = Move(clave, "moving", "cloud").judge()
     assert found.strategy is MigrationStrategy.REKEYED
-    assert "cloud takes them by no method" in found.reason
+    assert "'cloud' takes them by no method" in found.reason

@@ -13,11 +13,13 @@ from keyclave.errors import BackendUnavailable, IntegrityError, InvalidArgument,
 from keyclave.plugin import KeyLabel, Record
 from keyclave.plugin.files import create_private, private_directory, read_private, remove_private
 
+from keyclave_pkcs11_hsm.locking import TokenLock
 from keyclave_pkcs11_hsm.places import Place, place_of
 
 __all__ = ["Adoptions"]
 
 _SUFFIX = ".json"
+_LEFTOVERS = f".keyclave-*{_SUFFIX}.*.tmp"
 _MAX_BYTES = 4096
 _CHECK_DISK = "Check the disk, owner and mode of the data directory of the backend."
 
@@ -62,6 +64,24 @@ class Adoptions:
         """Refuse to go on with an adopted key that was forgotten or destroyed, here or in another process."""
         if not self.has(label):
             raise KeyNotFound("no key is adopted under this label any more")
+
+    def remove_leftovers(self, lock: TokenLock) -> None:
+        """Remove what interrupted writes left. Only who holds the lock writes, so it is nobody's.
+
+        Raises:
+            BackendUnavailable: another process holds the lock for too long, or they cannot be removed.
+        """
+        if not any(self._directory.glob(_LEFTOVERS)):
+            return
+        with lock.held():
+            try:
+                for path in self._directory.glob(_LEFTOVERS):
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                reason = _reason(error)
+            else:
+                return
+        raise BackendUnavailable(f"the leftovers of an adoption cannot be removed: {reason}", next_step=_CHECK_DISK)
 
     def all(self) -> Iterator[tuple[KeyLabel, Place]]:
         """Yield every adopted key, in no order."""

@@ -70,6 +70,7 @@ class Pkcs11Backend:
     def __init__(self, target: Target, pool: SessionPool, abilities: Abilities, context: BackendContext) -> None:
         lock, wrapping = TokenLock(context.data_directory), KeyWrapping(pool)
         adoptions = Adoptions(context.data_directory)
+        adoptions.remove_leftovers(lock)
         self._target = target
         self._pool = pool
         self._abilities = abilities

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from keyclave.models import MigrationStrategy
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, ImportTicket, WrappedKey
 from keyclave.services.proof import Proven, prove_again, verify_proof
 from msgspec import structs
-from pkcs11_tests.backends import settings_of
+from pkcs11_tests.configuring import table, with_tokens
 
 from tests.services.tokens import Token
 from tests.transfers import Move, Moved, require_signs
@@ -26,26 +25,9 @@ WRAPPED, REKEYED = MigrationStrategy.WRAPPED, MigrationStrategy.REKEYED
 SIGNING = ["RSA_2048", "ECDSA_P384"]
 
 
-def table(backend_id: str, token: Token, **more: Any) -> str:
-    settings = {key: value for key, value in settings_of(token).items() if value is not None} | more
-    settings["allowed_modules"] = list(map(str, settings["allowed_modules"]))
-    lines = (
-        f"{key} = {json.dumps(value if isinstance(value, list | bool) else str(value))}\n"
-        for key, value in settings.items()
-    )
-    return f'[backends.{backend_id}]\nplugin = "pkcs11-hsm"\n{"".join(lines)}'
-
-
 @pytest.fixture
 def clave(softhsm_tokens: dict[str, Token], tmp_path: Path) -> Iterator[Keyclave]:
-    """Software, a token that stands for an HSM, another one like it, and one that is software by its own account."""
-    config = tmp_path / "keyclave.toml"
-    config.write_text(
-        f'[state]\ndirectory = {json.dumps(str(tmp_path / "state"))}\n[environment]\ntype = "local"\n'
-        '[backends.software]\nplugin = "software"\n'
-        + table("hsm", softhsm_tokens["main"], accept_simulator=True)
-        + table("vault", softhsm_tokens["other"], accept_simulator=True)
-    )
+    config = with_tokens(tmp_path, softhsm_tokens)
     with keyclave.open(config, principal="tester") as opened:
         yield opened
 
@@ -122,7 +104,7 @@ def test_fr_012_a_key_that_stays_is_refused_as_a_downgrade_and_rekeyed_with_an_e
     move = moving(clave, "ECDSA_P256", "hsm", "software", wrappable=False)
     found = move.judge()
     assert found.strategy is None
-    assert "hsm shows HSM, and software shows SOFTWARE" in found.reason
+    assert "'hsm' shows HSM, and 'software' shows SOFTWARE" in found.reason
     require_proven(move, move.rekeyed(excepted=True), REKEYED)
 
 
@@ -135,7 +117,7 @@ def test_fr_012_a_wrappable_key_leaves_for_software_with_an_exception_only(clave
 def test_fr_012_an_ed25519_key_cannot_leave_softhsm_and_the_plan_knows(clave: Keyclave) -> None:
     found = moving(clave, "ED25519", "hsm", "vault", wrappable=True).judge()
     assert found.strategy is REKEYED
-    assert "hsm wraps ED25519 keys by no method" in found.reason
+    assert "'hsm' wraps ED25519 keys by no method" in found.reason
 
 
 def test_fr_012_a_token_refuses_a_blob_that_was_altered(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
