@@ -55,13 +55,15 @@ def node(place: Place, directory: Path) -> Iterator[Keyclave]:
 
 
 def fall_silent(clave: Keyclave, *resources: str) -> None:
-    """Let leases be over, those of these resources or of all open changes, as if their instance had been stopped."""
+    """Let leases be over, those of these resources or of all open changes, as if their machine had been suspended.
+
+    Its own clock stood still meanwhile, so that the instance believes that it has them; see `be_late`.
+    """
     with clave._store.lease() as state:
         for resource in resources or [intent.operation_id.hex for intent in state.intents.open()]:
             lease = state.leases.lock(resource)
             assert lease is not None
             state.leases.extend(lease, timedelta(0))
-    be_late(clave)
 
 
 def be_late(clave: Keyclave) -> None:

@@ -188,6 +188,7 @@ def test_who_is_silent_is_not_alone_any_more(fleet: list[Keyclave]) -> None:
     here, there = (clave._owner for clave in fleet)
     with here.alone("work") as first:
         fall_silent(fleet[0], "work")
+        be_late(fleet[0])
         assert not first()
         with there.alone("work") as second:
             assert second()
