@@ -100,6 +100,12 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Race the processes of a fleet in full, and crash its server; ``-- --json FILE`` writes the figures."""
+    session.run(sys.executable, "-m", "tests.fleet", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure against the floor of the same run, and peers; ``-- --json FILE`` writes the figures as well."""
     session.run(sys.executable, *PIP, "--no-deps", "--require-hashes", "--requirement", "constraints/peers.txt")

@@ -28,8 +28,8 @@ RULES = {
     " before their minimum interval.",
     "FR-023": "A cloud takes the managed identity, Kubernetes the service account, and an API key is discouraged"
     " everywhere. Production and staging take something else only where the settings name it.",
-    "FR-024": "A weaker backend stands in for one that is unavailable only where the policy allows it; in production"
-    " somebody must have said so.",
+    "FR-024": "Where the policy allows it, and in production only where somebody said so, a standby that was made"
+    " with the key signs while its backend is unavailable: never below the required level, and for a limited time.",
     "NFR-007": "A signature that takes longer than 500 ms is a warning, and is counted.",
 }
 _ROOT = Path(__file__).parents[2]

@@ -28,15 +28,18 @@ NOT_RUN = {
     "docs/explanation/key-states.md": 1,  # `mermaid`: a picture
     "docs/how-to/aws.md": 7,  # `text`: they need an account of AWS; plugins/aws/tests has emulators
     "docs/how-to/operate.md": 1,  # `text`: it does not end by itself; core/tests/cli/test_process.py interrupts it
-    "docs/how-to/postgresql.md": 2,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
+    "docs/how-to/fleet.md": 2,  # `text`: it needs machines and a server; tests/fleet has processes
+    "docs/how-to/postgresql.md": 3,  # `text`: it needs a server; core/tests/services/test_on_postgresql.py has one
     "docs/how-to/run-the-contract.md": 1,  # `text`: a ledger; contract-tests/tests/test_ledger.py reads one like it
     "docs/tutorial/first-key.md": 1,  # `text`: the same
     "docs/how-to/pkcs11-hsm.md": 2,  # `text`: it needs a package index; p11-kit's configuration, as in tests/services
 }
 
 NEEDS = {
+    "docs/how-to/fallback.md": "softhsm",
     "docs/how-to/migrate.md": "softhsm",
     "docs/how-to/pkcs11-hsm.md": "softhsm",
+    "docs/how-to/policy.md": "softhsm",
     "docs/how-to/run-the-contract.md": "softhsm",
 }
 

@@ -21,6 +21,7 @@ from tests.services.processes import stop_process
 __all__ = ["Server", "running", "stop_in"]
 
 _USER = "keyclave"
+_PORT = 5432
 _START_SECONDS = 60
 # Text is sorted as people expect it, and not by its bytes: what needs another order must ask for it.
 _CLUSTER = ("--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=und")
@@ -31,10 +32,14 @@ class Server:
 
     Args:
         directory: private to the user that the server runs as; its socket is in it.
+        settings: of the server, as ``name=value``.
+        port: where it listens too, if the settings say so; part of the socket's name.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *settings: str, port: int = _PORT) -> None:
         self.directory = directory
+        self.port = port
+        self._settings = settings
         # It refuses to run as root; Debian's package makes this user for it.
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         self._account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if root else {}
@@ -45,7 +50,8 @@ class Server:
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
-        return f"postgresql://{_USER}@/{database}?host={self.directory}"
+        port = "" if self.port == _PORT else f"&port={self.port}"
+        return f"postgresql://{_USER}@/{database}?host={self.directory}{port}"
 
     def execute(self, statement: str) -> None:
         """Run a statement for the whole cluster, such as CREATE DATABASE."""
@@ -54,7 +60,8 @@ class Server:
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
-        options = ("-k", str(self.directory), "-c", "listen_addresses=")
+        settings = ("listen_addresses=", f"port={self.port}", *self._settings)
+        options = ("-k", str(self.directory), *(option for setting in settings for option in ("-c", setting)))
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._on_cluster("postgres"), *options],
@@ -96,11 +103,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """Start a server on a new cluster; stop it, and leave nothing of it, at the end."""
+def running(*settings: str, port: int = _PORT) -> Iterator[Server]:
+    """Start a server on a new cluster, with these settings; stop it, and leave nothing of it, at the end."""
     # The path of a socket is short: pytest's own directories can be too deep, and root's are closed to others.
     with tempfile.TemporaryDirectory(prefix="keyclave-") as directory:
-        server = Server(Path(directory))
+        server = Server(Path(directory), *settings, port=port)
         try:
             yield server
         finally:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from keyclave.assembly import backends, detection, environment, rotation_policy, where_it_runs
+from keyclave.assembly import backends, detection, environment, rotation_policy, state_url, where_it_runs
 from keyclave.audit.log import AuditLog
 from keyclave.backends.manager import BackendManager
 from keyclave.plugin.files import private_directory
@@ -22,6 +22,7 @@ from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.due_work import DueWork
 from keyclave.services.encryption import Encryption
+from keyclave.services.fallback import Fallback
 from keyclave.services.health import HealthService
 from keyclave.services.instance import Instance
 from keyclave.services.keys import KeyService
@@ -44,6 +45,7 @@ from keyclave.services.rollback import Rollback
 from keyclave.services.rotation import RotationService
 from keyclave.services.selection import BackendSelector
 from keyclave.services.signing import Signer
+from keyclave.services.standby_keys import Standbys
 from keyclave.services.verification import Verifier
 from keyclave.settings import Settings, load
 from keyclave.state.store import Store
@@ -86,11 +88,11 @@ class Keyclave:
         """Open every part. What was opened is closed again, the last first, by ``close`` or if a later part fails."""
         settings, principal = self.settings, self.principal
         directory = private_directory(settings.state.directory)
-        self._store = Store.open(settings.state.effective_url, key_file=settings.state.effective_key_file)
+        self._store = Store.open(state_url(settings), key_file=settings.state.effective_key_file)
         opened.callback(self._store.close)
         self.instance_id: UUID = self._store.instance_id
         self.environment = environment(self._store, settings, principal)
-        self._owner = Owner(directory / "owners")
+        self._owner = Owner(self._store, directory / "owners")
         opened.callback(self._owner.close)
         self.audit = AuditLog(
             self._store,
@@ -118,13 +120,14 @@ class Keyclave:
         opened.callback(self.recovery.stop)
         destruction = Destruction(instance, recorder)
         renewal = Renewal(instance, recorder, self.recovery)
+        standbys = Standbys(instance, recorder, self.recovery, selector)
         rollback = Rollback(instance, recorder)
         self.rotation = RotationService(
             instance,
             renewal=renewal,
             promotion=Promotion(instance, recorder),
             rollback=rollback,
-            due_work=DueWork(instance, self.recovery, renewal, destruction),
+            due_work=DueWork(instance, self.recovery, renewal=renewal, standbys=standbys, destruction=destruction),
         )
         opened.callback(self.rotation.stop)
         planning = Planning(instance, recorder, selector)
@@ -140,11 +143,15 @@ class Keyclave:
         self.health = HealthService(instance, recorder)
         opened.callback(self.health.stop)
         self.backends = BackendService(instance, self.health, selector)
+        signer = Signer(instance, recorder, rollback)
         self.keys = KeyService(
             instance,
-            creation=Creation(instance, recorder, self.recovery, selector, defaults),
+            creation=Creation(
+                instance, recorder, self.recovery, selector=selector, standbys=standbys, defaults=defaults
+            ),
             adoption=Adoption(instance, recorder, self.recovery, selector, defaults),
-            signer=Signer(instance, recorder, rollback),
+            standbys=standbys,
+            signer=Fallback(instance, recorder, signer, rollback) if standbys.enabled else signer,
             verifier=Verifier(instance, recorder),
             encryption=Encryption(instance, recorder),
             destruction=destruction,

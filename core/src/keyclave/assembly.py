@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from keyclave.backends.manager import BackendInstance, BackendManager, CryptoFunctions, PluginPolicy
 from keyclave.crypto.algorithms import bind_digest, load_public_key
@@ -28,9 +28,10 @@ from keyclave.services.detection import DetectionService
 from keyclave.services.detection_cache import DetectionCache
 from keyclave.services.results import DetectionResult
 from keyclave.settings import Settings
+from keyclave.state.databases import database_at
 from keyclave.state.store import Store
 
-__all__ = ["backends", "detection", "environment", "rotation_policy", "where_it_runs"]
+__all__ = ["backends", "detection", "environment", "rotation_policy", "state_url", "where_it_runs"]
 
 _log = logging.getLogger("keyclave")
 _NO_INSTANCE = UUID(int=0)
@@ -73,6 +74,23 @@ def detection(settings: Settings, manager: BackendManager) -> DetectionService:
         configured=settings.configured_type,
         time_limit=wanted.time_limit.total_seconds(),
     )
+
+
+def state_url(settings: Settings) -> SecretStr:
+    """Return where the state is.
+
+    Raises:
+        ConfigurationError: in production, a server on another machine that would not be verified.
+    """
+    url = settings.state.effective_url
+    if settings.environment.type is EnvironmentType.PRODUCTION:
+        database = database_at(url, 0)
+        if not database.verifies_server():
+            raise ConfigurationError(
+                f"{database.place()} is on another machine, and is not verified: production refuses that",
+                next_step="Add sslmode=verify-full&sslrootcert=FILE to the options of [state] url.",
+            )
+    return url
 
 
 def environment(store: Store, settings: Settings, principal: str) -> EnvironmentConfiguration:

@@ -28,8 +28,8 @@ class LostAnswers:
         self.answer: BaseException | None = None
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        with self._store.write() as transaction:
+    def append(self) -> Iterator[Transaction]:
+        with self._store.append() as transaction:
             yield transaction
         if self.answer is not None:
             raise self.answer

@@ -18,6 +18,7 @@ from keyclave.audit.log import AuditEntry, AuditLog
 from keyclave.errors import AuditUnavailable
 from keyclave.state.store import Store
 
+from core.tests.audit.second_checker import check_chains
 from core.tests.databases import Place, on_server
 from tests.services.postgresql import Server, running
 
@@ -77,11 +78,57 @@ def test_the_record_that_is_wrong_is_named(place: Place, make_entry: Make, chang
         assert (first.sequence, first.kind) == (3, kind)
 
 
+TAMPERED: dict[str, tuple[str, list[tuple[int, int, FaultKind]]]] = {
+    "nothing": ("SELECT 1", []),
+    "a record of the second chain": (
+        "UPDATE operations SET record = record || 'x'::bytea WHERE chain = 2 AND sequence = 3",
+        [(2, 3, FaultKind.CHAIN), (2, 3, FaultKind.RECORD)],
+    ),
+    "a record moved to the end of the other chain": (
+        "UPDATE operations SET chain = 1, sequence = 6 WHERE chain = 2 AND sequence = 5",
+        [(1, 6, FaultKind.CHAIN), (1, 6, FaultKind.TAIL), (2, 5, FaultKind.TAIL)],
+    ),
+    "the chains exchanged": (
+        "UPDATE operations SET chain = 3 - chain",
+        [(1, 5, FaultKind.TAIL), (2, 5, FaultKind.TAIL)],
+    ),
+    "a chain without its head": (
+        "DELETE FROM audit_head WHERE chain = 2",
+        [(0, 0, FaultKind.CHAINS)],
+    ),
+    "a whole chain": (
+        "WITH gone AS (DELETE FROM audit_head WHERE chain = 2) DELETE FROM operations WHERE chain = 2",
+        [(0, 0, FaultKind.CHAINS)],
+    ),
+    "the instance as it was when there was one chain": (
+        "UPDATE instance SET chains = '5'",
+        [(1, 5, FaultKind.HEAD), (2, 5, FaultKind.HEAD), (0, 0, FaultKind.KEYS)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_every_chain_is_proved_and_both_checkers_agree(place: Place, make_entry: Make, name: str) -> None:
+    change, faults = TAMPERED[name]
+    with opened(place) as one, opened(place) as other:
+        for log in (one, other) * 5:
+            log.append(make_entry())
+        with place.raw() as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute("ALTER TABLE operations DROP CONSTRAINT operations_pkey")
+            connection.execute(change.encode())
+            wrong = check_chains(connection)
+        report = one.verify()
+    assert [(fault.chain, fault.sequence, fault.kind) for fault in report.faults] == faults
+    assert {chain for chain, _ in wrong} >= {chain for chain, _, kind in faults if chain and kind != FaultKind.HEAD}
+    assert bool(wrong) is bool(faults)
+
+
 def test_a_database_locked_for_too_long_refuses_and_then_works_again(place: Place, make_entry: Make) -> None:
     with contextlib.closing(place.open(timeout=0.2)) as store, place.raw() as other:
         log = AuditLog(store, instance_id=INSTANCE)
         other.execute("BEGIN")
-        other.execute("LOCK TABLE audit_head IN EXCLUSIVE MODE")
+        other.execute("LOCK TABLE instance IN EXCLUSIVE MODE")
         with pytest.raises(AuditUnavailable, match="locked") as caught:
             log.append(make_entry())
         assert caught.value.retryable
@@ -152,7 +199,7 @@ class Cut:
             answers = threading.Thread(target=_pass_on, args=(server, client))
             answers.start()
             while data := client.recv(65536):
-                if self.armed and b"COMMIT" in data:
+                if self.armed and b"COMMIT\0" in data:
                     self.armed = False
                     client.shutdown(socket.SHUT_RDWR)
                     time.sleep(0.5)

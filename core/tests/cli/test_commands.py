@@ -19,7 +19,7 @@ EXPECTED = {
         f"keys {name}"
         for name in (
             *("create", "adopt", "adoptable", "list", "show", "public-key", "sign", "verify"),
-            *("encrypt", "decrypt", "rotate", "promote", "rollback", "rotate-due"),
+            *("encrypt", "decrypt", "rotate", "promote", "rollback", "rotate-due", "standby"),
             *("revoke", "destroy", "cancel-destruction", "confirm-clock"),
         )
     ),

@@ -1,8 +1,9 @@
-"""A clock for the health service that the test moves."""
+"""A clock for one service that the test moves."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import ModuleType
 
 import pytest
 from keyclave.services import health
@@ -11,9 +12,9 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """The time as the health service sees it; it stands still until it is told to go."""
+    """The time as a module sees it, that of the health service by default; it stands still until it is told to go."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType = health) -> None:
         self.now = datetime.now(UTC)
         clock = self
 
@@ -22,7 +23,7 @@ class Clock:
             def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one: it is stored
                 return clock.now.astimezone(tz)
 
-        monkeypatch.setattr(health, "datetime", Stopped)
+        monkeypatch.setattr(module, "datetime", Stopped)
 
     def go(self, *, seconds: float) -> None:
         """Let time pass, or go back."""

@@ -11,10 +11,21 @@ import pytest
 from keyclave import Keyclave
 
 from core.tests.backends.conftest import installed, sites
+from core.tests.databases import Place, on_server, sqlite_in
 
-__all__ = ["Reopen", "acme", "installed", "reopen", "sites"]
+__all__ = ["Reopen", "acme", "installed", "place", "reopen", "sites"]
 
 Reopen = Callable[..., Keyclave]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A scratch database of each kind."""
+    if request.param == "sqlite":
+        yield sqlite_in(tmp_path)
+        return
+    with on_server(request.getfixturevalue("server"), tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

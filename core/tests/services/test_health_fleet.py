@@ -15,11 +15,10 @@ import pytest
 from keyclave import Keyclave
 from keyclave.plugin import HealthReport
 
-from core.tests.databases import Place, on_server, sqlite_in
+from core.tests.databases import Place
 from core.tests.services.clock import Clock
 from core.tests.services.failing import replaced
 
-KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql")))
 CONFIG = """
 [state]
 directory = "{directory}"
@@ -32,15 +31,6 @@ type = "local"
 [backends.software]
 plugin = "software"
 """
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "sqlite":
-        yield sqlite_in(tmp_path)
-        return
-    with on_server(request.getfixturevalue("server"), tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_fr_012_a_plan_says_of_each_version_how_it_goes_and_why(alice: Keyclave)
     assert "wraps it by" in reasons["wrapped", 1]
     assert "verified without its backend" in reasons["stays", 1]
     assert "cannot leave" in reasons["stays", 2]
-    assert "revoked" in reasons["revoked", 1]
+    assert "REVOKED" in reasons["revoked", 1]
     assert "already" in reasons["there", 1]
 
 
@@ -239,3 +239,13 @@ def test_fr_012_only_an_exception_lets_a_key_go_to_a_lower_level(
 
 def _requiring_hsm(key: StoredKey) -> StoredKey:
     return replace(key, required_security_level=SecurityLevel.HSM)
+
+
+def test_a_plan_says_that_its_source_cannot_disable_the_key(alice: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.keys.create("k", "ED25519", wrappable=True)
+    assert alice.migration.plan(["k"], "other").versions[0].consequences == ()
+    opened = alice._backends.get("software")
+    has = opened.has
+    monkeypatch.setattr(opened, "has", lambda hook: hook != "disable_key" and has(hook))
+    (told,) = alice.migration.plan(["k"], "other").versions[0].consequences
+    assert told.startswith("'software' cannot disable keys")

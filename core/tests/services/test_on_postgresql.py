@@ -66,6 +66,34 @@ def test_the_main_job(config: Path, server: Server, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.db"))
 
 
+def test_an_application_works_as_a_role_that_cannot_rewrite_the_log(config: Path, server: Server) -> None:
+    run(config, "state", "upgrade")
+    assert "could change the audit log" in run(config, "doctor").stdout
+    server.execute("CREATE ROLE restricted LOGIN")
+    granted = json.loads(run(config, "state", "grant", "restricted", "--json").stdout)
+    assert granted["role"] == "restricted"
+    owner = config.read_text()
+    config.write_text(owner.replace("keyclave@", "restricted@"))
+    run(config, "keys", "create", "release", "--algorithm", "ECDSA_P256")
+    assert "could change the audit log" not in run(config, "doctor").stdout
+    assert "does not own the tables" in run(config, "state", "grant", "restricted", code=2).stderr
+    config.write_text(owner)
+
+
+def test_several_chains_are_shown_each_with_its_end(config: Path) -> None:
+    run(config, "state", "upgrade")
+    with keyclave.open(config) as here, keyclave.open(config) as there:
+        here.keys.create("k", "ED25519")
+        references = [instance.keys.sign("k", b"message").audit_reference for instance in (here, there, here)]
+        found = [record.audit_trail_reference for record in there.audit.records()]
+        assert found[-3:] == references
+    report = json.loads(run(config, "audit", "verify", "--json").stdout)
+    assert [(chain["chain"], chain["sequence"]) for chain in report["chains"]] == [(1, report["records"] - 1), (2, 1)]
+    shown = run(config, "audit", "verify").stdout.splitlines()
+    assert shown[0] == f"{report['records']} records, 2 chains, each whole."
+    assert shown[2] == f"Chain 2: 1 record; its last hash is {report['chains'][1]['hash']}."
+
+
 def test_what_one_instance_changes_the_other_respects(config: Path) -> None:
     run(config, "state", "upgrade")
     with keyclave.open(config) as here, keyclave.open(config) as there:

@@ -105,6 +105,19 @@ def test_fr_012_a_blob_that_the_destination_alters_is_refused(move: Move, monkey
     require_no_blob(refused.value)
 
 
+def test_fr_012_a_blob_that_changes_on_its_way_is_refused(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_key = move.destination.import_key
+
+    def changing(ticket: ImportTicket, wrapped: WrappedKey) -> CreatedKey:
+        made = import_key(ticket, wrapped)
+        structs.force_setattr(wrapped, "blob", wrapped.blob[:-1])
+        return made
+
+    monkeypatch.setattr(move.destination, "import_key", changing)
+    with pytest.raises(IntegrityError, match="changed on its way"):
+        move.carry(move.ticket())
+
+
 def require_no_blob(error: BaseException) -> None:
     """No frame behind an error holds the wrapped key: below the transfer there is none left."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -124,7 +137,7 @@ def another_key(move: Move, ticket: ImportTicket) -> WrappedKey:
 def test_fr_012_another_key_that_the_source_wraps_is_refused(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     ticket = move.ticket()
     monkeypatch.setattr(move.source, "wrap_key", lambda *_: another_key(move, ticket))
-    with pytest.raises(IntegrityError, match="another public key"):
+    with pytest.raises(IntegrityError, match="that arrived has another public key"):
         move.carry(ticket)
     # What is there by then is the caller's to remove, by the label of the ticket.
     move.destination.destroy_key(move.destination.find_key(ticket.request.label))

@@ -139,6 +139,7 @@ def test_fr_014_no_exception_lifts_what_the_environment_requires(two: Keyclave) 
     ("change", "words"),
     [
         ({"status": KeyStatus.REVOKED}, "version 1 is REVOKED"),
+        ({"status": KeyStatus.STANDBY}, "version 1 is STANDBY"),
         ({"status": KeyStatus.PENDING}, "under validation"),
         ({"status": KeyStatus.DEPRECATED, "exportable": False}, "nothing to take over"),
     ],

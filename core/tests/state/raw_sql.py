@@ -23,11 +23,19 @@ def change(table: str, assignment: str, where: str = "1 = 1") -> tuple[str, ...]
 
 def copy(table: str, **changes: str) -> str:
     """Insert a copy of the first row of a table, with some columns changed."""
-    columns = [column.name for column in METADATA.tables[table].columns]
+    columns = _columns(table)
     values = [changes.get(column, column) for column in columns]
     first = "version" if table == "key_versions" else columns[0]
     source = f"(SELECT * FROM {table} ORDER BY {first} LIMIT 1) AS first_row"
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM {source}"
+
+
+def _columns(table: str) -> list[str]:
+    """Return the columns of a table that are not NULL in every row; those of the first schema, but for the chains."""
+    columns = [column.name for column in METADATA.tables[table].columns]
+    if table == "audit_head":
+        return ["chain" if column == "singleton" else column for column in columns]
+    return [*columns, "chain"] if table == "operations" else columns
 
 
 def new_version(**changes: str) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def append(store: Store, rows: list[AuditRow], head: AuditHead | None = None) ->
 def test_an_empty_log_has_a_head(store: Store) -> None:
     with store.read() as state:
         assert state.audit.head() == AuditHead(sequence=0, hash=bytes(32))
-        assert state.audit.rows(0, 10) == ()
+        assert state.audit.rows(1, 0, 10) == ()
 
 
 def test_records_are_found_as_they_were_appended(store: Store) -> None:
@@ -47,8 +47,8 @@ def test_records_are_found_as_they_were_appended(store: Store) -> None:
     append(store, rows[1:])
     with store.read() as state:
         assert state.audit.head() == AuditHead(sequence=5, hash=rows[-1].hash)
-        assert state.audit.rows(0, 10) == tuple(rows)
-        assert state.audit.rows(2, 2) == tuple(rows[2:4])
+        assert state.audit.rows(1, 0, 10) == tuple(rows)
+        assert state.audit.rows(1, 2, 2) == tuple(rows[2:4])
         assert state.audit.find(rows[3].operation_id) == rows[3]
         assert state.audit.find(uuid.uuid4()) is None
 
@@ -67,7 +67,7 @@ def test_a_record_out_of_sequence_is_refused(store: Store, first: int, count: in
     with pytest.raises(Conflict, match="appended"):
         append(store, records(first, count))
     with store.read() as state:
-        assert state.audit.rows(-1, 10) == ()
+        assert state.audit.rows(1, -1, 10) == ()
 
 
 def test_an_operation_is_recorded_once(store: Store) -> None:
@@ -109,4 +109,4 @@ def test_a_record_without_its_identity_is_noticed(populated: Place) -> None:
         store.read() as state,
         pytest.raises(IntegrityError, match="record 1"),
     ):
-        state.audit.rows(0, 10)
+        state.audit.rows(1, 0, 10)

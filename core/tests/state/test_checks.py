@@ -92,7 +92,6 @@ CASES: list[Case] = [
     ("intents.mac_is_sha256", (f"UPDATE intents SET mac = {RECORD} WHERE outcome IS NULL",)),
     ("operations.operation_id_is_uuid", (copy("operations", sequence="3", operation_id="'x'"),)),
     ("operations.hash_is_sha256", (copy("operations", sequence="3", operation_id=HEX, hash="record"),)),
-    ("audit_head.is_only_row", without("new", "audit_head", copy("audit_head", singleton="2"))),
     (
         "audit_head.head_hash_is_sha256",
         without("last_record", "audit_head", f"UPDATE audit_head SET hash = {RECORD}"),
@@ -134,7 +133,8 @@ def test_every_check_is_tried() -> None:
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     }
-    assert checks - REMOVED == {rule for rule, _ in CASES}
+    only_sqlite = {"audit_head.is_only_row"}  # tried in test_chains.py: PostgreSQL has several
+    assert checks - REMOVED == {rule for rule, _ in CASES} | only_sqlite
 
 
 def test_a_version_needs_its_key(raw: Any) -> None:

@@ -18,6 +18,7 @@ V1, V2 = "version = 1", "version = 2"
 PLACE = "where and how a version is kept changes with its backend only"
 EPOCH_KEYS, EPOCH_VERSIONS = "a change of keys raises the epoch", "a change of key_versions raises the epoch"
 RETAINED = "not_destroy_before of key_versions is never moved earlier"
+CHAIN = "a new chain is empty, and its number one more than the last"
 HEAD, APPENDED = "the head names the last record", "a record is new and is appended"
 NEW_RECORD = copy("operations", sequence="3", operation_id=HEX)
 
@@ -66,7 +67,6 @@ COPIES: tuple[tuple[str, dict[str, str]], ...] = (
     ("keys", {"name": "'other'", "epoch": NEXT}),
     ("keys", {"key_id": HEX, "epoch": NEXT}),
     ("intents", {}),
-    ("audit_head", {}),
 )
 
 CASES: list[Case] = [
@@ -80,8 +80,15 @@ CASES: list[Case] = [
         )
         for number in ("0", "2", "4")
     ),
-    ("a new version is PENDING or ACTIVE", new_version(status="'DEPRECATED'", last_rotation_at="created_at")),
-    ("a new version is PENDING or ACTIVE", new_version(status="'REVOKED'")),
+    (
+        "a key has one STANDBY version",
+        (*new_version(status="'STANDBY'"), *new_version(version="4", status="'STANDBY'")),
+    ),
+    (
+        "a new version is PENDING, ACTIVE or STANDBY",
+        new_version(status="'DEPRECATED'", last_rotation_at="created_at"),
+    ),
+    ("a new version is PENDING, ACTIVE or STANDBY", new_version(status="'REVOKED'")),
     *(("key_id, version,", change("key_versions", f"{c} = {v}", V1)) for c, v in IMMUTABLE_IN_VERSIONS),
     *(("key_id, name,", change("keys", f"{c} = {v}")) for c, v in IMMUTABLE_IN_KEYS),
     *((f"of {t} never change", (f"UPDATE {t} SET {c} = {v}",)) for t, c, v in IMMUTABLE_ELSEWHERE),
@@ -136,8 +143,11 @@ CASES: list[Case] = [
     (APPENDED, (copy("operations", sequence="4", operation_id=HEX),)),
     (APPENDED, (copy("operations", sequence="2", operation_id=HEX),)),
     (APPENDED, (copy("operations", sequence="3"),)),
+    (CHAIN, (copy("audit_head", sequence="0"),)),
+    (CHAIN, (copy("audit_head", chain="2"),)),
+    (CHAIN, (copy("audit_head", chain="3", sequence="0"),)),
     *((HEAD, (f"UPDATE audit_head SET sequence = {number}",)) for number in ("1", "3", "sequence")),
-    (HEAD, ("UPDATE audit_head SET singleton = 2",)),
+    (HEAD, ("UPDATE audit_head SET chain = 2",)),
     (HEAD, (NEW_RECORD, "UPDATE audit_head SET sequence = 3, hash = mac")),
     (
         HEAD,
@@ -158,10 +168,36 @@ def test_the_database_refuses(raw: Any, rule: str, statements: tuple[str, ...]) 
     assert rule in error
 
 
+FALLBACK = "INSERT INTO fallbacks (backend_id, begun_at, ended_at, mac) SELECT 'hsm', 5, NULL, mac FROM instance"
+FALLBACKS: list[Case] = [
+    ("such a row of fallbacks exists", (FALLBACK, FALLBACK)),
+    ("no row of fallbacks is deleted", (FALLBACK, "DELETE FROM fallbacks")),
+    *(
+        ("a fallback begins anew after its end only", (FALLBACK, f"UPDATE fallbacks SET {change}"))
+        for change in ("begun_at = 6", "begun_at = 4", "backend_id = 'other'")
+    ),
+    (
+        "a fallback begins anew after its end only",
+        (FALLBACK, "UPDATE fallbacks SET ended_at = 7", "UPDATE fallbacks SET begun_at = 4, ended_at = NULL"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "statements"), FALLBACKS)
+def test_fr_024_the_database_refuses_to_lengthen_a_fallback(raw: Any, rule: str, statements: tuple[str, ...]) -> None:
+    assert f"{PREFIX}{rule}" in str(error_of(raw, statements))
+
+
+def test_fr_024_a_fallback_ends_and_begins_anew(raw: Any) -> None:
+    steps = ("UPDATE fallbacks SET ended_at = 7", "UPDATE fallbacks SET begun_at = 8, ended_at = NULL")
+    assert error_of(raw, (FALLBACK, *steps)) is None
+
+
 def test_every_rule_is_tried() -> None:
     untried = {g.message for g in GUARDS if not any(rule in g.message for rule, _ in CASES)}
     elsewhere = {"the status cannot change like that", "such a row of migrations exists"}
-    assert untried == elsewhere, "these have tests of their own"
+    replaced = {"a new version is PENDING or ACTIVE", "such a row of audit_head exists"}
+    assert untried == elsewhere | replaced, "these have tests of their own, or a later revision replaced them"
 
 
 ALLOWED = {
@@ -170,19 +206,23 @@ ALLOWED = {
     ("ACTIVE", "DEPRECATED"),
     ("ACTIVE", "REVOKED"),
     ("DEPRECATED", "REVOKED"),
+    ("STANDBY", "DEPRECATED"),
+    ("STANDBY", "REVOKED"),
 }
+_FIRST = (KeyStatus.PENDING, KeyStatus.STANDBY)
+"""What a version cannot become, and is from its beginning."""
 
 
 @pytest.mark.parametrize(("old", "new"), list(itertools.permutations(KeyStatus, 2)))
 def test_a_status_changes_only_as_allowed(raw: Any, old: KeyStatus, new: KeyStatus) -> None:
     """Version 1 is brought to the old status; version 2 is out of the way, so that no other rule can refuse."""
     steps = change("key_versions", "status = 'REVOKED'", V2)
-    if old is KeyStatus.PENDING:
+    if old in _FIRST:
         steps += change("key_versions", "status = 'REVOKED'", V1)
-        steps += new_version()
+        steps += new_version(status=f"'{old}'")
     elif old is not KeyStatus.ACTIVE:
         steps += change("key_versions", f"status = '{old}', last_rotation_at = created_at", V1)
-    where = "version = (SELECT MAX(version) FROM key_versions)" if old is KeyStatus.PENDING else V1
+    where = "version = (SELECT MAX(version) FROM key_versions)" if old in _FIRST else V1
     steps += change("key_versions", f"status = '{new}', last_rotation_at = created_at", where)
     error = error_of(raw, steps)
     assert (error is None) == ((old, new) in ALLOWED)
@@ -230,6 +270,7 @@ def test_nothing_is_emptied_at_once(postgresql_place: Place) -> None:
 REPLACEMENTS = [
     *((table, copy(table, **changes)) for table, changes in COPIES),
     ("operations", copy("operations", sequence="3")),
+    ("audit_head", copy("audit_head", sequence="0")),
     ("operations", copy("operations", operation_id=HEX)),
     ("key_versions", new_version(version="1")[1]),
     ("key_versions", new_version()[1]),

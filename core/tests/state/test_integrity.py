@@ -16,6 +16,7 @@ from keyclave.errors import IntegrityError, KeyclaveError
 from keyclave.models import EnvironmentType
 from keyclave.state.integrity import RowMac
 from keyclave.state.migrations.initial.tables import METADATA
+from keyclave.state.schema import METADATA as NEWEST
 from keyclave.state.store import Transaction
 from pydantic import SecretBytes
 
@@ -35,7 +36,7 @@ READS: dict[str, Callable[[Transaction], object]] = {
 }
 LOOKED_UP = {
     ("instance", "singleton"),
-    ("audit_head", "singleton"),
+    ("audit_head", "chain"),
     ("environments", "environment_type"),
     ("key_versions", "key_id"),
     ("intents", "outcome"),
@@ -54,7 +55,7 @@ def disarm(place: Place, connection: Any) -> None:
     if place.kind != "sqlite":
         connection.execute("SET session_replication_role = replica")  # neither triggers nor foreign keys
         for table, check in CHECKS:
-            connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {check}")
+            connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {check}")
         return
     connection.execute("PRAGMA ignore_check_constraints = ON")
     for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
@@ -62,12 +63,12 @@ def disarm(place: Place, connection: Any) -> None:
 
 
 def all_columns() -> list[tuple[str, str]]:
-    pairs = [(table, column.name) for table in READS for column in METADATA.tables[table].columns]
+    pairs = [(table, column.name) for table in READS for column in NEWEST.tables[table].columns]
     return [pair for pair in pairs if pair not in LOOKED_UP]
 
 
 def edit(place: Place, table: str, column: str) -> None:
-    kind = METADATA.tables[table].columns[column].type
+    kind = NEWEST.tables[table].columns[column].type
     if isinstance(kind, sa.LargeBinary):
         value = "CAST('another' AS BLOB)" if place.kind == "sqlite" else "'another'::bytea"
     elif isinstance(kind, sa.Text):

@@ -187,6 +187,7 @@ def test_pages_hold_all_keys_in_the_order_of_their_names(store: Store, new_key: 
 USES = {
     KeyStatus.PENDING: {"VERIFY", "DECRYPT"},
     KeyStatus.ACTIVE: {"SIGN", "ENCRYPT", "VERIFY", "DECRYPT"},
+    KeyStatus.STANDBY: {"SIGN", "VERIFY", "DECRYPT"},
     KeyStatus.DEPRECATED: {"VERIFY", "DECRYPT"},
     KeyStatus.REVOKED: set(),
 }
@@ -195,7 +196,7 @@ USES = {
 @pytest.mark.parametrize("status", KeyStatus)
 def test_a_status_allows_its_uses(store: Store, new_key: NewKey, new_version: NewVersion, status: KeyStatus) -> None:
     key = new_key()
-    first = status if status is KeyStatus.PENDING else KeyStatus.ACTIVE
+    first = status if status in {KeyStatus.PENDING, KeyStatus.STANDBY} else KeyStatus.ACTIVE
     with store.write() as state:
         state.keys.add(key)
         state.keys.add_version(new_version(key, status=first))

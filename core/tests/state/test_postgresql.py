@@ -16,6 +16,7 @@ from keyclave.errors import ConfigurationError, Conflict, IntegrityError, StateU
 from keyclave.models import KeyStatus
 from keyclave.state.databases import database_at
 from keyclave.state.records import StoredKey, StoredVersion
+from keyclave.state.schema import METADATA
 from keyclave.state.store import Store
 from keyclave.state.upgrade import upgrade
 
@@ -150,7 +151,7 @@ def test_password_and_options_reach_the_server(postgresql_place: Place) -> None:
         assert connection.info.parameter_status("application_name") == "mine"
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'apart'").fetchone()
         rows = connection.execute("SELECT count(*) FROM public.instance").fetchone()
-    assert (tables, rows) == ((12,), (0,))
+    assert (tables, rows) == ((len(METADATA.tables) + 1,), (0,))
 
 
 def test_the_encoding_of_the_client_is_not_left_to_the_environment(
@@ -235,7 +236,7 @@ def test_a_broken_connection_fails_its_transaction_and_no_other(postgresql_place
             with postgresql_place.raw() as other:
                 other.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                    " WHERE relation = 'audit_head'::regclass AND mode = 'ExclusiveLock'"
+                    " WHERE relation = 'instance'::regclass AND mode = 'ExclusiveLock'"
                 )
             state.keys.add(new_key("after"))
 
@@ -279,3 +280,23 @@ def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Pla
     own_server.start()
     with pytest.raises(IntegrityError, match="damaged"):
         own_place.open()
+
+
+def test_a_process_that_is_stopped_in_a_transaction_does_not_hold_up_the_others(
+    postgresql_place: Place, new_key: NewKey
+) -> None:
+    with (
+        contextlib.closing(postgresql_place.open(0.3)) as stopped,
+        contextlib.closing(postgresql_place.open()) as other,
+    ):
+
+        def stop() -> None:
+            with stopped.write() as state:
+                state.keys.add(new_key("late"))
+                add(other, new_key("k"))
+                state.keys.add(new_key("later"))
+
+        with pytest.raises(StateUnavailable):
+            stop()
+        with stopped.read() as state:
+            assert [key.name for key in state.keys.page(None, 10)] == ["k"]

@@ -18,7 +18,7 @@ def worker(place: Place, name: str, count: int, *options: str) -> subprocess.Pop
 
 
 def content(store: Store) -> tuple[set[str], list[str]]:
-    """Return the names of the keys, and the records of the audit log, whose chain is followed."""
+    """Return the names of the keys, and the records of the audit log, whose chains are followed."""
     names: set[str] = set()
     after: str | None = None
     with store.read() as state:
@@ -26,15 +26,20 @@ def content(store: Store) -> tuple[set[str], list[str]]:
             names.update(key.name for key in page)
             after = page[-1].name
             assert all(len(state.keys.versions(key.key_id)) == 1 for key in page)
-        rows, head = state.audit.rows(0, 10_000), state.audit.head()
-        previous = bytes(32)
-        for number, row in enumerate(rows, start=1):
-            previous = sha256(previous + row.record).digest()
-            assert (row.sequence, row.hash) == (number, previous)
-        assert (head.sequence, head.hash) == (len(rows), previous)
-        assert state.epoch == 2 * len(names)
+        records = []
+        for chain in state.audit.chains():
+            rows, head = state.audit.rows(chain, 0, 10_000), state.audit.head(chain)
+            previous = bytes(32)
+            for number, row in enumerate(rows, start=1):
+                previous = sha256(previous + row.record).digest()
+                assert (row.sequence, row.hash) == (number, previous)
+            assert (head.sequence, head.hash) == (len(rows), previous)
+            records += [row.record.decode() for row in rows]
+        # A key, its version and its record, and each chain behind the first.
+        assert state.epoch == 3 * len(names) + len(state.audit.chains()) - 1
         state.keys.prove()
-    return names, [row.record.decode() for row in rows]
+        state.audit.prove()
+    return names, records
 
 
 def test_two_processes_create_one_database_and_lose_nothing(place: Place) -> None:

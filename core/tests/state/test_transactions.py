@@ -150,8 +150,7 @@ def test_another_connection_that_keeps_the_lock_makes_a_conflict(place: Place, n
             other.execute("BEGIN IMMEDIATE")
         else:
             other.execute("BEGIN")
-            other.execute("UPDATE audit_head SET mac = mac WHERE sequence < 0")
-            other.execute("LOCK TABLE audit_head IN ROW EXCLUSIVE MODE")
+            other.execute("UPDATE instance SET mac = mac WHERE epoch < 0")
         with pytest.raises(Conflict, match="locked") as caught:
             add(store, new_key())
         assert caught.value.retryable

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -12,13 +13,14 @@ from keyclave.audit.protocols import AuditTable, Head, HeadLike, RowLike, Transa
 from keyclave.audit.record import decode_record
 from keyclave.errors import IntegrityError
 
-__all__ = ["MAX_FAULTS", "AuditFault", "AuditReport", "FaultKind", "verify_log"]
+__all__ = ["MAX_FAULTS", "AuditFault", "AuditReport", "ChainEnd", "FaultKind", "verify_log"]
 
 MAX_FAULTS = 100
 """The most faults that a report lists; it counts the others."""
 
 _PAGE = 1024
 _START = Head(0, GENESIS)
+_WHOLE: Mapping[int, HeadLike] = MappingProxyType({})
 
 
 class FaultKind(StrEnum):
@@ -26,8 +28,8 @@ class FaultKind(StrEnum):
 
     MISSING: records are not there. CHAIN: a record does not follow from the one before it. RECORD: its bytes are
     not a canonical record. COLUMN: a column differs from the record it was copied from, or cannot be read. TAIL:
-    the log does not end where its head says. HEAD: the head itself was changed. KEYS: the keys beside the log are not
-    what was written last.
+    a chain does not end where its head says. HEAD: the head itself was changed. CHAINS: the chains are not all that
+    there were. KEYS: the keys beside the log are not what was written last.
     """
 
     MISSING = "MISSING"
@@ -36,6 +38,7 @@ class FaultKind(StrEnum):
     COLUMN = "COLUMN"
     TAIL = "TAIL"
     HEAD = "HEAD"
+    CHAINS = "CHAINS"
     KEYS = "KEYS"
 
 
@@ -43,14 +46,30 @@ class AuditFault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong.
 
     Attributes:
+        chain: the chain where it was noticed; 0 if it is about none.
         sequence: the record where it was noticed; 0 if it is about no record.
         kind: see `FaultKind`.
         detail: a sentence made of numbers and the names of fields and tables only.
     """
 
+    chain: int
     sequence: int
     kind: FaultKind
     detail: str
+
+
+class ChainEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a chain was found to end.
+
+    Attributes:
+        chain: its number.
+        sequence: the number of the last record; 0 in an empty chain.
+        hash: its chain hash.
+    """
+
+    chain: int
+    sequence: int
+    hash: bytes
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,15 +77,13 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         records: how many records were read.
-        sequence: the number of the last one; 0 in an empty log.
-        hash: its chain hash.
-        faults: the first faults, in the order of the log.
+        chains: where each chain ends.
+        faults: the first faults, in the order of the chains.
         fault_count: how many there are.
     """
 
     records: int
-    sequence: int
-    hash: bytes
+    chains: tuple[ChainEnd, ...]
     faults: tuple[AuditFault, ...]
     fault_count: int
 
@@ -76,42 +93,67 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.fault_count == 0
 
 
-def verify_log(transactions: Transactions, *, after: HeadLike = _START) -> AuditReport:
-    """Read the log from ``after`` to its end, and then the keys beside it, and report what is wrong.
+def verify_log(transactions: Transactions, *, after: Mapping[int, HeadLike] = _WHOLE) -> AuditReport:
+    """Read every chain to its end, and then the keys beside the log, and report what is wrong.
 
-    Appending may go on meanwhile: the head is compared with the last record inside one transaction.
+    Appending may go on meanwhile: each head is compared with the last record inside one transaction.
 
     Args:
         transactions: the database; only ``read`` is used.
-        after: a place in the log that is known to be right; the beginning, unless told.
+        after: for each chain a place that is known to be right; its beginning, unless told.
     """
-    proof = _Proof(after)
+    with transactions.read() as transaction:
+        chains = transaction.audit.chains()
+    proofs = [_prove_chain(transactions, chain, after.get(chain, _START)) for chain in chains]
+    with transactions.read() as transaction:
+        beside = _prove_chains(transaction.audit, proofs), _prove_keys(transaction.keys)
+    faults = [fault for found in (*(proof.faults for proof in proofs), *beside) for fault in found]
+    return AuditReport(
+        records=sum(proof.records for proof in proofs),
+        chains=tuple(proof.reached() for proof in proofs),
+        faults=tuple(faults[:MAX_FAULTS]),
+        fault_count=sum(proof.fault_count for proof in proofs) + sum(map(len, beside)),
+    )
+
+
+def _prove_chain(transactions: Transactions, chain: int, after: HeadLike) -> _Proof:
+    proof = _Proof(chain, after)
     while not proof.ended:
         with transactions.read() as transaction:
             rows = _page(transaction.audit, proof)
         for row in rows:
             proof.row(row)
-    with transactions.read() as transaction:
-        _prove_keys(transaction.keys, proof)
-    return proof.report()
+    return proof
 
 
-def _prove_keys(keys: UsableKeys, proof: _Proof) -> None:
+def _prove_chains(table: AuditTable, proofs: Sequence[_Proof]) -> list[AuditFault]:
+    """A head that was changed has been named, and says nothing of the others."""
+    if any(fault.kind is FaultKind.HEAD for proof in proofs for fault in proof.faults):
+        return []
+    try:
+        table.prove()
+    except IntegrityError as error:
+        return [AuditFault(chain=0, sequence=0, kind=FaultKind.CHAINS, detail=error.message)]
+    return []
+
+
+def _prove_keys(keys: UsableKeys) -> list[AuditFault]:
     try:
         keys.prove()
     except IntegrityError as error:
-        proof.fault(0, FaultKind.KEYS, error.message)
+        return [AuditFault(chain=0, sequence=0, kind=FaultKind.KEYS, detail=error.message)]
+    return []
 
 
 def _page(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:
     """Return the next rows; where there are none, let the proof end with the head of the same moment."""
     try:
-        rows = table.rows(proof.sequence, _PAGE)
+        rows = table.rows(proof.chain, proof.sequence, _PAGE)
     except IntegrityError:
         return _readable(table, proof)
     if not rows:
         try:
-            proof.end(table.head())
+            proof.end(table.head(proof.chain))
         except IntegrityError:
             proof.end(None)
     return rows
@@ -122,7 +164,7 @@ def _readable(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:
     rows: list[RowLike] = []
     try:
         while len(rows) < _PAGE:
-            rows += table.rows(rows[-1].sequence if rows else proof.sequence, 1)
+            rows += table.rows(proof.chain, rows[-1].sequence if rows else proof.sequence, 1)
     except IntegrityError:
         if not rows:
             proof.skip()
@@ -130,16 +172,17 @@ def _readable(table: AuditTable, proof: _Proof) -> Sequence[RowLike]:
 
 
 class _Proof:
-    """How far the proof has come."""
+    """How far the proof of a chain has come."""
 
-    def __init__(self, after: HeadLike) -> None:
+    def __init__(self, chain: int, after: HeadLike) -> None:
+        self.chain = chain
         self.sequence = after.sequence
         self.ended = False
+        self.records = 0
+        self.faults: list[AuditFault] = []
+        self.fault_count = 0
         self._hash: bytes | None = after.hash
         self._unreadable = 0
-        self._records = 0
-        self._faults: list[AuditFault] = []
-        self._fault_count = 0
 
     def row(self, row: RowLike) -> None:
         expected = self.sequence + 1
@@ -149,7 +192,7 @@ class _Proof:
             self.fault(row.sequence, FaultKind.CHAIN, "the record does not follow from the one before it")
         self._check_record(row)
         self.sequence, self._hash = row.sequence, row.hash
-        self._records += 1
+        self.records += 1
 
     def _check_record(self, row: RowLike) -> None:
         try:
@@ -172,23 +215,17 @@ class _Proof:
     def end(self, head: HeadLike | None) -> None:
         self.ended = True
         if head is None:
-            self.fault(self.sequence, FaultKind.HEAD, "the head of the log was changed")
+            self.fault(self.sequence, FaultKind.HEAD, "the head of the chain was changed, or has gone")
         elif head.sequence != self.sequence:
-            detail = f"the log ends with record {self.sequence}, its head says {head.sequence}"
+            detail = f"the chain ends with record {self.sequence}, its head says {head.sequence}"
             self.fault(min(self.sequence, head.sequence) + 1, FaultKind.TAIL, detail)
         elif self._hash not in (None, head.hash):
             self.fault(self.sequence, FaultKind.TAIL, "the last record is not the one that the head names")
 
     def fault(self, sequence: int, kind: FaultKind, detail: str) -> None:
-        self._fault_count += 1
-        if len(self._faults) < MAX_FAULTS:
-            self._faults.append(AuditFault(sequence=sequence, kind=kind, detail=detail))
+        self.fault_count += 1
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(AuditFault(chain=self.chain, sequence=sequence, kind=kind, detail=detail))
 
-    def report(self) -> AuditReport:
-        return AuditReport(
-            records=self._records,
-            sequence=self.sequence,
-            hash=self._hash or GENESIS,
-            faults=tuple(self._faults),
-            fault_count=self._fault_count,
-        )
+    def reached(self) -> ChainEnd:
+        return ChainEnd(chain=self.chain, sequence=self.sequence, hash=self._hash or GENESIS)

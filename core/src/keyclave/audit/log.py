@@ -114,7 +114,7 @@ class AuditLog:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[CryptographicOperation]:
-        """Yield the operations in the order of the log, in bounded memory.
+        """Yield the operations in bounded memory: each chain in its order, merged by time.
 
         Args:
             key_reference: only those of this key.

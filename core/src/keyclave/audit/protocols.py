@@ -13,15 +13,15 @@ __all__ = ["AuditTable", "Head", "HeadLike", "Row", "RowLike", "Transaction", "T
 
 
 class HeadLike(Protocol):
-    """Where the log ends."""
+    """Where a chain ends."""
 
     @property
     def sequence(self) -> int:
-        """The number of the last record; 0 in an empty log."""
+        """The number of the last record; 0 in an empty chain."""
 
     @property
     def hash(self) -> bytes:
-        """Its chain hash; 32 zero bytes in an empty log."""
+        """Its chain hash; 32 zero bytes in an empty chain."""
 
 
 class RowLike(Protocol):
@@ -29,7 +29,7 @@ class RowLike(Protocol):
 
     @property
     def sequence(self) -> int:
-        """Its place in the log, from 1, without gaps."""
+        """Its place in its chain, from 1, without gaps."""
 
     @property
     def operation_id(self) -> UUID:
@@ -53,7 +53,7 @@ class RowLike(Protocol):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The head that the log writes; see `HeadLike`."""
+    """A place in a chain; see `HeadLike`."""
 
     sequence: int
     hash: bytes
@@ -73,17 +73,27 @@ class Row(msgspec.Struct, frozen=True):
 class AuditTable(Protocol):
     """The records inside one transaction."""
 
-    def head(self) -> HeadLike:
-        """Return where the log ends; raise ``IntegrityError`` if somebody changed that row."""
+    @property
+    def chain(self) -> int:
+        """The number of the chain that this transaction appends to."""
+
+    def chains(self) -> Sequence[int]:
+        """Return the numbers of the chains that are there."""
+
+    def head(self, chain: int | None = None) -> HeadLike:
+        """Return where a chain ends, the own one unless told; raise ``IntegrityError`` if that row was changed."""
 
     def append(self, rows: Sequence[RowLike], head: HeadLike) -> None:
-        """Add the rows, and move the head to the last of them."""
+        """Add the rows to the own chain, and move its head to the last of them."""
 
     def find(self, operation_id: UUID) -> RowLike | None:
         """Return the record of an operation, ``None`` if there is none."""
 
-    def rows(self, after: int, limit: int) -> Sequence[RowLike]:
-        """Return up to ``limit`` rows with a sequence greater than ``after``, ascending."""
+    def rows(self, chain: int, after: int, limit: int) -> Sequence[RowLike]:
+        """Return up to ``limit`` rows of a chain with a sequence greater than ``after``, ascending."""
+
+    def prove(self) -> None:
+        """Return if the chains are all that there were; raise ``IntegrityError`` if not."""
 
 
 class UsableKeys(Protocol):
@@ -115,12 +125,13 @@ class Transaction(Protocol):
 class Transactions(Protocol):
     """The database."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Begin a transaction that is durable when its block ends without an exception.
+    def append(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that appends records, and is durable when its block ends without an exception.
 
-        One at a time, over all processes. ``Conflict`` and ``IntegrityError`` say that nothing was written:
-        another one took too long, the database refused a row (``Conflict`` that is not retryable), or stored data
-        is not what was written. After any other exception it is unknown whether the transaction is durable.
+        No other one appends to its chain, and no key changes, before it has ended. ``Conflict`` and
+        ``IntegrityError`` say that nothing was written: another one took too long, the database refused a row
+        (``Conflict`` that is not retryable), or stored data is not what was written. After any other exception it is
+        unknown whether the transaction is durable.
         """
 
     def read(self) -> AbstractContextManager[Transaction]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -41,27 +43,32 @@ class RecordFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_records(transactions: Transactions, wanted: RecordFilter) -> Iterator[AuditRecord]:
-    """Yield the wanted records in the order of the log, in bounded memory and short transactions.
+    """Yield the wanted records in bounded memory and short transactions: each chain in its order, merged by time.
 
     Raises:
         IntegrityError: a record is not in its canonical form; the message says which.
     """
+    with transactions.read() as transaction:
+        chains = transaction.audit.chains()
+    everything = (_read_chain(transactions, chain) for chain in chains)
+    return filter(wanted.wants, heapq.merge(*everything, key=attrgetter("occurred_at")))
+
+
+def _read_chain(transactions: Transactions, chain: int) -> Iterator[AuditRecord]:
     sequence = 0
-    while rows := _page(transactions, sequence):
+    while rows := _page(transactions, chain, sequence):
         for row in rows:
-            record = _decode(row)
-            if wanted.wants(record):
-                yield record
+            yield _decode(chain, row)
         sequence = rows[-1].sequence
 
 
-def _page(transactions: Transactions, after: int) -> Sequence[RowLike]:
+def _page(transactions: Transactions, chain: int, after: int) -> Sequence[RowLike]:
     with transactions.read() as transaction:
-        return transaction.audit.rows(after, _PAGE)
+        return transaction.audit.rows(chain, after, _PAGE)
 
 
-def _decode(row: RowLike) -> AuditRecord:
+def _decode(chain: int, row: RowLike) -> AuditRecord:
     try:
         return decode_record(row.record)
     except IntegrityError as error:
-        raise IntegrityError(f"audit record {row.sequence}: {error.message}") from None
+        raise IntegrityError(f"audit record {row.sequence} of chain {chain}: {error.message}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from keyclave.audit.chain import GENESIS, chain_hash
 from keyclave.audit.checker import verify_log
 from keyclave.audit.pending import Pending
-from keyclave.audit.protocols import Head, HeadLike, Row, Transaction, Transactions
+from keyclave.audit.protocols import AuditTable, Head, HeadLike, Row, Transaction, Transactions
 from keyclave.audit.record import AuditEntry
 from keyclave.errors import Conflict, IntegrityError, KeyclaveError
 
@@ -42,7 +42,7 @@ class Writer:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
-        self._seen: HeadLike | None = None
+        self._seen: dict[int, HeadLike] = {}
         self._poisoned = False
 
     def commit(self, batch: Sequence[Pending]) -> bool:
@@ -54,8 +54,8 @@ class Writer:
         if self._poisoned and not self._recover(batch):
             return False
         try:
-            with self._transactions.write() as transaction:
-                head = self._write(transaction, batch)
+            with self._transactions.append() as transaction:
+                chain, head = transaction.audit.chain, self._write(transaction, batch)
         except Conflict as error:
             return _give_up(batch, error.message) if error.retryable else self._one_by_one(batch, error.message)
         except IntegrityError:
@@ -67,14 +67,14 @@ class Writer:
         except BaseException:
             self._poisoned = True
             raise
-        self._seen = head
+        self._seen[chain] = head
         for pending in batch:
             pending.succeed()
         return True
 
     def _write(self, transaction: Transaction, batch: Sequence[Pending]) -> HeadLike:
         head = transaction.audit.head()
-        self._refuse_loss(head)
+        self._refuse_loss(transaction.audit.chain, head)
         if any(pending.guard for pending in batch):
             epoch = transaction.epoch
             for pending in batch:
@@ -90,16 +90,16 @@ class Writer:
                 self.commit([pending])
         return True
 
-    def _refuse_loss(self, head: HeadLike) -> None:
+    def _refuse_loss(self, chain: int, head: HeadLike) -> None:
         """Notice a database that went back to an earlier state under the running process."""
-        seen = self._seen
+        seen = self._seen.get(chain)
         if seen is None or head.sequence > seen.sequence:
             return
         if (head.sequence, head.hash) != (seen.sequence, seen.hash):
             raise IntegrityError("durable audit records were lost")
 
     def _recover(self, batch: Sequence[Pending], *, tried: bool = False) -> bool:
-        """Open the database again, prove the end of the log and, after a commit was tried, look for its records.
+        """Open the database again, prove the end of each chain and, after a commit was tried, look for its records.
 
         Returns:
             Whether the log can be written again.
@@ -107,31 +107,36 @@ class Writer:
         found: list[Pending] = []
         try:
             self._transactions.reopen()
-            report = verify_log(self._transactions, after=self._seen or self._tail())
+            report = verify_log(self._transactions, after=self._known())
             if tried:
                 found = self._find(batch)
         except Exception as error:
             return _give_up(batch, _text(error))
         if not report.ok:
             return _give_up(batch, _BROKEN, retryable=False)
-        self._seen = Head(report.sequence, report.hash)
+        self._seen = {end.chain: Head(end.sequence, end.hash) for end in report.chains}
         self._poisoned = False
         _give_up(batch, "the database did not take the record")
         for pending in found:
             pending.succeed()
         return True
 
-    def _tail(self) -> HeadLike:
-        """Return a place shortly before the end of the log."""
+    def _known(self) -> dict[int, HeadLike]:
+        """Return a place in each chain: where it was seen last, or shortly before its end."""
         with self._transactions.read() as transaction:
-            sequence = transaction.audit.head().sequence - _TAIL
-            rows = transaction.audit.rows(sequence - 1, 1) if sequence > 0 else ()
-        return Head(rows[0].sequence, rows[0].hash) if rows else Head(0, GENESIS)
+            table = transaction.audit
+            return {chain: self._seen.get(chain) or _tail(table, chain) for chain in table.chains()}
 
     def _find(self, batch: Sequence[Pending]) -> list[Pending]:
         with self._transactions.read() as transaction:
             rows = [(pending, transaction.audit.find(pending.entry.operation_id)) for pending in batch]
         return [pending for pending, row in rows if row is not None and row.record == pending.record]
+
+
+def _tail(table: AuditTable, chain: int) -> HeadLike:
+    sequence = table.head(chain).sequence - _TAIL
+    rows = table.rows(chain, sequence - 1, 1) if sequence > 0 else ()
+    return Head(rows[0].sequence, rows[0].hash) if rows else Head(0, GENESIS)
 
 
 def _text(error: Exception) -> str:

@@ -8,6 +8,7 @@ from keyclave.plugin.records import Location, Record
 
 __all__ = ["TimeLimits"]
 
+_MAKING = frozenset({"create_key", "begin_import"})
 _SURVEYS = frozenset({"find_key", "list_keys", "list_foreign_keys", "check_permissions"})
 _REMOTE = {"create_key": 60.0, "survey": 60.0, "other": 20.0}
 """What a service on a network needs at least: connecting, waiting and a few repetitions, page after page."""
@@ -19,7 +20,7 @@ class TimeLimits(Record, frozen=True, kw_only=True):
     Attributes:
         probe: the trial import of a foreign plugin in a child process.
         opening: ``open_backend``, which may import an SDK and log in.
-        create_key: making a key; RSA keys of 4096 bits take seconds.
+        create_key: making a key, also one to wrap another under; RSA keys of 4096 bits take seconds.
         import_key: importing a key.
         survey: the hooks that may have to look at everything that there is, one thing after the other.
         other: every other hook.
@@ -44,7 +45,7 @@ class TimeLimits(Record, frozen=True, kw_only=True):
 
     def of(self, hook: str) -> float:
         """Return the limit of a hook of an opened backend."""
-        if hook == "create_key":
+        if hook in _MAKING:
             return self.create_key
         if hook in _SURVEYS:
             return self.survey

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from keyclave.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from keyclave import CryptographicOperation
+    from keyclave.audit.checker import AuditFault, AuditReport
     from keyclave.models import OperationType
 
 __all__ = ["audit"]
@@ -97,26 +98,40 @@ def verify(session: Session) -> int:
     """
     with session.open() as clave:
         report = clave.audit.verify()
-    faults = [{"sequence": f.sequence, "kind": f.kind.value, "detail": f.detail} for f in report.faults]
+    faults = [
+        {"chain": f.chain, "sequence": f.sequence, "kind": f.kind.value, "detail": f.detail} for f in report.faults
+    ]
     session.answer(
         {
             "ok": report.ok,
             "records": report.records,
-            "sequence": report.sequence,
-            "hash": report.hash.hex(),
+            "chains": [{"chain": e.chain, "sequence": e.sequence, "hash": e.hash.hex()} for e in report.chains],
             "fault_count": report.fault_count,
             "faults": faults,
         },
-        *(f"{_place(fault.sequence)}: {fault.kind.value}: {fault.detail}." for fault in report.faults),
-        f"{counted(report.records, 'record')}, the chain is whole; its last hash is {report.hash.hex()}."
-        if report.ok
-        else f"{counted(report.records, 'record')}, {counted(report.fault_count, 'fault')}.",
+        *(f"{_place(fault)}: {fault.kind.value}: {fault.detail}." for fault in report.faults),
+        *(_whole(report) if report.ok else (f"{_records(report)}, {counted(report.fault_count, 'fault')}.",)),
     )
     return ExitCode.DONE if report.ok else ExitCode.INTEGRITY
 
 
-def _place(sequence: int) -> str:
-    return f"Record {sequence}" if sequence else "State"
+def _whole(report: AuditReport) -> Iterator[str]:
+    if len(report.chains) == 1:
+        yield f"{_records(report)}, the chain is whole; its last hash is {report.chains[0].hash.hex()}."
+        return
+    yield f"{_records(report)}, {counted(len(report.chains), 'chain')}, each whole."
+    for end in report.chains:
+        yield f"Chain {end.chain}: {counted(end.sequence, 'record')}; its last hash is {end.hash.hex()}."
+
+
+def _records(report: AuditReport) -> str:
+    return counted(report.records, "record")
+
+
+def _place(fault: AuditFault) -> str:
+    if not fault.sequence:
+        return f"Chain {fault.chain}" if fault.chain else "State"
+    return f"Record {fault.sequence}" if fault.chain == 1 else f"Record {fault.sequence} of chain {fault.chain}"
 
 
 audit = group("audit", "Read the audit log, and prove it.", list_operations, verify)

@@ -56,6 +56,7 @@ def examine(session: Session) -> Iterator[Finding]:
             if settings.configured_type is None:
                 yield _environment(clave.settings)
             yield Finding("state", "ok", f"instance {clave.instance_id}, all changes of the schema are applied")
+            yield from _role(clave.settings)
             yield from _backends(clave)
             yield _selection(clave)
             yield from _keys(clave)
@@ -89,6 +90,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield _problem("state", error)
     else:
         yield Finding("state", "ok", f"database: {place}; instance key: {settings.state.effective_key_file}")
+
+
+def _role(settings: Settings) -> Iterator[Finding]:
+    from keyclave.state.roles import may_rewrite_log  # noqa: PLC0415  SQLAlchemy is not needed for --help
+
+    url = settings.state.effective_url
+    if url.get_secret_value().startswith("postgresql") and may_rewrite_log(url):
+        yield Finding(
+            "state",
+            "note",
+            "the user of the database could change the audit log, or the rules against that",
+            "Run `keyclave state grant ROLE` as this user, and let applications work as ROLE.",
+        )
 
 
 def _environment(settings: Settings) -> Finding:

@@ -27,9 +27,15 @@ def create(session: Session, *, name: str, algorithm: str, backend: str | None, 
     """Create a key and its first version."""
     with session.open() as clave:
         handle = clave.keys.create(name, algorithm, backend=backend, wrappable=wrappable)
+        versions = clave.keys.versions(name)
     session.answer(
         handle.model_dump(mode="json"),
         f"Created {handle.algorithm} key {name!r}, version {handle.version}, in backend {handle.backend_id!r}.",
+        *(
+            f"Its standby, version {v.version}, is in backend {v.backend_id!r}."
+            for v in versions
+            if v.status == "STANDBY"
+        ),
     )
 
 

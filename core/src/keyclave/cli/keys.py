@@ -9,6 +9,7 @@ from keyclave.cli.key_life import cancel_destruction, create, destroy, revoke
 from keyclave.cli.key_view import list_keys, public_key, show
 from keyclave.cli.rotation import confirm_clock, promote, rollback, rotate, rotate_due
 from keyclave.cli.signing import sign, verify
+from keyclave.cli.standby import standby
 
 __all__ = ["keys"]
 
@@ -16,6 +17,6 @@ keys = group(
     "keys",
     "Create, use and end keys.",
     *(create, adopt, adoptable, list_keys, show, public_key),
-    *(sign, verify, encrypt, decrypt, rotate, promote, rollback, rotate_due),
+    *(sign, verify, encrypt, decrypt, rotate, promote, rollback, rotate_due, standby),
     *(revoke, destroy, cancel_destruction, confirm_clock),
 )

@@ -41,7 +41,7 @@ def plan(session: Session, *, names: tuple[str, ...], destination: str, exceptio
 @_plan
 @click.option("--justification", required=True, metavar="TEXT", help="Why.")
 def approve(session: Session, *, plan: UUID, justification: str) -> None:
-    """Agree to a plan, in the name of another principal than the one who made it.
+    """Agree to a plan that somebody else made.
 
     The approval is of the plan as it is, is used by one run, and expires after 24 hours.
     """

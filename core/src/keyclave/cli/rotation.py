@@ -63,6 +63,8 @@ def _period(text: str | None) -> timedelta | None:
 
 def _new_version(handle: KeyHandle) -> str:
     version = f"Version {handle.version} of {handle.name!r}"
+    if handle.status == "STANDBY":
+        return f"{version} is the new standby."
     if handle.validation_ends_at is None:
         return f"{version} is active."
     return f"{version} signs beside the active one, and takes over on {handle.validation_ends_at:%Y-%m-%d %H:%M} UTC."

@@ -44,9 +44,9 @@ def _shown(beside: VersionSignature) -> dict[str, object]:
 def sign(session: Session, *, name: str, file: str, output: str | None, scheme: str | None) -> None:
     """Sign a file with a key. FILE may be -.
 
-    The active version signs, and during a validation period its successor as well: --json shows both. ECDSA
-    signatures are DER, the others have one form. Without -o and with --json the signature is in the answer, in
-    base64.
+    The active version signs, and during a validation period its successor as well: --json shows both. While its
+    backend is unavailable the standby signs, where the policy allows it. ECDSA signatures are DER, the others have
+    one form. Without -o and with --json the signature is in the answer, in base64.
     """
     if output is not None and _is_same_file(file, output):
         raise click.UsageError("SIG is FILE itself: the signature would replace what it signs.")
@@ -72,6 +72,8 @@ def sign(session: Session, *, name: str, file: str, output: str | None, scheme: 
     }
     answer |= {"signature": base64.b64encode(result.signature).decode()} if output is None else {"output": output}
     lines = [f"Signed by version {result.version} of {name!r} ({result.scheme}); the signature is in {output}."]
+    if result.fallback:
+        lines.append(f"That is its standby, in backend {result.backend_id!r}: the backend of the active one is away.")
     if result.successor is not None:
         lines.append(f"Version {result.successor.version}, which is to follow, signed as well; --json shows both.")
     session.answer(answer, *lines)

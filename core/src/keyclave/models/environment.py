@@ -37,11 +37,11 @@ before the operating system, since each is hardware that the next one is not."""
 
 
 class FallbackPolicyConfiguration(Model):
-    """Whether a backend that is down may be replaced by a weaker one for a while (FR-024).
+    """Whether standbys in other backends may sign for the keys of a backend while it is unavailable (FR-024).
 
     Attributes:
         enabled: off by default; in production only where somebody turned it on by name.
-        warning_level: level of the log record that each fallback emits.
+        warning_level: level of the log record that each fallback begins with.
         max_fallback_duration: how long a fallback may last; ``None`` is without limit.
     """
 

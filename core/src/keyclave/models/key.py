@@ -56,10 +56,11 @@ def is_provider_uri(uri: str, backend_type: str) -> bool:
 
 
 class KeyStatus(StrEnum):
-    """The life of a version: PENDING → ACTIVE → DEPRECATED, and REVOKED from any of them."""
+    """The life of a version: PENDING → ACTIVE → DEPRECATED, or STANDBY → DEPRECATED; REVOKED from any of them."""
 
     ACTIVE = "ACTIVE"
     PENDING = "PENDING"
+    STANDBY = "STANDBY"
     DEPRECATED = "DEPRECATED"
     REVOKED = "REVOKED"
 
@@ -118,7 +119,7 @@ class KeyHandle(Model):
         provider_uri: the backend's own address of the key, in the form of its backend.
         security_properties: see there.
         backend_id, backend_type: the backend instance that keeps it, and its plugin.
-        status: ACTIVE, PENDING, DEPRECATED or REVOKED.
+        status: ACTIVE, PENDING, STANDBY, DEPRECATED or REVOKED.
         owner_principal: the principal that owns the key.
         not_destroy_before: kept at least until then; ``None`` where nothing was promised yet.
         destroyed_at: when the backend destroyed it, or will have done so; ``None`` while it exists.

@@ -68,6 +68,10 @@ class OperationType(StrEnum):
     PROMOTE = "PROMOTE"
     ROLLBACK = "ROLLBACK"
     RECOVER = "RECOVER"
+    ADD_STANDBY = "ADD_STANDBY"
+    REMOVE_STANDBY = "REMOVE_STANDBY"
+    BEGIN_FALLBACK = "BEGIN_FALLBACK"
+    END_FALLBACK = "END_FALLBACK"
 
 
 class OperationStatus(StrEnum):

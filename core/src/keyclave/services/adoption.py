@@ -70,8 +70,9 @@ class Adoption:
             label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)
             intent = self._begin(operation, key, chosen, label)
             with self._recovery.guarding(intent):
+                self._instance.owner.require(operation.operation_id)
                 version = _adopt(operation, key, chosen, label, foreign)
-                with self._instance.store.write() as state:
+                with self._instance.owner.write(operation.operation_id) as state:
                     state.keys.add(key)
                     state.keys.add_version(version)
                     state.intents.close(intent.operation_id, "done")
@@ -109,7 +110,7 @@ class Adoption:
             to_version=FIRST_VERSION,
             label=label,
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_free(state, key.name)
             state.intents.add(intent)
         return intent

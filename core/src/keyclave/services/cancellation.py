@@ -67,7 +67,7 @@ class Cancellation:
             )
 
     def _begin(self, operation: Operation, key: StoredKey, number: int) -> StoredIntent:
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             version = state.keys.version(key.key_id, number)
             require_no_other(state, key)
             if version.destroyed_at is None:
@@ -90,7 +90,7 @@ class Cancellation:
 
     def _note(self, intent: StoredIntent, operation: Operation, number: int, *, there: bool) -> StoredVersion | None:
         """Close the intent; return the version as it is from now on, or ``None`` if it is gone."""
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             restored = None
             if there:
                 restored = state.keys.update_version(intent.key_id, number, destroyed_at=None)

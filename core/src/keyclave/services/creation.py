@@ -1,4 +1,4 @@
-"""Create a key: intent, generate, one transaction that records key and first version."""
+"""Create a key: intent, generate, one transaction that records key, first version and, if it has one, standby."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keyclave.services.new_keys import FIRST_VERSION, RotationDefaults, new_key,
 from keyclave.services.recording import Recorder
 from keyclave.services.recovery import Recovery
 from keyclave.services.selection import BackendSelector
+from keyclave.services.standby_keys import Standbys
 
 __all__ = ["Creation"]
 
@@ -24,13 +25,16 @@ class Creation:
         instance: Instance,
         recorder: Recorder,
         recovery: Recovery,
+        *,
         selector: BackendSelector,
+        standbys: Standbys,
         defaults: RotationDefaults,
     ) -> None:
         self._instance = instance
         self._recorder = recorder
         self._recovery = recovery
         self._selector = selector
+        self._standbys = standbys
         self._defaults = defaults
 
     def create(
@@ -61,22 +65,31 @@ class Creation:
                 to_version=FIRST_VERSION,
                 label=label,
             )
-            with self._instance.store.write() as state:
-                require_free(state, name)
-                state.intents.add(intent)
-            with self._recovery.guarding(intent):
-                version = generate(
-                    operation,
-                    key,
-                    chosen,
-                    label,
-                    algorithm=algorithm,
-                    exportable=wrappable,
-                    status=KeyStatus.ACTIVE,
-                )
-                with self._instance.store.write() as state:
-                    state.keys.add(key)
-                    state.keys.add_version(version)
-                    state.intents.close(intent.operation_id, "done")
-                    self._instance.audit.append_in(state, operation.success())
+            with self._standbys.beside(key, chosen) as standby:
+                beside = () if standby is None else (standby.intent.operation_id,)
+                with self._instance.owner.write(operation.operation_id, *beside) as state:
+                    require_free(state, name)
+                    state.intents.add(intent)
+                    if standby is not None:
+                        standby.begin(state)
+                with self._recovery.guarding(intent):
+                    self._instance.owner.require(operation.operation_id)
+                    version = generate(
+                        operation,
+                        key,
+                        chosen,
+                        label,
+                        algorithm=algorithm,
+                        exportable=wrappable,
+                        status=KeyStatus.ACTIVE,
+                    )
+                    if standby is not None:
+                        standby.make()
+                    with self._instance.owner.write(operation.operation_id, *beside) as state:
+                        state.keys.add(key)
+                        state.keys.add_version(version)
+                        state.intents.close(intent.operation_id, "done")
+                        self._instance.audit.append_in(state, operation.success())
+                        if standby is not None:
+                            standby.record(state)
         return to_handle(key, version)

@@ -20,7 +20,7 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import KeyHandle, KeyStatus, OperationType
-from keyclave.services.handles import to_handle, to_reference
+from keyclave.services.handles import current, to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW, new_intent, require_no_migration
 from keyclave.services.names import name_reference, require_name, require_version
@@ -33,14 +33,23 @@ _REASON_LIMIT = 1024
 
 
 def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[StoredVersion, ...]) -> None:
-    """Disable every version that exists in its backend, where the backend can do that. A missing one is of no use."""
+    """Disable every version that exists in its backend, where the backend can do that. A missing one is of no use.
+
+    Versions may be in several backends: one that fails leaves no version in another one enabled.
+    """
+    failures = []
     for version in versions:
         if version.destroyed_at is not None:
             continue
-        backend = instance.backends.get(version.backend_id)
-        if backend.has("disable_key"):
-            with suppress(KeyNotFound):
-                backend.disable_key(to_reference(key, version))
+        try:
+            backend = instance.backends.get(version.backend_id)
+            if backend.has("disable_key"):
+                with suppress(KeyNotFound):
+                    backend.disable_key(to_reference(key, version))
+        except KeyclaveError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def destroy_in_backend(instance: Instance, operation: Operation, key: StoredKey, version: StoredVersion) -> datetime:
@@ -101,7 +110,7 @@ class Destruction:
                 versions = state.keys.versions(key.key_id)
             with followed_up(key, "the key is revoked, but it is not known to be disabled in its backend"):
                 disable_in_backend(self._instance, key, versions)
-            with self._instance.store.write() as state:
+            with self._instance.owner.write(operation.operation_id) as state:
                 state.intents.close(operation.operation_id, "done")
                 self._instance.audit.append_in(state, operation.success())
         return tuple(to_handle(key, version) for version in versions)
@@ -109,12 +118,12 @@ class Destruction:
     def _mark_revoked(self, name: str, reason: str, operation: Operation) -> StoredKey:
         require_name(name)
         require_reason(name, reason)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             key = state.keys.by_name(name)
             operation.key_reference = str(key.key_id)
             versions = state.keys.versions(key.key_id)
             intent = new_intent(
-                self._instance, operation, "revoke", key_id=key.key_id, backend_id=versions[-1].backend_id
+                self._instance, operation, "revoke", key_id=key.key_id, backend_id=current(versions).backend_id
             )
             intent.parameters["reason"] = reason
             state.intents.add(intent)
@@ -156,14 +165,14 @@ class Destruction:
             backend_id=version.backend_id,
             to_version=version.version,
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_no_migration(state, key)
             if state.keys.version(key.key_id, version.version).label != version.label:
                 raise Conflict("somebody else moved this version", key_name=key.name)
             state.intents.add(intent)
         with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, operation, key, version)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             destroyed = state.keys.update_version(key.key_id, version.version, destroyed_at=destroyed_at)
             state.intents.close(operation.operation_id, "done")
             self._instance.audit.append_in(state, operation.success())
@@ -189,7 +198,8 @@ def _require_destructible(name: str, version: StoredVersion) -> None:
         raise Conflict(
             f"version {version.version} is {version.status.value}",
             key_name=name,
-            next_step="Rotate or revoke the key first: only deprecated and revoked versions are destroyed.",
+            next_step="Only deprecated and revoked versions are destroyed: rotate or revoke the key, or remove its"
+            " standby, first.",
             retryable=False,
         )
     if version.not_destroy_before is not None and version.not_destroy_before > datetime.now(UTC):

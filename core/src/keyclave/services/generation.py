@@ -14,6 +14,9 @@ from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["generate", "label_for", "next_rotation", "to_row"]
 
+_ROTATED = (KeyStatus.ACTIVE, KeyStatus.STANDBY)
+"""What is rotated when it is old enough, and so is made with a date."""
+
 
 def label_for(instance: Instance, operation: Operation, key_id: UUID, version: int) -> KeyLabel:
     """Return the label of the version that an operation makes."""
@@ -64,7 +67,7 @@ def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeySta
         hsm_backed=created.hsm_backed,
         created_at=now,
         last_rotation_at=None,
-        next_rotation_at=next_rotation(key.rotation_policy, now) if status is KeyStatus.ACTIVE else None,
+        next_rotation_at=next_rotation(key.rotation_policy, now) if status in _ROTATED else None,
         not_destroy_before=None,
         destroyed_at=None,
         own_algorithm=None if algorithm == key.algorithm else algorithm,

@@ -26,6 +26,7 @@ from keyclave.plugin import HealthReport
 from keyclave.services.backend_view import with_health
 from keyclave.services.hysteresis import after_calls, after_check
 from keyclave.services.instance import Instance
+from keyclave.services.outage import end_fallback
 from keyclave.services.periodic import Periodic
 from keyclave.services.recording import Recorder
 from keyclave.state.store import Transaction
@@ -165,7 +166,9 @@ class HealthService:
             before = state.health.get(backend_id)
             if before is None:
                 before = BackendHealth(backend_id=backend_id, last_health_check=checked_at)
-            self._conclude(state, before, partial(after_check, result=result), shown)
+            after = self._conclude(state, before, partial(after_check, result=result), shown)
+        if after.availability_status is AvailabilityStatus.AVAILABLE:
+            end_fallback(self._instance, self._recorder, backend_id)
         return result
 
     def _ask(self, backend_id: str) -> _Answer:
@@ -187,8 +190,8 @@ class HealthService:
         before: BackendHealth,
         conclude: Callable[[BackendHealth], BackendHealth],
         shown: CryptographicBackend | None,
-    ) -> None:
-        """Write how the backend is after an observation, and what it showed of itself."""
+    ) -> BackendHealth:
+        """Write how the backend is after an observation, and what it showed of itself; return how it is."""
         after = conclude(before)
         state.health.put(after)
         known = shown or state.backends.get(before.backend_id)
@@ -197,6 +200,7 @@ class HealthService:
         if after.availability_status is not before.availability_status:
             level = logging.INFO if after.availability_status is AvailabilityStatus.AVAILABLE else logging.WARNING
             _log.log(level, "backend %r is %s", before.backend_id, after.availability_status.value)
+        return after
 
 
 def _is_due(health: BackendHealth | None, now: datetime) -> bool:

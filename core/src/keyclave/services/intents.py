@@ -8,15 +8,12 @@ from uuid import UUID
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
-from keyclave.services.owners import OWNER
+from keyclave.services.owners import OWNER, WINDOW
 from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
 __all__ = ["WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
-
-WINDOW = "window"
-"""The step of a rotation whose versions both sign: it waits for its end, and nobody works on it."""
 
 
 def new_intent(

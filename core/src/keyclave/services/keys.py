@@ -15,11 +15,13 @@ from keyclave.services.cancellation import Cancellation
 from keyclave.services.creation import Creation
 from keyclave.services.destruction import Destruction
 from keyclave.services.encryption import Encryption
+from keyclave.services.fallback import Fallback
 from keyclave.services.handles import current, to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.names import naming, require_name, require_version
 from keyclave.services.results import SignResult
 from keyclave.services.signing import Signer
+from keyclave.services.standby_keys import Standbys
 from keyclave.services.verification import Verifier
 
 __all__ = ["KeyService"]
@@ -40,7 +42,8 @@ class KeyService:
         *,
         creation: Creation,
         adoption: Adoption,
-        signer: Signer,
+        standbys: Standbys,
+        signer: Signer | Fallback,
         verifier: Verifier,
         encryption: Encryption,
         destruction: Destruction,
@@ -49,6 +52,7 @@ class KeyService:
         self._instance = instance
         self._creation = creation
         self._adoption = adoption
+        self._standbys = standbys
         self._signer = signer
         self._verifier = verifier
         self._encryption = encryption
@@ -115,6 +119,38 @@ class KeyService:
         """Return the keys in a backend that no Keyclave made or adopted, and that ``adopt`` could take."""
         return tuple(self._adoption.adoptable(backend))
 
+    def add_standby(self, name: str) -> KeyHandle:
+        """Give a key a standby version, and return it; one that it has is deprecated, as by a rotation.
+
+        A key that is created while the policy allows fallback has one already. Others get one by this: keys that are
+        older than the policy, and keys that were adopted. Publish its public key: it signs without further notice
+        while the backend of the active version is unavailable (FR-024).
+
+        Raises:
+            PolicyViolation: the policy allows no fallback, or no backend behind that of the active version may take
+                the standby.
+            InvalidArgument: the key encrypts: no other key could decrypt what it encrypted.
+            KeyDisabled: the key is revoked.
+            Conflict: another change of the key is under way.
+            IntegrityError: the standby failed its validation, and was destroyed again.
+            OutcomeUnknown: the backend did not answer; recovery finds what it made.
+        """
+        try:
+            return self._standbys.add(name)
+        finally:
+            self._instance.epoch.invalidate()
+
+    def remove_standby(self, name: str) -> KeyHandle:
+        """Take the standby version of a key out of use, and return it: it is deprecated, and kept as such.
+
+        Raises:
+            Conflict: the key has none, or another change of it is under way.
+        """
+        try:
+            return self._standbys.remove(name)
+        finally:
+            self._instance.epoch.invalidate()
+
     def get(self, name: str) -> KeyHandle:
         """Return the active version of a key, or its newest where none is active."""
         return current_handle(self.versions(name))
@@ -177,7 +213,9 @@ class KeyService:
         return stored.public_key
 
     def sign(self, name: str, data: bytes, *, scheme: str | None = None, prehashed: bool = False) -> SignResult:
-        """Sign with the active version of a key.
+        """Sign with the active version of a key, or with its standby where the policy allows fallback.
+
+        The standby signs while the backend of the active version does not answer; `SignResult.fallback` says so.
 
         Args:
             name: the key.

@@ -63,6 +63,7 @@ class Arrival:
     def bring(self, operation: Operation, moving: Moving) -> Arrived:
         """Bring a version to its destination and prove it; the intent of the operation says how far it is."""
         label = label_for(self._instance, operation, moving.key.key_id, moving.number)
+        self._instance.owner.require(operation.operation_id)
         if moving.record.strategy is MigrationStrategy.WRAPPED:
             return self._carry(operation, moving, label)
         return self._renew(operation, moving, label)
@@ -97,7 +98,7 @@ class Arrival:
 
     def _keep_hash(self, operation: Operation, ticket: ImportTicket, integrity_hash: str) -> None:
         """Make durable what is imported next, and under which key it was wrapped."""
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             (intent,) = (i for i in state.intents.open() if i.operation_id == operation.operation_id)
             hashes = {"integrity_hash": integrity_hash, "wrapping_key_hash": wrapping_key_hash(ticket)}
             state.intents.advance(operation.operation_id, "import", parameters={**intent.parameters, **hashes})
@@ -112,7 +113,7 @@ class Arrival:
             exportable=_may_move_on(moving),
             status=KeyStatus.PENDING,
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             state.keys.add_version(new)
             state.intents.advance(operation.operation_id, "prove")
         return Arrived(version=new, proof=_prove(moving, new))

@@ -10,6 +10,7 @@ from keyclave.models import SOURCE_RETENTION, KeyMigrationRecord, KeyStatus, Mig
 from keyclave.services.generation import next_rotation
 from keyclave.services.migration_places import place_at_destination, place_at_source
 from keyclave.services.promotion import promote_in
+from keyclave.services.standby import replace_if_unfit
 from keyclave.state.records import StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
@@ -57,6 +58,7 @@ def switch_in(
     """Let the destination keep the key from now on; the record says where. Return it."""
     if record.strategy is MigrationStrategy.WRAPPED:
         state.keys.update_version(key.key_id, record.key_version, **place_at_destination(record))
+        replace_if_unfit(state, key)
     else:
         promote_in(state, key, intent)
     state.intents.advance(intent.operation_id, SWITCHED)
@@ -108,6 +110,7 @@ def switch_back_in(
         )
     if active.status is KeyStatus.ACTIVE and key.required_security_level is not record.source_required_level:
         state.keys.require_level(key.key_id, record.source_required_level)
+    replace_if_unfit(state, key)
     state.intents.advance(intent.operation_id, SWITCHED)
     opened = record.model_copy(
         update={

@@ -22,6 +22,7 @@ from keyclave.state.records import StoredKey, StoredVersion
 __all__ = ["Planning"]
 
 _MOST_KEYS = 10_000
+_IN_USE = (KeyStatus.PENDING, KeyStatus.ACTIVE, KeyStatus.DEPRECATED)
 
 
 class Planning:
@@ -74,6 +75,12 @@ class Planning:
                 reason="it is deprecated, and stays: what it signed is verified without its backend",
                 requires=key.required_security_level,
             )
+        elif version.status is KeyStatus.STANDBY:
+            found = Transferability(
+                strategy=None,
+                reason="it is the standby, and stays; one that no longer fits the active version is replaced",
+                requires=key.required_security_level,
+            )
         else:
             found = transferability(
                 self._instance.backends.get(version.backend_id),
@@ -97,8 +104,16 @@ class Planning:
             method=method,
             wrapping_key_origin=None if method is None else wrapping_key_origin(destination, algorithm, method),
             downgrade=found.downgrade,
-            consequences=found.consequences,
+            consequences=(*found.consequences, *self._left_usable(version, found)),
         )
+
+    def _left_usable(self, version: StoredVersion, found: Transferability) -> Iterator[str]:
+        """Yield what must be known of a source that cannot be told to use a key no more."""
+        if found.strategy is not None and not self._instance.backends.get(version.backend_id).has("disable_key"):
+            yield (
+                f"{version.backend_id!r} cannot disable keys: until it is retired, what is left there could still be"
+                " used by whoever reaches it without Keyclave."
+            )
 
 
 def _require_names(names: tuple[str, ...]) -> None:
@@ -109,6 +124,5 @@ def _require_names(names: tuple[str, ...]) -> None:
 
 
 def _remaining(versions: tuple[StoredVersion, ...]) -> tuple[StoredVersion, ...]:
-    """Return the versions that can be used for something; of a key that has none, the newest."""
-    usable = (v for v in versions if v.status is not KeyStatus.REVOKED and v.destroyed_at is None)
-    return tuple(usable) or versions[-1:]
+    """Return the versions that a plan speaks of: those in use; of a key that has none, the newest."""
+    return tuple(v for v in versions if v.status in _IN_USE and v.destroyed_at is None) or versions[-1:]

@@ -66,7 +66,7 @@ class Retirement:
         intent = self._begin(operation, record, key)
         with followed_up(key, "it will be destroyed at its source, but is not known to be gone yet"):
             gone_at = destroy_at_source(self._instance, operation, intent)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             retired = retired_in(state, migration_of(state, intent), gone_at)
             state.intents.close(intent.operation_id, "done")
             self._instance.audit.append_in(state, operation.success())
@@ -83,7 +83,7 @@ class Retirement:
             label=KeyLabel.parse(record.source_location.label),
         )
         intent.parameters[MIGRATION] = record.migration_id.hex
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_no_other(state, key)
             if migration_in(state, record.migration_id) != record:
                 raise Conflict("somebody else changed this migration", key_name=key.name)

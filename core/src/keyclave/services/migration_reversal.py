@@ -64,7 +64,7 @@ class Reversal:
 
     def _begin(self, operation: Operation, migration_id: UUID, reason: str) -> StoredIntent | KeyMigrationRecord:
         """Return the intent of the rollback, or the record of a migration that was never begun and now never is."""
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             record = migration_in(state, migration_id)
             operation.key_reference = record.source_key_id
             operation.key_version = record.destination_version or record.key_version
@@ -132,7 +132,7 @@ class Reversal:
         return key
 
     def _switch_back(self, operation: Operation, intent: StoredIntent, reason: str) -> None:
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
             _require_in_place(key, _destination_version(state, key, record), record)
             switch_back_in(state, key, intent, record, reason)
@@ -141,7 +141,7 @@ class Reversal:
     def _remove(self, operation: Operation, intent: StoredIntent, key: StoredKey) -> KeyMigrationRecord:
         with followed_up(key, "it is back at its source, but not known to be gone from its destination yet"):
             gone_at = destroy_at_destination(self._instance, operation, intent)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             ended = reverted_in(state, intent, gone_at)
             state.intents.close(intent.operation_id, "done")
         return ended

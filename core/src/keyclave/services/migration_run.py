@@ -174,7 +174,7 @@ class MigrationRun:
             label=label_for(self._instance, operation, key.key_id, moving.number),
         )
         intent.parameters[MIGRATION] = record.migration_id.hex
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_no_other(state, key)
             if migration_in(state, record.migration_id) != record:
                 raise Conflict("somebody else is carrying this migration out", key_name=key.name)
@@ -186,7 +186,7 @@ class MigrationRun:
     def _switch(self, operation: Operation, intent: StoredIntent, moving: Moving, arrived: Arrived) -> None:
         """Let the destination keep the key from now on, all at once."""
         key, record = moving.key, moving.record
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             _require_unchanged(state, key, moving.version)
             (reference,) = self._instance.audit.append_in(state, operation.success()) or (None,)
             if moving.planned.requires is not key.required_security_level:
@@ -211,7 +211,7 @@ class MigrationRun:
     def _finish(self, intent: StoredIntent, moving: Moving) -> KeyMigrationRecord:
         with followed_up(moving.key, "it is in its destination, but not known to be disabled at its source yet"):
             disable_at_source(self._instance, moving.key, moving.record, moving.version)
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(intent.operation_id) as state:
             completed = complete_in(state, intent)
             state.intents.close(intent.operation_id, "done")
         return completed

@@ -12,6 +12,7 @@ from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.recording import Operation, Recorder
+from keyclave.services.standby import replace_if_unfit
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
@@ -29,8 +30,11 @@ class Promotion:
         """End the validation period of a key now; see `RotationService.promote`."""
         with self._recorder.operation(OperationType.PROMOTE, name_reference(name)) as operation:
             require_name(name)
-            with self._instance.store.write() as state:
-                key, intent = under_validation(state, name, operation)
+            with self._instance.store.read() as state:
+                _, waiting = under_validation(state, name, operation)
+            owner = self._instance.owner
+            with owner.working(waiting.operation_id), owner.write(waiting.operation_id) as state:
+                key, intent = under_validation(state, name, operation, version=waiting.to_version)
                 promoted = promote_in(state, key, intent)
                 state.intents.close(intent.operation_id, "done")
                 self._instance.audit.append_in(state, operation.success())
@@ -53,7 +57,7 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         next_rotation_at=None,
         not_destroy_before=now + policy.deprecated_version_retention_period,
     )
-    return state.keys.update_version(
+    promoted = state.keys.update_version(
         key.key_id,
         new.version,
         status=KeyStatus.ACTIVE,
@@ -61,6 +65,8 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         next_rotation_at=next_rotation(policy, now),
         validation_ends_at=None,
     )
+    replace_if_unfit(state, key)
+    return promoted
 
 
 def under_validation(

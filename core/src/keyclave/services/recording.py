@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from keyclave.audit.log import AuditEntry, AuditLog, StaleKey
 from keyclave.errors import AuditUnavailable, KeyclaveError
 from keyclave.models import OperationStatus, OperationType, looks_like_key_material
-from keyclave.services.names import named_key
+from keyclave.services.names import name_reference, named_key
+from keyclave.services.owners import CommitUnknown
 
 __all__ = ["Operation", "Recorder", "failure_text"]
 
@@ -105,6 +106,10 @@ class Recorder:
         self._audit = audit
         self._principal = principal
 
+    def part(self, operation_type: OperationType) -> Operation:
+        """Return an operation that is a part of another one: where it fails, so does that, which is recorded."""
+        return Operation(operation_type, name_reference(None), self._principal)
+
     @contextmanager
     def operation(self, operation_type: OperationType, key_reference: str) -> Iterator[Operation]:
         """Run the body as one operation. The body records its success; a failure is recorded here.
@@ -118,7 +123,7 @@ class Recorder:
         except Exception as error:
             if isinstance(error, KeyclaveError):
                 error.at(operation=operation.name, backend_id=operation.backend_id, key_name=operation.key_name)
-            if not isinstance(error, (AuditUnavailable, StaleKey)):
-                # Of those two the log has already said what it could.
+            if not isinstance(error, (AuditUnavailable, CommitUnknown, StaleKey)):
+                # Of those the log has already said what it could; what may have succeeded has not failed.
                 self._audit.append(operation.failure(error))
             raise

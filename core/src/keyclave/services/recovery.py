@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -23,9 +23,10 @@ from keyclave.services.cancellation import restore_in_backend
 from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW, is_migration
+from keyclave.services.leases import LeaseLost
 from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
 from keyclave.services.migration_removal import require_absent
-from keyclave.services.owners import OWNER
+from keyclave.services.owners import found_open
 from keyclave.services.periodic import Periodic
 from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
@@ -37,6 +38,8 @@ __all__ = ["Recovery"]
 Note = Callable[[Transaction], object]
 """Writes to the state what became of a change."""
 _UNDONE = frozenset({"create", "adopt", "rotate"})
+_MAKING = _UNDONE | {"migrate"}
+"""They make something in a backend, under a label of their own."""
 _SETTLED_AFTER = timedelta(seconds=60)
 """A backend that was asked to create or adopt a key and did not answer may still do it until then."""
 _EVERY = timedelta(seconds=60)
@@ -93,7 +96,7 @@ class Recovery:
                 continue
             if self._try(intent, definite=False):
                 resolved.append(intent)
-        self._instance.owner.forget(frozenset(i.parameters.get(OWNER, "") for i in self._open()))
+        self._instance.owner.forget()
         return tuple(resolved)
 
     def _is_over(self, intent: StoredIntent) -> bool:
@@ -106,14 +109,22 @@ class Recovery:
     def guarding(self, intent: StoredIntent) -> Iterator[None]:
         """Run the steps of an intent; where they fail, undo at once what can be undone.
 
-        An unknown outcome, or an undoing that fails too, leaves the intent open for ``run``.
+        An unknown outcome, or an undoing that fails too, leaves the intent open for ``run``. Where somebody else took
+        the intent over, what was made since then is removed: they may have looked for it before it was there.
+
+        Raises:
+            LeaseLost: others may have taken the intent over.
         """
         try:
             yield
         except OutcomeUnknown:
             raise
-        except Exception:
-            self._try(intent, definite=True)
+        except Exception as error:
+            lost = isinstance(error, LeaseLost) or not self._instance.owner.is_reliable(intent.operation_id)
+            if not self._try(intent, definite=True) and lost and intent.kind in _MAKING:
+                self._withdraw(intent)
+            if lost:
+                raise LeaseLost from error  # whatever failed: somebody else may have undone what it needs
             raise
 
     def _try(self, intent: StoredIntent, *, definite: bool) -> bool:
@@ -129,30 +140,48 @@ class Recovery:
         Whoever worked on it may have closed it since it was read, and what it made may be in use: then nothing is
         done. With ``definite`` the backend answered, so that what it made, if anything, can be found now.
         """
-        with self._instance.store.read() as state:
-            found = _found_open(state, intent)
-        if found is None:
-            return False
-        intent = found
+        owner = self._instance.owner
         kind = OperationType.PROMOTE if intent.step == WINDOW else OperationType.RECOVER
-        with self._recorder.operation(kind, str(intent.key_id)) as operation:
-            operation.key_version = intent.to_version or (intent.from_version if is_migration(intent) else None)
-            operation.backend_id = intent.backend_id
-            if intent.backend_id in self._instance.backends.ids():
-                operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
-            undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
-            note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
-            if note is None:
-                _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+        with owner.working(intent.operation_id):
+            found = owner.take_over(intent)
+            if found is None:
                 return False
-            with self._instance.store.write() as state:
-                if _found_open(state, intent) != intent:
-                    return False
+            with self._recorder.operation(kind, str(intent.key_id)) as operation:
+                self._describe(operation, found)
+                closed = self._close(found, operation, definite=definite)
+        self._instance.epoch.invalidate()
+        return closed
+
+    def _describe(self, operation: Operation, intent: StoredIntent) -> None:
+        operation.key_version = intent.to_version or (intent.from_version if is_migration(intent) else None)
+        operation.backend_id = intent.backend_id
+        if intent.backend_id in self._instance.backends.ids():
+            operation.backend_type = self._instance.backends.plugin_of(intent.backend_id)
+
+    def _close(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> bool:
+        """Finish or undo an intent whose lease is held."""
+        undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
+        note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
+        if note is None:
+            _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+            return False
+        with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
+            if found_open(state, intent) == intent:
                 note(state)
                 state.intents.close(intent.operation_id, "undone" if undone else "done")
                 self._instance.audit.append_in(state, operation.success())
-        self._instance.epoch.invalidate()
-        return True
+                return True
+        return False  # somebody else was faster
+
+    def _withdraw(self, intent: StoredIntent) -> None:
+        """Remove what was made for a change that somebody else has undone, or is about to."""
+        try:
+            with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
+                self._describe(operation, intent)
+                self._undo(intent, operation, definite=True)
+                self._instance.audit.append(operation.success())
+        except KeyclaveError as error:
+            _log.warning("operation %s may have left a key in its backend: %s", intent.operation_id, error)
 
     def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> Note | None:
         """Destroy what was created, or forget what was adopted, and return what to note of it.
@@ -167,8 +196,8 @@ class Recovery:
         try:
             reference = backend.find_key(KeyLabel.parse(intent.label or ""))
         except KeyNotFound:
-            own = intent.parameters.get(OWNER) == self._instance.owner.name
-            died_with_owner = backend.description.location is Location.IN_PROCESS and not own
+            dead = self._instance.owner.is_dead(intent)
+            died_with_owner = backend.description.location is Location.IN_PROCESS and dead
             settled = now - intent.updated_at > _SETTLED_AFTER
             return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
         adopted = intent.kind == "adopt"
@@ -211,22 +240,6 @@ def _forget(backend: Backend, reference: KeyReference) -> datetime:
     """Give an adopted key back: it was there before, and others may use it."""
     backend.forget_key(reference)
     return datetime.now(UTC)
-
-
-def _found_open(state: Transaction, intent: StoredIntent) -> StoredIntent | None:
-    """Return an intent as it is now, if it still waits for what is to be done: its validation period may have begun.
-
-    How far it is now decides whether it is undone: whoever was at work on it may have gone on since it was read.
-    """
-    waits = intent.step == WINDOW
-    return next(
-        (
-            other
-            for other in state.intents.open()
-            if other.operation_id == intent.operation_id and (other.step == WINDOW) is waits
-        ),
-        None,
-    )
 
 
 def _note_nothing(state: Transaction) -> None:

@@ -113,7 +113,7 @@ class Renewal:
             to_version=wanted.number,
             label=label_for(self._instance, operation, key.key_id, wanted.number),
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             require_no_other(state, key)
             versions = state.keys.versions(key.key_id)
             if current(versions) != old or versions[-1].version != wanted.number - 1:
@@ -122,6 +122,7 @@ class Renewal:
         return intent
 
     def _generate(self, operation: Operation, wanted: _Wanted, backend: Backend) -> StoredVersion:
+        self._instance.owner.require(operation.operation_id)
         new = generate(
             operation,
             wanted.key,
@@ -131,7 +132,7 @@ class Renewal:
             exportable=wanted.old.exportable,
             status=KeyStatus.PENDING,
         )
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             _require_not_revoked(state, wanted)
             state.keys.add_version(new)
             state.intents.advance(operation.operation_id, "validate")
@@ -140,7 +141,7 @@ class Renewal:
     def _take_up(self, operation: Operation, intent: StoredIntent, wanted: _Wanted) -> KeyHandle:
         """Begin the validation period of the new version, or let it take over where there is none."""
         key = wanted.key
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(operation.operation_id) as state:
             _require_not_revoked(state, wanted)
             if wanted.validation_period:
                 until = datetime.now(UTC) + wanted.validation_period

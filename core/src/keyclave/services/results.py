@@ -47,8 +47,8 @@ class SignResult(Record, frozen=True, kw_only=True):
         audit_reference: where the audit record is found; ``None`` only where the settings turn auditing off.
         fallback: whether a standby in a weaker backend signed, because the active backend was unavailable.
         successor: during a rotation's validation period the signature of the version that is to follow (FR-017).
-            ``None`` outside of it, for a caller that asked for one version, and for a digest that the scheme of
-            the successor does not sign.
+            ``None`` outside of it, for a caller that asked for one version, beside a standby, and for a digest that
+            the scheme of the successor does not sign.
     """
 
     signature: bytes
@@ -65,7 +65,7 @@ class DueReport(Record, frozen=True, kw_only=True):
     """What was done because it was due.
 
     Attributes:
-        rotated: the new versions, pending or active.
+        rotated: the new versions, pending or active, and the new standbys.
         recovered: how many interrupted changes were finished or undone, and validation periods ended.
         destroyed: the versions that were destroyed, or will be on the date that they tell.
         failed: the name of each key with which it did not work, and why.

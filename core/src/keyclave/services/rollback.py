@@ -38,16 +38,16 @@ class Rollback:
             with self._instance.store.read() as state:
                 _, intent = under_validation(state, name, operation, version=version)
             with self._instance.owner.working(intent.operation_id):
-                key, given_up = self._take_out_of_use(name, reason, operation, intent.to_version)
+                key, given_up = self._take_out_of_use(name, reason, operation, intent)
                 with followed_up(key, f"version {given_up.version} signs no more, but may still be in its backend"):
                     gone = self._remove(key, given_up, operation)
                 return self._close(key, intent, gone, operation)
 
     def _take_out_of_use(
-        self, name: str, reason: str, operation: Operation, number: int | None
+        self, name: str, reason: str, operation: Operation, intent: StoredIntent
     ) -> tuple[StoredKey, StoredVersion]:
-        with self._instance.store.write() as state:
-            key, intent = under_validation(state, name, operation, version=number)
+        with self._instance.owner.write(intent.operation_id) as state:
+            key, intent = under_validation(state, name, operation, version=intent.to_version)
             version = state.keys.update_version(
                 key.key_id,
                 intent.to_version or 0,
@@ -74,7 +74,7 @@ class Rollback:
     def _close(
         self, key: StoredKey, intent: StoredIntent, changes: dict[str, object], operation: Operation
     ) -> KeyHandle:
-        with self._instance.store.write() as state:
+        with self._instance.owner.write(intent.operation_id) as state:
             if changes:
                 state.keys.update_version(key.key_id, intent.to_version or 0, **changes)
             state.intents.close(intent.operation_id, "undone")

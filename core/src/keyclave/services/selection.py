@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import dropwhile
 
 from keyclave.backends.backend import Backend
 from keyclave.crypto.envelope_keys import DATA_KEY_SIZE
@@ -15,6 +16,7 @@ from keyclave.models import AvailabilityStatus, BackendHealth, get_algorithm
 from keyclave.models.backend import authentication_problem
 from keyclave.services.instance import Instance
 from keyclave.services.results import Candidate, Selection
+from keyclave.state.records import StoredKey
 
 __all__ = ["BackendSelector", "refused_by_ability"]
 
@@ -22,6 +24,7 @@ __all__ = ["BackendSelector", "refused_by_ability"]
 _WHAT_TO_DO = "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses."
 _RECENT = timedelta(minutes=5)
 """A check that is older says nothing of now: a monitor checks each minute."""
+_BELOW_KEY = "its level is below the one that the key requires (FR-014)"
 
 
 class BackendSelector:
@@ -64,6 +67,35 @@ class BackendSelector:
             next_step=_WHAT_TO_DO,
         )
 
+    def choose_standby(self, key: StoredKey, algorithm: str, active: str) -> Backend:
+        """Return the backend for the standby of a key: the first behind that of its active version that may take it.
+
+        Args:
+            key: the key.
+            algorithm: what the standby will be.
+            active: the backend of the active version.
+
+        Raises:
+            PolicyViolation: none may.
+        """
+        behind = list(dropwhile(lambda ranked: ranked[0] != active, self._ranked()))[1:]
+        reasons = []
+        for backend_id, backend_type in behind:
+            candidate = self._judge(backend_id, backend_type, algorithm)
+            if candidate.accepted and self._satisfies(backend_id, key):
+                return self._backends.get(backend_id)
+            reasons.append(f"{backend_id}: {_BELOW_KEY if candidate.accepted else candidate.reason}")
+        problem = "; ".join(reasons) or "none is behind it in the precedence"
+        raise PolicyViolation(
+            f"no backend behind {active!r} may take a standby ({problem})",
+            key_name=key.name,
+            next_step="Configure a backend of the required level behind it in the precedence.",
+        )
+
+    def _satisfies(self, backend_id: str, key: StoredKey) -> bool:
+        level = self._backends.get(backend_id).description.security_level
+        return level.satisfies(key.required_security_level)
+
     def named(self, backend_id: str) -> Backend:
         """Return the named backend, if the policy lets it take keys at all.
 
@@ -90,14 +122,19 @@ class BackendSelector:
             raise CapabilityUnsupported(refused, backend_id=backend_id)
         return backend
 
+    def _ranked(self) -> Iterator[tuple[str, str]]:
+        """Yield the backends that are in the precedence, and their types, the first choice first."""
+        for backend_type in self._environment.backend_precedence_order:
+            for backend_id in self._backends.ids():
+                if self._backends.plugin_of(backend_id) == backend_type:
+                    yield backend_id, backend_type
+
     def _candidates(self, algorithm: str | None) -> Iterator[Candidate]:
-        order = self._environment.backend_precedence_order
-        by_type = {backend_id: self._backends.plugin_of(backend_id) for backend_id in self._backends.ids()}
-        for backend_type in order:
-            for backend_id in (i for i, plugin in by_type.items() if plugin == backend_type):
-                yield self._judge(backend_id, backend_type, algorithm)
-        for backend_id, plugin in by_type.items():
-            if plugin not in order:
+        for backend_id, backend_type in self._ranked():
+            yield self._judge(backend_id, backend_type, algorithm)
+        for backend_id in self._backends.ids():
+            plugin = self._backends.plugin_of(backend_id)
+            if plugin not in self._environment.backend_precedence_order:
                 yield Candidate(
                     backend_id=backend_id, backend_type=plugin, accepted=False, reason="not in the precedence"
                 )
@@ -132,7 +169,9 @@ class BackendSelector:
         description = backend.description
         yield None, _authentication(backend)
         evidence = " ".join(description.evidence)
-        yield self._refused_by_level(backend), f"its level is {description.security_level.value}: {evidence}"
+        yield None, f"its level is {description.security_level.value}: {evidence}"
+        if refused := self._refused_by_level(backend):
+            yield refused, ""
         health = self._recent_health(backend_id)
         if health is None:
             yield None, "it was not checked lately"

@@ -47,7 +47,7 @@ from keyclave.services.rollback import Rollback
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
 
-__all__ = ["Signer"]
+__all__ = ["BoundVersion", "Signer", "signing_version"]
 
 _SLOW_SECONDS = SLOW_SIGNATURE.total_seconds()
 _REASON_LIMIT = 1024
@@ -61,7 +61,7 @@ _slow_signatures = metrics.get_meter("keyclave").create_counter(
 )
 
 
-class _Bound(Record, frozen=True, kw_only=True):
+class BoundVersion(Record, frozen=True, kw_only=True):
     """A key version, ready to sign with one scheme.
 
     Attributes:
@@ -76,7 +76,7 @@ class _Bound(Record, frozen=True, kw_only=True):
     backend_id: str
     backend_type: str
     guard: Guard
-    successor: _Bound | None = None
+    successor: BoundVersion | None = None
     left_out: bool = False
 
 
@@ -88,7 +88,7 @@ class Signer:
         self._rollback = rollback
         self._recorder = recorder
         self._audited = instance.audit.enabled
-        self._bindings: Bindings[Wanted, _Bound] = Bindings(instance.epoch)
+        self._bindings: Bindings[Wanted, BoundVersion] = Bindings(instance.epoch)
 
     def sign(self, wanted: Wanted, data: bytes) -> SignResult:
         """Sign ``data``. A wanted version is the only one that may sign. See `KeyService.sign`."""
@@ -103,7 +103,7 @@ class Signer:
 
     def _sign_unaudited(self, wanted: Wanted, data: bytes) -> SignResult:
         started = monotonic()
-        bound: _Bound | None = None
+        bound: BoundVersion | None = None
         try:
             bound = self._bindings.get(wanted, started) or self._bind(wanted)
             signed = bound.sign(data)
@@ -131,14 +131,18 @@ class Signer:
 
     def sign_stream(self, name: str, source: BinaryIO, scheme: str | None) -> SignResult:
         """Sign what a file holds, hashing it piece by piece where the backend signs digests."""
+        return self.sign(*self.take_stream(name, source, scheme))
+
+    def take_stream(self, name: str, source: BinaryIO, scheme: str | None) -> tuple[Wanted, bytes]:
+        """Read a file, after the key was found in its backend, and return what ``sign`` needs to sign it."""
         hashed: Wanted = (name, scheme, True, None)
         with self._recorder.operation(OperationType.SIGN, name_reference(name)):
             bound = self._bind_digest(hashed)
         if bound is None or bound.left_out:
-            return self.sign((name, scheme, False, None), source.read())
-        return self.sign(hashed, digest_stream(bound.scheme, source))
+            return (name, scheme, False, None), source.read()
+        return hashed, digest_stream(bound.scheme, source)
 
-    def _bind_digest(self, hashed: Wanted) -> _Bound | None:
+    def _bind_digest(self, hashed: Wanted) -> BoundVersion | None:
         try:
             return self._bindings.get(hashed, monotonic()) or self._bind(hashed)
         except (CapabilityUnsupported, InvalidArgument):
@@ -171,7 +175,7 @@ class Signer:
             successor=successor,
         )
 
-    def _sign_beside(self, name: str, bound: _Bound, data: bytes) -> VersionSignature | None:
+    def _sign_beside(self, name: str, bound: BoundVersion, data: bytes) -> VersionSignature | None:
         """Sign with the version under validation. One that cannot is rolled back: that is what the period is for.
 
         What may pass, as an unavailable backend, fails the call like any other signature.
@@ -210,12 +214,12 @@ class Signer:
             self._instance.epoch.invalidate()
         _log.error("version %d of key %r failed its validation and is given up: %s", version, name, failure)
 
-    def _bind(self, wanted: Wanted) -> _Bound:
+    def _bind(self, wanted: Wanted) -> BoundVersion:
         name, scheme, prehashed, version = wanted
         require_name(name)
         with self._instance.store.read() as state:
             epoch = state.epoch
-            key, stored = _signing_version(state, name, version)
+            key, stored = signing_version(state, name, version)
             versions = () if version is not None else state.keys.versions(key.key_id)
         bound = self._bind_version(key, stored, scheme, epoch, prehashed=prehashed)
         for other in versions:
@@ -223,7 +227,9 @@ class Signer:
                 bound = self._with_successor(bound, key, other, prehashed=prehashed)
         return self._bindings.put(wanted, epoch, bound)
 
-    def _with_successor(self, bound: _Bound, key: StoredKey, version: StoredVersion, *, prehashed: bool) -> _Bound:
+    def _with_successor(
+        self, bound: BoundVersion, key: StoredKey, version: StoredVersion, *, prehashed: bool
+    ) -> BoundVersion:
         """Let the version under validation sign beside; with the same scheme where its algorithm has it."""
         algorithm = get_algorithm(algorithm_of(key, version))
         scheme = scheme_for(algorithm, bound.scheme if bound.scheme in algorithm.schemes else None)
@@ -239,11 +245,11 @@ class Signer:
 
     def _bind_version(
         self, key: StoredKey, stored: StoredVersion, scheme: str | None, epoch: int, *, prehashed: bool
-    ) -> _Bound:
+    ) -> BoundVersion:
         chosen = scheme_for(get_algorithm(algorithm_of(key, stored)), scheme).name
         backend = self._instance.backends.get(stored.backend_id)
         require_level(key, backend)
-        return _Bound(
+        return BoundVersion(
             sign=backend.bind_signer(to_reference(key, stored), stored.public_key, chosen, prehashed=prehashed),
             scheme=chosen,
             key_id=key.key_id,
@@ -254,7 +260,8 @@ class Signer:
         )
 
 
-def _signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:
+def signing_version(state: Transaction, name: str, version: int | None) -> tuple[StoredKey, StoredVersion]:
+    """Return a key and its active version, which must be the wanted one if one is wanted."""
     key = state.keys.by_name(name)
     active = current(state.keys.versions(key.key_id))
     if active.status is not KeyStatus.ACTIVE:
@@ -269,7 +276,7 @@ def _signing_version(state: Transaction, name: str, version: int | None) -> tupl
     return key, active
 
 
-def _report_slow(bound: _Bound) -> None:
+def _report_slow(bound: BoundVersion) -> None:
     """NFR-007: a signature slower than 500 ms is a warning and is counted."""
     _log.warning(
         "NFR-007: a signature by backend %r took longer than %d ms",

@@ -55,14 +55,14 @@ class RotationSettings(_Section):
 
 
 class FallbackSettings(_Section):
-    """Whether a standby key of a weaker backend may sign while a backend is down. This version makes none."""
+    """Whether a standby version in another backend may sign for a key while its backend is unavailable."""
 
     enabled: bool = False
-    """Allow it. Never below the required level."""
+    """Allow it, in production too, and create keys with a standby from now on. Never below the required level."""
     warning_level: Literal["WARNING", "ERROR"] = "WARNING"
-    """Level of the log record that each fallback emits."""
+    """Level of the log record that each fallback begins with."""
     max_duration: Duration | None = None
-    """How long a fallback may last; without limit if unset."""
+    """How long a fallback may last, over restarts and over all processes; without limit if unset."""
 
 
 class AuditSettings(_Section):

@@ -1,4 +1,4 @@
-"""The audit log's records and its head inside one transaction."""
+"""The audit log's records, and where its chains end, inside one transaction."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, insert, literal_column, select
+from sqlalchemy import BigInteger, bindparam, insert, literal_column, or_, select
 from sqlalchemy.sql import Select
 
 from keyclave.errors import IntegrityError
 from keyclave.state.anchors import Anchors
 from keyclave.state.records import AuditHead, AuditRow
-from keyclave.state.schema import OPERATIONS
+from keyclave.state.schema import AUDIT_HEAD, OPERATIONS
 from keyclave.state.session import Session
 
 __all__ = ["AuditTable", "HeadLike", "RowLike"]
@@ -21,9 +21,16 @@ _APPEND = insert(OPERATIONS)
 _SELECTION: Select[Any] = select(*OPERATIONS.c)
 _FIND = _SELECTION.where(OPERATIONS.c.operation_id == bindparam("the_operation_id"))
 _AFTER = (
-    _SELECTION.where(OPERATIONS.c.sequence > bindparam("after"))
+    _SELECTION.where(OPERATIONS.c.chain == bindparam("the_chain"), OPERATIONS.c.sequence > bindparam("after"))
     .order_by(OPERATIONS.c.sequence)
     .limit(bindparam("limit", type_=BigInteger))
+    .offset(literal_column("0"))
+)
+_CHAINS = select(AUDIT_HEAD.c.chain).order_by(AUDIT_HEAD.c.chain)
+_STRAY = (
+    select(OPERATIONS.c.sequence)
+    .where(or_(OPERATIONS.c.chain < literal_column("1"), OPERATIONS.c.chain > bindparam("last")))
+    .limit(literal_column("1"))
     .offset(literal_column("0"))
 )
 
@@ -61,7 +68,7 @@ class RowLike(HeadLike, Protocol):
 
 
 class AuditTable:
-    """The records. They carry no MAC of their own: the chain leads from each to the head, which has one."""
+    """The records. They carry no MAC of their own: the chain leads from each to its head, which has one."""
 
     __slots__ = ("_anchors", "_session")
 
@@ -69,38 +76,60 @@ class AuditTable:
         self._session = session
         self._anchors = anchors
 
-    def head(self) -> AuditHead:
-        """Return where the log ends.
+    @property
+    def chain(self) -> int:
+        """The number of the chain that this transaction appends to."""
+        return self._anchors.chain
+
+    def chains(self) -> tuple[int, ...]:
+        """Return the numbers of all chains, ascending; whether they are all that there were, ``prove`` says."""
+        return tuple(chain for (chain,) in self._session.query(_CHAINS))
+
+    def head(self, chain: int | None = None) -> AuditHead:
+        """Return where a chain ends; the one that this transaction appends to, unless told.
 
         Raises:
             IntegrityError: that row was changed, or has gone.
         """
-        return self._anchors.head
+        if chain is None or chain == self._anchors.chain:
+            return self._anchors.head
+        return Anchors(self._session, chain).head
 
     def append(self, rows: Sequence[RowLike], head: HeadLike) -> None:
         """Add rows, and move the head to the last of them. The database refuses rows out of sequence."""
+        chain = self._anchors.chain
         values = [
-            (row.hash, row.key_reference, row.occurred_at, row.operation_id.hex, row.record, row.sequence)
+            (chain, row.hash, row.key_reference, row.occurred_at, row.operation_id.hex, row.record, row.sequence)
             for row in rows
         ]
         if len(values) == 1:
             self._session.change(_APPEND, values[0])
         else:
-            self._session.change_many(_APPEND, values)
+            self._session.insert_all(OPERATIONS, values)
         self._anchors.move_head(head.sequence, head.hash)
+
+    def prove(self) -> None:
+        """Return if every chain is there, none is shorter than when a key changed last, and no record is in another.
+
+        Raises:
+            IntegrityError: one is not.
+        """
+        heads = self._anchors.heads()
+        if self._session.query(_STRAY, (len(heads),)):
+            raise IntegrityError("there is a record in a chain of the audit log that is not one")
 
     def find(self, operation_id: UUID) -> AuditRow | None:
         """Return the record of an operation, ``None`` if there is none."""
         rows = self._session.query(_FIND, (operation_id.hex,))
         return _to_row(rows[0]) if rows else None
 
-    def rows(self, after: int, limit: int) -> tuple[AuditRow, ...]:
-        """Return up to ``limit`` rows with a sequence greater than ``after``, ascending."""
-        return tuple(map(_to_row, self._session.query(_AFTER, (after, limit))))
+    def rows(self, chain: int, after: int, limit: int) -> tuple[AuditRow, ...]:
+        """Return up to ``limit`` rows of a chain with a sequence greater than ``after``, ascending."""
+        return tuple(map(_to_row, self._session.query(_AFTER, (chain, after, limit))))
 
 
 def _to_row(values: Sequence[Any]) -> AuditRow:
-    chain_hash, key_reference, occurred_at, operation_id, record, sequence = values
+    _, chain_hash, key_reference, occurred_at, operation_id, record, sequence = values
     try:
         identity = UUID(hex=operation_id)
     except ValueError:

@@ -72,7 +72,9 @@ def _check_keys(session: Session, database: Database) -> None:
     """Compare the epochs of the keys: in a transaction that reads, since it may take long and others write."""
     try:
         session.begin(database.begin_read)
-        check_sum(session, Anchors(session))
+        anchors = Anchors(session)
+        anchors.heads()
+        check_sum(session, anchors)
     finally:
         session.end()
 

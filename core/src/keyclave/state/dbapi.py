@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from sqlalchemy import Table
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import Executable
 
 from keyclave.errors import KeyclaveError
 
@@ -52,18 +54,29 @@ class Database(Protocol):
         dialect: SQLAlchemy's, with a positional parameter style.
         error: what its driver raises.
         begin_write: the statements that begin a transaction which is the only one that writes.
+        begin_append: those that begin one which appends to the audit log, while none that begin_write begins goes on.
+        begin_lease: the statements that begin a transaction which changes leases only, and waits for no other writer
+            where the database allows that.
         begin_read: the statements that begin a transaction which sees one moment and changes nothing.
+        chain_claim: the query by which a connection takes a chain of the audit log until its end, unless another one
+            has it; ``None`` where there is one chain for all.
         upgrades_itself: whether the schema is upgraded when the database is opened.
     """
 
     dialect: Dialect
     error: tuple[type[Exception], ...]
     begin_write: tuple[str, ...]
+    begin_append: tuple[str, ...]
+    begin_lease: tuple[str, ...]
     begin_read: tuple[str, ...]
+    chain_claim: Executable | None
     upgrades_itself: bool
 
     def prepare(self) -> None:
         """Make the place ready, and refuse an unsafe one with ``ConfigurationError``."""
+
+    def verifies_server(self) -> bool:
+        """Return whether what is sent stays on this machine, or goes to a server that has proved which one it is."""
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection whose effective settings were checked.
@@ -71,6 +84,9 @@ class Database(Protocol):
         Raises:
             ConfigurationError: a setting that durability or safety rests on is not in force.
         """
+
+    def insert_all(self, cursor: Cursor, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, whose values are in the order of the table's columns, as fast as this database can."""
 
     def commit(self, cursor: Cursor) -> None:
         """End the transaction, and return when it is durable; raise an error of the driver if it is not known to be.

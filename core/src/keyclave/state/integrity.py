@@ -12,6 +12,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -43,7 +44,7 @@ class RowMac:
 
     def __init__(self, key: SecretBytes) -> None:
         self._keyed = HMAC(key.get_secret_value(), SHA256())
-        self.trusted: tuple[Value, ...] | None = None
+        self.trusted: Any = None
 
     def tag(self, table: str, row: Mapping[str, Value]) -> bytes:
         """Return the MAC of a row, 32 bytes.

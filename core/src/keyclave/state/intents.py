@@ -58,6 +58,11 @@ class Intents:
         """
         return self._write(operation_id, {"outcome": outcome})
 
+    def get(self, operation_id: UUID) -> StoredIntent | None:
+        """Return the intent of an operation, open or closed; ``None`` if it has none."""
+        row = self._session.row(_TABLE, _BY_ID, the_operation_id=operation_id.hex)
+        return None if row is None else _CODEC.to_record(row)
+
     def open(self) -> tuple[StoredIntent, ...]:
         """Return the intents that are neither done nor undone, the oldest first."""
         return tuple(_CODEC.to_record(row) for row in self._session.rows(_TABLE, _OPEN))

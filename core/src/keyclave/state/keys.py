@@ -34,7 +34,7 @@ _ALL_VERSIONS = _VERSIONS.where("key_id").order_by(KEY_VERSIONS.c.version)
 
 _NOW = bindparam("now", type_=BigInteger)
 _DUE = _VERSIONS.selection.where(
-    KEY_VERSIONS.c.status == bindparam("status"), KEY_VERSIONS.c.next_rotation_at <= _NOW
+    KEY_VERSIONS.c.status.in_((bindparam("active"), bindparam("standby"))), KEY_VERSIONS.c.next_rotation_at <= _NOW
 ).order_by(KEY_VERSIONS.c.next_rotation_at)
 _EXPIRED = _VERSIONS.selection.where(
     KEY_VERSIONS.c.status == bindparam("status"),
@@ -86,7 +86,7 @@ class Keys:
         self._session.insert(_KEYS, {**row, "epoch": self._anchors.raise_epoch()})
 
     def add_version(self, version: StoredVersion) -> None:
-        """Add a version: PENDING or ACTIVE, its number one more than the newest. The database refuses any other."""
+        """Add a version: PENDING, ACTIVE or STANDBY, one more than the newest. The database refuses any other."""
         row = _VERSION_CODEC.to_row(version)
         self._session.insert(_VERSIONS, {**row, "epoch": self._anchors.raise_epoch()})
 
@@ -121,8 +121,9 @@ class Keys:
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
     def due(self, now: datetime) -> tuple[StoredVersion, ...]:
-        """Return the active versions whose next rotation is due, the longest overdue first."""
-        rows = self._session.rows(_VERSIONS, _DUE, status=KeyStatus.ACTIVE.value, now=to_microseconds(now))
+        """Return the active and standby versions whose next rotation is due, the longest overdue first."""
+        statuses = {"active": KeyStatus.ACTIVE.value, "standby": KeyStatus.STANDBY.value}
+        rows = self._session.rows(_VERSIONS, _DUE, **statuses, now=to_microseconds(now))
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
     def expired(self, now: datetime) -> tuple[StoredVersion, ...]:
@@ -171,15 +172,16 @@ class Keys:
     def usable(self, key_id: UUID, version: int, operation_type: str) -> bool:
         """Return whether a version may be used for an operation now.
 
-        SIGN and ENCRYPT need the ACTIVE version, SIGN also the one under validation; VERIFY and DECRYPT one that is
-        not REVOKED, and DECRYPT one that is not destroyed. A missing version and any other operation: no.
+        SIGN and ENCRYPT need the ACTIVE version, SIGN also takes the STANDBY and the one under validation; VERIFY and
+        DECRYPT one that is not REVOKED, and DECRYPT one that is not destroyed. A missing version and any other
+        operation: no.
         """
         row = self._session.row(_VERSIONS, _VERSION, the_key_id=key_id.hex, the_version=version)
         if row is None:
             return False
         if operation_type in _USES_NEW:
-            validating = operation_type == "SIGN" and row["validation_ends_at"] is not None
-            return validating or row["status"] == KeyStatus.ACTIVE
+            signs = row["validation_ends_at"] is not None or row["status"] == KeyStatus.STANDBY
+            return row["status"] == KeyStatus.ACTIVE or (operation_type == "SIGN" and signs)
         if operation_type in _USES_OLD:
             destroyed = operation_type == "DECRYPT" and row["destroyed_at"] is not None
             return row["status"] != KeyStatus.REVOKED and not destroyed

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
+from sqlalchemy import BigInteger, LargeBinary, Table, Text, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
 from keyclave.state.dbapi import Connection, Cursor
@@ -25,8 +30,20 @@ _REQUIRED = {
 _LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serialization failure, deadlock
 _DAMAGED = frozenset({"XX001", "XX002"})  # data, index corrupted
 _SHOWN = frozenset({"host", "port"})  # of the options in a URL: others can be secrets
-_UNREACHABLE = "See that the server runs, and check the host, user, password and database of [state] url."
-_LOCK = "LOCK TABLE audit_head IN EXCLUSIVE MODE"
+_UNREACHABLE = (
+    "See that the server runs, and check the host, user, password, certificates and database of [state] url."
+)
+# Appending transactions share the instance among themselves, and leave it to one that changes anything.
+_LOCK = "LOCK TABLE instance IN EXCLUSIVE MODE"
+_SHARE = "LOCK TABLE instance IN ROW SHARE MODE"
+# What is read after the lock was had is what the last one that had it left there.
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
+# The identifier of the table makes it another lock for each instance in one database.
+_CLAIM = text(
+    "SELECT pg_try_advisory_lock(CAST(CAST(CAST('audit_head' AS regclass) AS oid) AS integer),"
+    " CAST(:the_chain AS integer))"
+)
+_ARRAYS = {Text: "text[]", BigInteger: "bigint[]", LargeBinary: "bytea[]"}
 _UPGRADE_LOCK = 0x6B6579636C617665  # the bytes of "keyclave"
 
 
@@ -39,8 +56,11 @@ class PostgresqlDatabase:
     """
 
     dialect: Dialect = _DIALECT
-    begin_write: tuple[str, ...] = ("BEGIN", _LOCK)
+    begin_write: tuple[str, ...] = (_BEGIN, _LOCK)
+    begin_append: tuple[str, ...] = (_BEGIN, _SHARE)
+    begin_lease: tuple[str, ...] = (_BEGIN,)
     begin_read: tuple[str, ...] = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
+    chain_claim: Executable | None = _CLAIM
     upgrades_itself = False
 
     def __init__(self, url: URL, timeout: float) -> None:
@@ -53,11 +73,26 @@ class PostgresqlDatabase:
     def prepare(self) -> None:
         """Do nothing: the server keeps its files."""
 
+    def verifies_server(self) -> bool:
+        """Return whether the server is on this machine, or is verified by TLS, certificate and name.
+
+        What the URL leaves open is as libpq's environment variables have it. A service file is not looked into.
+        """
+        _, given = self.dialect.create_connect_args(self._url)
+        defaults = () if "service" in given else self._driver.pq.Conninfo.get_defaults()
+        options = {default.keyword.decode(): (default.val or b"").decode() for default in defaults}
+        options.update(given)
+        hosts = [host for name in ("host", "hostaddr") for host in options.get(name, "").split(",")]
+        local = "service" not in given and all(map(_is_local, hosts))
+        return local or options.get("sslmode") == "verify-full"
+
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection to a server that keeps what it commits."""
         _, given = self.dialect.create_connect_args(self._url)
+        # A process that is stopped in the middle of a transaction must not hold up the others.
         options = (
             f"-c lock_timeout={round(self._timeout * 1000)} -c TimeZone=UTC"
+            f" -c idle_in_transaction_session_timeout={round(self._timeout * 2000)}"
             f" -c default_transaction_read_only={'on' if read_only else 'off'}"
         )
         ours = {
@@ -79,6 +114,10 @@ class PostgresqlDatabase:
             (effective,) = cursor.execute(f"SHOW {name}").fetchone()
             if effective not in allowed:
                 raise ConfigurationError(f"{self._place}: PostgreSQL's {name} is {effective}, not {allowed[0]}")
+
+    def insert_all(self, cursor: Cursor, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows as one array for each column: one round trip, however many there are."""
+        cursor.execute(_insertion(table), [list(column) for column in zip(*rows, strict=True)])
 
     def commit(self, cursor: Cursor) -> None:
         """Commit; a transaction in which a statement failed is undone by this, and no error says so."""
@@ -127,6 +166,23 @@ class PostgresqlDatabase:
     def place(self) -> str:
         """Return the URL without its password and options."""
         return self._place
+
+
+@functools.cache
+def _insertion(table: Table) -> str:
+    names = ", ".join(column.name for column in table.c)
+    arrays = ", ".join(f"%b::{_ARRAYS[type(column.type)]}" for column in table.c)
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608  names are ours
+
+
+def _is_local(host: str) -> bool:
+    """Return whether a host is this machine: a socket in a directory, the default, or loopback."""
+    if not host or host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _without_secrets(url: URL) -> str:

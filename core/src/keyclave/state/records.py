@@ -12,7 +12,17 @@ from keyclave.models.key import KeyStatus
 from keyclave.models.levels import SecurityLevel
 from keyclave.models.rotation import RotationPolicy
 
-__all__ = ["AuditHead", "AuditRow", "IntentKind", "IntentOutcome", "StoredIntent", "StoredKey", "StoredVersion"]
+__all__ = [
+    "AuditHead",
+    "AuditRow",
+    "IntentKind",
+    "IntentOutcome",
+    "StoredFallback",
+    "StoredIntent",
+    "StoredKey",
+    "StoredLease",
+    "StoredVersion",
+]
 
 IntentKind = Literal["create", "adopt", "rotate", "revoke", "destroy", "cancel", "migrate", "revert", "retire"]
 IntentOutcome = Literal["done", "undone"]
@@ -47,7 +57,7 @@ class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key_id, version: which one; versions are 1, 2, 3 and so on.
-        status: ACTIVE, PENDING, DEPRECATED or REVOKED.
+        status: ACTIVE, PENDING, STANDBY, DEPRECATED or REVOKED.
         backend_id, backend_type: the backend instance that keeps it, and its plugin.
         label: the text of its `keyclave.plugin.KeyLabel`.
         provider_uri: the backend's own address of it.
@@ -111,6 +121,36 @@ class StoredIntent(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     outcome: IntentOutcome | None
+
+
+class StoredFallback(msgspec.Struct, frozen=True, kw_only=True):
+    """The last period in which standby versions signed for the keys of one backend.
+
+    Attributes:
+        backend_id: the backend that was unavailable.
+        begun_at: UTC.
+        ended_at: when the backend was seen to be back, UTC; ``None`` while it was not.
+    """
+
+    backend_id: str
+    begun_at: datetime
+    ended_at: datetime | None
+
+
+class StoredLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to work on something until a time, by the clock of the database.
+
+    Attributes:
+        resource: what is worked on.
+        holder: who works on it.
+        fencing: rises with every holder, and never falls.
+        expires_at: UTC; in the past when it was given up.
+    """
+
+    resource: str
+    holder: str
+    fencing: int
+    expires_at: datetime
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,12 @@ __all__ = [
     "BACKEND_HEALTH",
     "CLOCK",
     "ENVIRONMENTS",
+    "FALLBACKS",
     "INSTANCE",
     "INTENTS",
     "KEYS",
     "KEY_VERSIONS",
+    "LEASES",
     "METADATA",
     "MIGRATIONS",
     "MIGRATION_APPROVALS",
@@ -26,7 +28,7 @@ __all__ = [
     "REVISIONS",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every revision of the schema, oldest first. A database at any other one is newer than this code."""
 
 METADATA = MetaData()
@@ -38,7 +40,7 @@ def _table(name: str, *, text: str = "", integer: str = "", binary: str = "") ->
     return Table(name, METADATA, *(Column(column, columns[column]) for column in sorted(columns)))
 
 
-INSTANCE = _table("instance", text="instance_id", integer="singleton created_at epoch epoch_sum", binary="mac")
+INSTANCE = _table("instance", text="instance_id chains", integer="singleton created_at epoch epoch_sum", binary="mac")
 ENVIRONMENTS = _table(
     "environments",
     text="environment_type required_security_level created_by details",
@@ -72,10 +74,12 @@ INTENTS = _table(
     integer="from_version to_version created_at updated_at",
     binary="mac",
 )
+LEASES = _table("leases", text="resource holder", integer="fencing expires_at", binary="mac")
 OPERATIONS = _table(
-    "operations", text="operation_id key_reference", integer="sequence occurred_at", binary="record hash"
+    "operations", text="operation_id key_reference", integer="chain sequence occurred_at", binary="record hash"
 )
-AUDIT_HEAD = _table("audit_head", integer="singleton epoch sequence", binary="hash mac")
+AUDIT_HEAD = _table("audit_head", integer="chain epoch sequence", binary="hash mac")
+FALLBACKS = _table("fallbacks", text="backend_id", integer="begun_at ended_at", binary="mac")
 CLOCK = _table("clock", integer="singleton witnessed_at", binary="mac")
 MIGRATIONS = _table(
     "migrations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.sql import Executable
 
 from keyclave.errors import Conflict, IntegrityError, KeyclaveError, StateUnavailable
@@ -107,11 +108,11 @@ class Session:
                 return self._cursor.rowcount
         raise self.failure or _ENDED
 
-    def change_many(self, statement: Executable, values: Sequence[Sequence[Any]]) -> None:
-        """Run a statement for several sets of parameters."""
+    def insert_all(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows, whose values are in the order of the table's columns."""
         if self.failure is None:
             try:
-                self._cursor.executemany(self._compiled[statement].sql, values)
+                self._database.insert_all(self._cursor, table, rows)
             except self._database.error as error:
                 self._fail(error)
             else:

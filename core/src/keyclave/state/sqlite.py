@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Table, insert
 from sqlalchemy.dialects.sqlite.pysqlite import dialect
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
 from keyclave.state.dbapi import Connection, Cursor
@@ -45,7 +50,10 @@ class SqliteDatabase:
     # A damaged text is neither decoded in a value nor in the message of an error.
     error: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
     begin_write: tuple[str, ...] = ("BEGIN IMMEDIATE",)
+    begin_append: tuple[str, ...] = begin_write
+    begin_lease: tuple[str, ...] = begin_write
     begin_read: tuple[str, ...] = ("BEGIN",)
+    chain_claim: Executable | None = None
     upgrades_itself = True
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -59,6 +67,10 @@ class SqliteDatabase:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.40 or later is needed")
         prepare_file(self.path)
         self._file = file_identity(self.path)
+
+    def verifies_server(self) -> bool:
+        """Return that the file is of this machine."""
+        return True
 
     def connect(self, *, read_only: bool = False) -> Connection:
         """Return a connection with its pragmas in force."""
@@ -99,6 +111,10 @@ class SqliteDatabase:
                 time.sleep(_PAUSE)
             else:
                 return
+
+    def insert_all(self, cursor: Cursor, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert each row: a statement is no round trip."""
+        cursor.executemany(_insertion(table), rows)
 
     def commit(self, cursor: Cursor) -> None:
         """Commit, unless the file that was opened is no longer the one of that name: its content will be lost."""
@@ -148,6 +164,11 @@ class SqliteDatabase:
     def place(self) -> str:
         """Return the file's name."""
         return str(self.path)
+
+
+@functools.cache
+def _insertion(table: Table) -> str:
+    return str(insert(table).compile(dialect=_DIALECT))
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from keyclave.errors import StateUnavailable
 from keyclave.state import forks
+from keyclave.state.anchors import Access
 from keyclave.state.bootstrap import open_instance
 from keyclave.state.connector import Connector
 from keyclave.state.databases import database_at
@@ -28,10 +29,11 @@ class Store:
         instance_id: the identity of the instance, made when its database was.
     """
 
-    def __init__(self, connector: Connector, writer: Writer, instance_id: UUID) -> None:
+    def __init__(self, connector: Connector, writer: Writer, lease_writer: Writer, instance_id: UUID) -> None:
         self.instance_id = instance_id
         self._connector = connector
         self._writer = writer
+        self._lease_writer = lease_writer
         self._readers = Readers(connector)
         forks.watch(self)
 
@@ -55,13 +57,15 @@ class Store:
         database = database_at(url, timeout)
         forks.refuse_inherited(database.place())
         connector, instance_id = open_instance(database, Path(key_file).absolute())
-        return cls(connector, Writer(connector, timeout), instance_id)
+        writer, lease_writer = (Writer(connector, timeout, appends=appends) for appends in (True, False))
+        return cls(connector, writer, lease_writer, instance_id)
 
     def write(self) -> WriteTransaction:
         """Begin a transaction that is durable when its block ends without an exception.
 
-        One at a time, over all threads and processes. Where the block raises, nothing was written; nor is anything
-        written where a statement failed and the block went on: its error is raised at the end.
+        One at a time, over all threads and processes, and no record is appended meanwhile. Where the block raises,
+        nothing was written; nor is anything written where a statement failed and the block went on: its error is
+        raised at the end.
 
         Raises:
             Conflict: another transaction took too long, or the database refused a change. Nothing was written.
@@ -69,7 +73,25 @@ class Store:
             StateUnavailable: the database failed. Where the commit did, it is not known whether the transaction is
                 durable. The next transaction uses a new connection.
         """
-        return WriteTransaction(self._writer)
+        return WriteTransaction(self._writer, Access.CHANGE)
+
+    def append(self) -> WriteTransaction:
+        """Begin a transaction that appends to the audit log, and otherwise reads: no key changes before its end.
+
+        On a server such transactions of several processes go on at the same time, each on a chain of its own.
+        Otherwise it is as that of ``write``.
+        """
+        return WriteTransaction(self._writer, Access.APPEND)
+
+    def lease(self) -> WriteTransaction:
+        """Begin a transaction that changes leases, and nothing else. It is durable as one of ``write``.
+
+        In PostgreSQL it waits for no transaction that writes other things, so that nobody loses a lease by that.
+
+        Raises:
+            KeyclaveError: as ``write`` does.
+        """
+        return WriteTransaction(self._lease_writer, Access.LEASE)
 
     def read(self) -> ReadTransaction:
         """Begin a transaction that sees one moment and changes nothing. It waits for no writer.
@@ -96,6 +118,7 @@ class Store:
             self._connector.closed = True
             self._readers.forget()
             self._writer.close()
+            self._lease_writer.close()
 
     def place(self) -> str:
         """Return where the database is, without secrets."""
@@ -103,11 +126,11 @@ class Store:
 
     def connections(self) -> list[object]:
         """Return every connection that is open, for a forked child to leave alone."""
-        writer = self._writer.connection
-        return [*self._readers.connections(), *(() if writer is None else (writer,))]
+        writers = (self._writer.connection, self._lease_writer.connection)
+        return [*self._readers.connections(), *(connection for connection in writers if connection is not None)]
 
     def abandon(self, failure: StateUnavailable) -> None:
         """Let every transaction that is under way fail like this, without touching its connection."""
-        session = self._writer.session
-        for inherited in (*self._readers.sessions(), *(() if session is None else (session,))):
-            inherited.abandon(failure)
+        for session in (*self._readers.sessions(), self._writer.session, self._lease_writer.session):
+            if session is not None:
+                session.abandon(failure)

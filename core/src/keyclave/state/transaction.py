@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from keyclave.state.anchors import Anchors
+from keyclave.state.anchors import FIRST_CHAIN, Access, Anchors
 from keyclave.state.audit import AuditTable
 from keyclave.state.clock import Clock
+from keyclave.state.fallbacks import Fallbacks
 from keyclave.state.intents import Intents
 from keyclave.state.keys import Keys
+from keyclave.state.leases import Leases
 from keyclave.state.models import Approvals, Backends, Environments, Health, Migrations, Plans
 from keyclave.state.session import Session
 
@@ -14,13 +16,19 @@ __all__ = ["Transaction"]
 
 
 class Transaction:
-    """One transaction; everything read in it is of one moment. It cannot be used after its end."""
+    """One transaction; everything read in it is of one moment. It cannot be used after its end.
+
+    Args:
+        session: runs its statements.
+        chain: the chain of the audit log that it appends to.
+        access: what it may do.
+    """
 
     __slots__ = ("_anchors", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, chain: int = FIRST_CHAIN, access: Access = Access.READ) -> None:
         self._session = session
-        self._anchors = Anchors(session)
+        self._anchors = Anchors(session, chain, access)
 
     @property
     def epoch(self) -> int:
@@ -62,9 +70,19 @@ class Transaction:
         return Health(self._session)
 
     @property
+    def fallbacks(self) -> Fallbacks:
+        """Since when standby versions sign for the keys of a backend."""
+        return Fallbacks(self._session)
+
+    @property
     def clock(self) -> Clock:
         """The time of the clock as it was trusted last."""
         return Clock(self._session)
+
+    @property
+    def leases(self) -> Leases:
+        """Who works on what."""
+        return Leases(self._session)
 
     @property
     def migrations(self) -> Migrations:

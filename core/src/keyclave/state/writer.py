@@ -6,6 +6,8 @@ import threading
 from types import TracebackType
 
 from keyclave.errors import Conflict, InvalidArgument
+from keyclave.state.anchors import FIRST_CHAIN, Access
+from keyclave.state.chains import take_chain
 from keyclave.state.connector import Connector
 from keyclave.state.dbapi import Connection
 from keyclave.state.session import Session
@@ -22,28 +24,38 @@ class Writer:
     Args:
         connector: makes connections.
         timeout: seconds to wait for another thread of this process.
+        appends: whether it appends to the audit log, and so needs a chain of it.
 
     Attributes:
         connection: the connection; ``None`` while there is none.
+        chain: the chain of the audit log that it appends to; another one, perhaps, for each connection.
         session: the transaction that is under way, or the last one.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: Connector, timeout: float, *, appends: bool) -> None:
+        database = connector.database
         self._connector = connector
+        self._appends = appends
+        self._begin = {
+            Access.LEASE: database.begin_lease,
+            Access.APPEND: database.begin_append,
+            Access.CHANGE: database.begin_write,
+        }
         self._timeout = timeout
         self._lock = threading.Lock()
         self._thread = 0
+        self.chain = FIRST_CHAIN
         self.connection: Connection | None = None
         self.session: Session | None = None
 
-    def begin(self) -> Session:
-        """Begin a transaction; see `keyclave.state.store.Store.write`."""
+    def begin(self, access: Access) -> Session:
+        """Begin a transaction; see `keyclave.state.store.Store`."""
         self._enter()
         session = None
         try:
             session = self._connector.session(self._connected())
             self.session = session
-            session.begin(self._connector.database.begin_write)
+            session.begin(self._begin[access])
         except BaseException:
             self._leave(session)
             raise
@@ -95,6 +107,12 @@ class Writer:
         if self.connection is None:
             self._connector.require_usable()  # it may have been closed while this thread waited
             self.connection = self._connector.connect()
+            try:
+                if self._appends:
+                    self.chain = take_chain(self._connector, self.connection)
+            except BaseException:
+                self._drop()
+                raise
         return self.connection
 
     def _drop(self) -> None:
@@ -106,14 +124,15 @@ class Writer:
 class WriteTransaction:
     """A writing transaction as a context manager."""
 
-    __slots__ = ("_session", "_writer")
+    __slots__ = ("_access", "_session", "_writer")
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, access: Access) -> None:
         self._writer = writer
+        self._access = access
 
     def __enter__(self) -> Transaction:
-        self._session = self._writer.begin()
-        return Transaction(self._session)
+        self._session = self._writer.begin(self._access)
+        return Transaction(self._session, self._writer.chain, self._access)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

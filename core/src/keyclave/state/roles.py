@@ -1,0 +1,113 @@
+"""What the role of an application may do in PostgreSQL: all that Keyclave needs, and nothing to the audit log's past.
+
+The owner of the tables could take their rules away. So an application works with another role, which may add records
+and neither change nor remove one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+from sqlalchemy import Table
+
+from keyclave.errors import ConfigurationError
+from keyclave.state.databases import database_at
+from keyclave.state.dbapi import Cursor, Database
+from keyclave.state.schema import METADATA, OPERATIONS
+
+__all__ = ["grant", "may_rewrite_log"]
+
+T = TypeVar("T")
+
+_TIMEOUT = 60.0
+_OWNS = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'operations'::regclass"
+_CAN_REWRITE = """
+SELECT has_table_privilege(grantee.oid, relation.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+    OR pg_has_role(grantee.oid, relation.relowner, 'USAGE')
+FROM pg_class AS relation, pg_roles AS grantee
+WHERE relation.oid = 'operations'::regclass AND grantee.rolname = {role}
+"""
+_USER_CAN_REWRITE = _CAN_REWRITE.format(role="current_user")
+_ROLE_CAN_REWRITE = _CAN_REWRITE.format(role="%s")
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+
+
+def grant(url: SecretStr | str, role: str) -> None:
+    """Let a role use the tables, and take from it whatever it could do besides.
+
+    Args:
+        url: the database, as the owner of the tables.
+        role: a role that is there.
+
+    Raises:
+        ConfigurationError: it is no database of a server, its user does not own the tables, there is no such role,
+            or the role can change records all the same: as a superuser, as the owner of the tables, or by another
+            role that it belongs to.
+        StateUnavailable: the database failed.
+    """
+    _on_server(url, partial(_grant, role=role))
+
+
+def may_rewrite_log(url: SecretStr | str) -> bool:
+    """Return whether the user of a URL could change or remove records of the audit log, or the rules against that.
+
+    Raises:
+        ConfigurationError: it is no database of a server.
+        StateUnavailable: the database failed.
+    """
+    return _on_server(url, lambda _, cursor: bool(_value(cursor, _USER_CAN_REWRITE)))
+
+
+def _on_server(url: SecretStr | str, work: Callable[[Database, Cursor], T]) -> T:
+    database = database_at(url, _TIMEOUT)
+    if database.dialect.name != "postgresql":
+        raise ConfigurationError(f"{database.place()} has no roles: it is a file")
+    try:
+        with closing(database.connect()) as connection:
+            return work(database, connection.cursor())
+    except database.error as error:
+        failure = database.explain(error)
+    raise failure
+
+
+def _grant(database: Database, cursor: Cursor, *, role: str) -> None:
+    if not _value(cursor, _OWNS):
+        raise ConfigurationError(
+            f"the user of {database.place()} does not own the tables",
+            next_step="Name the user in [state] url that `keyclave state upgrade` was run as.",
+        )
+    if not _value(cursor, _ROLE, role):
+        raise ConfigurationError(f"there is no role {role!r}", next_step="Make it with CREATE ROLE ... LOGIN.")
+    quote = database.dialect.identifier_preparer.quote_identifier
+    cursor.execute("BEGIN")
+    for statement in _statements(quote(_value(cursor, "SELECT current_schema()")), quote(role)):
+        cursor.execute(statement)
+    cursor.execute("COMMIT")
+    if _value(cursor, _ROLE_CAN_REWRITE, role):
+        raise ConfigurationError(
+            f"role {role!r} can change the audit log all the same",
+            next_step="Take a role that is no superuser, owns no table, and belongs to no role that does.",
+        )
+
+
+def _value(cursor: Cursor, query: str, *parameters: str) -> Any:
+    row = cursor.execute(query, parameters).fetchone()
+    return row and row[0]
+
+
+def _statements(schema: str, role: str) -> Iterator[str]:
+    every = f"ALL TABLES IN SCHEMA {schema}"
+    changing = [table for table in METADATA.sorted_tables if table is not OPERATIONS]
+    yield f"REVOKE ALL ON {every} FROM {role}"
+    yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
+    yield f"GRANT SELECT ON {every} TO {role}"
+    yield f"GRANT INSERT ON {_names(METADATA.sorted_tables)} TO {role}"
+    yield f"GRANT UPDATE ON {_names(changing)} TO {role}"
+
+
+def _names(tables: Iterable[Table]) -> str:
+    return ", ".join(str(table.name) for table in tables)
