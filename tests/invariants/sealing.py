@@ -13,11 +13,14 @@ from collections.abc import Mapping
 __all__ = ["Value", "mac_of"]
 
 Value = int | str | bytes | None
+_RENAMED = {("audit_head", "chain"): "singleton"}
+"""Columns whose name is another one in the MAC: there was one head of the audit log once."""
 
 
 def mac_of(key: bytes, table: str, row: Mapping[str, Value]) -> bytes:
     """Return the MAC that a row must have."""
-    columns = {name: value for name, value in sorted(row.items()) if name != "mac" and value is not None}
+    named = {_RENAMED.get((table, name), name): value for name, value in row.items()}
+    columns = {name: value for name, value in sorted(named.items()) if name != "mac" and value is not None}
     body = b"".join(_pack(name) + _pack(value) for name, value in columns.items())
     size = bytes([0x80 | len(columns)]) if len(columns) < 16 else b"\xde" + len(columns).to_bytes(2, "big")
     return hmac.digest(key, b"\x92" + _pack(table) + size + body, hashlib.sha256)
