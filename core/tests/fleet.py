@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import keyclave
-import pytest
 from keyclave import Keyclave
-from keyclave.services import leases
 
 from core.tests.databases import Place
 
-__all__ = ["SHORT", "config_of", "node", "short_leases", "silent", "wait_until_over"]
+__all__ = ["be_late", "config_of", "fall_silent", "node"]
 
-SHORT = timedelta(seconds=0.6)
 _CONFIG = """
 [state]
 directory = "{directory}"
@@ -58,16 +54,19 @@ def node(place: Place, directory: Path) -> Iterator[Keyclave]:
         yield clave
 
 
-def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let leases be over soon."""
-    monkeypatch.setattr(leases, "_DURATION", SHORT)
+def fall_silent(clave: Keyclave, *resources: str) -> None:
+    """Let leases be over, those of these resources or of all open changes, as if their machine had been suspended.
+
+    Its own clock stood still meanwhile, so that the instance believes that it has them; see `be_late`.
+    """
+    with clave._store.lease() as state:
+        for resource in resources or [intent.operation_id.hex for intent in state.intents.open()]:
+            lease = state.leases.lock(resource)
+            assert lease is not None
+            state.leases.extend(lease, timedelta(0))
 
 
-def silent(clave: Keyclave) -> None:
-    """Let an instance renew its leases no more, as if its process was stopped."""
-    clave._owner._leases._ending.set()
-
-
-def wait_until_over() -> None:
-    """Wait until a short lease is over that is not renewed."""
-    time.sleep(SHORT.total_seconds() * 1.2)
+def be_late(clave: Keyclave) -> None:
+    """Let the instance itself rely on its leases no more, though by the database's clock they hold."""
+    for held in clave._owner._leases._held.values():
+        held.until = 0.0

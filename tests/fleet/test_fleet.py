@@ -36,7 +36,7 @@ def test_fr_017_of_processes_that_rotate_one_key_at_once_one_makes_the_new_versi
 
 
 def test_a_process_that_is_stopped_past_its_lease_and_goes_on_is_fenced(place: Place, tmp_path: Path) -> None:
-    assert stopped(place, tmp_path, lease_seconds=2, times=1)["fenced"] == 1
+    assert stopped(place, tmp_path, lease_seconds=5, times=1)["fenced"] == 1
 
 
 @pytest.mark.needs("postgresql")

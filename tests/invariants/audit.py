@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
 
 def read_records(connection: sqlite3.Connection) -> tuple[Record, ...]:
-    """Return the records, each after those that were committed before it."""
+    """Return the records, each after those that were committed before it: in SQLite there is one chain of them."""
     rows = connection.execute("SELECT sequence, hash, record FROM operations ORDER BY sequence")
     return tuple(_record(place, digest, json.loads(text)) for place, digest, text in rows)
 

@@ -136,6 +136,16 @@ def one_effect(evidence: Evidence) -> Iterator[str]:
             yield f"version {row['version']} of key {row['key_id']} has the label of another one"
 
 
+@invariant("I17")
+def fenced(evidence: Evidence) -> Iterator[str]:
+    """A lease is taken with a higher fencing number each time: it never falls, and rises with every other holder."""
+    earlier = {row["resource"]: row for row in evidence.before.tables["leases"]}
+    for row in evidence.now.tables["leases"]:
+        before = earlier.get(row["resource"], row)
+        if row["fencing"] < before["fencing"] + (row["holder"] != before["holder"]):
+            yield f"the lease of {row['resource']} has the fencing number {row['fencing']} again"
+
+
 @invariant("I18")
 def nothing_left_over(evidence: Evidence) -> Iterator[str]:
     """No draft of a file is left, which could hold a key."""

@@ -64,8 +64,8 @@ class Forger:
             text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
             chain = hashlib.sha256(b"\1" + chain + text).digest()
             self.connection.execute(
-                "INSERT INTO operations (sequence, operation_id, occurred_at, key_reference, record, hash)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO operations (chain, sequence, operation_id, occurred_at, key_reference, record, hash)"
+                " VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (
                     place,
                     document["operation_id"].replace("-", ""),
@@ -76,6 +76,7 @@ class Forger:
                 ),
             )
         self.connection.execute("UPDATE audit_head SET sequence = ?, hash = ?", (len(documents), chain))
+        self.connection.execute("UPDATE instance SET chains = ?", (str(len(documents)),))
 
 
 @contextmanager

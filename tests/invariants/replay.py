@@ -12,10 +12,12 @@ __all__ = ["replayed"]
 _AFTER = {
     "PENDING": frozenset({"ACTIVE", "REVOKED"}),
     "ACTIVE": frozenset({"DEPRECATED", "REVOKED"}),
+    "STANDBY": frozenset({"DEPRECATED", "REVOKED"}),
     "DEPRECATED": frozenset({"REVOKED"}),
     "REVOKED": frozenset[str](),
 }
 _GONE = frozenset({"REVOKED"})
+_STANDBY = frozenset({"STANDBY"})
 _Place = tuple[str, int]
 
 
@@ -47,15 +49,20 @@ class _Log:
             self._begin(record, (key, version), "ACTIVE")
         elif record.operation == "ROTATE":
             self._begin(record, (key, version), "ACTIVE", "PENDING")
-            self._change(record, self._others(key, version), "DEPRECATED", may_stay=True)
+            self._change(record, self._followed(key, version), "DEPRECATED", may_stay=True)
         elif record.operation == "MIGRATE" and version and self.statuses.get((key, version)) in (None, _GONE):
             self._begin(record, (key, version), "ACTIVE")
-            self._change(record, self._others(key, version), "DEPRECATED")
+            self._change(record, self._followed(key, version), "DEPRECATED")
         elif record.operation == "REVERT_MIGRATION":
             self._revert(key, self._reverted.get(record.operation_id, {}))
         elif record.operation == "PROMOTE":
             self._change(record, [(key, version)], "ACTIVE")
-            self._change(record, self._others(key, version), "DEPRECATED")
+            self._change(record, self._followed(key, version), "DEPRECATED")
+        elif record.operation == "ADD_STANDBY":
+            self._change(record, self._standbys(key), "DEPRECATED")
+            self._begin(record, (key, version), "STANDBY")
+        elif record.operation == "REMOVE_STANDBY":
+            self._change(record, self._standbys(key), "DEPRECATED")
         elif record.operation == "ROLLBACK":
             self._change(record, [(key, version)], "REVOKED")
         elif record.operation == "REVOKE":
@@ -86,6 +93,13 @@ class _Log:
             for place, statuses in self.statuses.items()
             if place[0] == key and place[1] != version and statuses != {"REVOKED"}
         ]
+
+    def _standbys(self, key: str) -> list[_Place]:
+        return [place for place in self._others(key, 0) if self.statuses[place] == _STANDBY]
+
+    def _followed(self, key: str, version: int) -> list[_Place]:
+        """Return the versions of a key that this one takes the place of: a standby stays one."""
+        return [place for place in self._others(key, version) if self.statuses[place] != _STANDBY]
 
     def _begin(self, record: Record, place: _Place, *statuses: str) -> None:
         if place in self.statuses and self.statuses[place] != {"REVOKED"}:

@@ -1,7 +1,8 @@
 """The MAC of a row, made as the documentation of the format says, and not by the code that wrote it.
 
 HMAC-SHA256 under the instance key over the MessagePack array of the table's name and a map: the columns that are not
-NULL, but for the MAC itself, in the order of their names.
+NULL, but for the MAC itself, in the order of their names. The number of a chain of the audit log has the name that
+its column had when there was one chain.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Value = int | str | bytes | None
 
 def mac_of(key: bytes, table: str, row: Mapping[str, Value]) -> bytes:
     """Return the MAC that a row must have."""
-    columns = {name: value for name, value in sorted(row.items()) if name != "mac" and value is not None}
+    names = {"chain": "singleton"} if table == "audit_head" else {}
+    named = {names.get(name, name): value for name, value in row.items() if name != "mac" and value is not None}
+    columns = dict(sorted(named.items()))
     body = b"".join(_pack(name) + _pack(value) for name, value in columns.items())
     size = bytes([0x80 | len(columns)]) if len(columns) < 16 else b"\xde" + len(columns).to_bytes(2, "big")
     return hmac.digest(key, b"\x92" + _pack(table) + size + body, hashlib.sha256)

@@ -90,6 +90,21 @@ def _retire(clave: Keyclave) -> object:
     return clave.migration.retire(clave.migration.list()[0].migration_id, confirm="moving")
 
 
+def _allow_fallback(clave: Keyclave) -> None:
+    """Let the policy allow fallback from the next opening on, in a backend that was used before."""
+    clave.keys.create("other", "ED25519", backend=OTHER)
+    assert clave.settings.source is not None
+    with clave.settings.source.open("a") as settings:
+        settings.write("[environment.fallback]\nenabled = true\n")
+
+
+def _stand_by(clave: Keyclave) -> None:
+    """Give a key a standby."""
+    _allow_fallback(clave)
+    with keyclave.open(clave.settings.source) as allowed:
+        allowed.keys.add_standby("k")
+
+
 _OPERATIONS: Mapping[str, Operation] = {
     "create": Operation(lambda clave: clave.keys.create("new", _algorithm(clave), backend=MAIN), "KEY_GENERATION"),
     "adopt": Operation(_adopt(MAIN), "ADOPT"),
@@ -110,6 +125,11 @@ _OPERATIONS: Mapping[str, Operation] = {
     "revert": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=True)),
     "revert-rekeyed": Operation(_revert, "REVERT_MIGRATION", _migrated(wrappable=False)),
     "retire": Operation(_retire, "RETIRE_SOURCE", _migrated(wrappable=True)),
+    "create-standby": Operation(
+        lambda clave: clave.keys.create("new", _algorithm(clave), backend=MAIN), "KEY_GENERATION", _allow_fallback
+    ),
+    "renew-standby": Operation(lambda clave: clave.keys.add_standby("k"), "ADD_STANDBY", _stand_by),
+    "remove-standby": Operation(lambda clave: clave.keys.remove_standby("k"), "REMOVE_STANDBY", _stand_by),
 }
 _DIES_AFTER = {
     "create": "after Backend.create_key",
@@ -124,6 +144,7 @@ _DIES_AFTER = {
     "rekey": "after Backend.create_key",
     "revert": "after Backend.destroy_key",
     "retire": "after Backend.destroy_key",
+    "create-standby": "after Backend.bind_signer",
 }
 """The step at which each operation is interrupted, so that recovery finds it half done."""
 

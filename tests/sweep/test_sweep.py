@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.needs("strace")]
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = {
-    "software": (20, SWEPT["software"]),
-    "softhsm": (60, ("create", "adopt", "rotate", "destroy", "recover-adopt", "recover-rotate")),
+    "software": (30, SWEPT["software"]),
+    "softhsm": (90, ("create", "adopt", "rotate", "destroy", "recover-adopt", "recover-rotate")),
 }
 """Every which place, of which operations."""
 PLACES = {

@@ -33,6 +33,7 @@ EXPECTED = {
         "recover",
         "doctor",
         "state upgrade",
+        "state grant",
         "new-backend",
         "conform",
     ),

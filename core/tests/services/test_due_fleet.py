@@ -14,7 +14,7 @@ from keyclave import Keyclave
 from keyclave.services.results import DueReport
 
 from core.tests.databases import Place
-from core.tests.fleet import node, short_leases, silent, wait_until_over
+from core.tests.fleet import fall_silent, node
 from core.tests.services.failing import replaced
 from core.tests.services.long_ago import long_ago
 from core.tests.services.test_due_work import forgotten
@@ -76,17 +76,14 @@ def test_fr_022_a_destruction_is_reported_once(fleet: list[Keyclave]) -> None:
     assert [failure for report in reports for failure in report.failed] == []
 
 
-def test_who_is_silent_while_it_destroys_reports_nothing(
-    fleet: list[Keyclave], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_is_silent_while_it_destroys_reports_nothing(fleet: list[Keyclave]) -> None:
     here, there, _ = fleet
     forgotten(here)
     here.rotation.run_due()
-    short_leases(monkeypatch)
-    silent(here)
 
     def be_too_late(real: Callable[..., Any], reference: Any) -> Any:
-        wait_until_over()
+        fall_silent(here)
+        fall_silent(here, "due-work:software")
         taken_over = there.rotation.run_due()
         assert (taken_over.recovered, taken_over.destroyed) == (1, ())
         return real(reference)

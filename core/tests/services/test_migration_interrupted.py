@@ -324,6 +324,27 @@ def test_fr_012_the_source_is_retired_after_30_days(alice: Keyclave, bob: Keycla
         alice.migration.retire(record.migration_id, confirm="k")
 
 
+@pytest.mark.parametrize("hook", ["destroy_key", "list_keys"])
+def test_fr_012_a_backend_that_cannot_show_that_a_key_is_gone_takes_no_part(
+    alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    with long_ago():
+        alice.keys.create("k", "ED25519", wrappable=True)
+        record = migrate(alice, bob, "k")
+    alice.rotation.confirm_clock()
+    for backend in ("software", "other"):
+        opened = alice._backends.get(backend)
+        monkeypatch.setattr(opened, "has", lambda asked, has=opened.has: asked != hook and has(asked))
+    with pytest.raises(CapabilityUnsupported, match=hook):
+        alice.migration.retire(record.migration_id, confirm="k")
+    with pytest.raises(CapabilityUnsupported, match=hook):
+        alice.migration.rollback(record.migration_id, "test")
+    (back,) = alice.migration.plan(["k"], "software").versions
+    assert (back.strategy, hook in back.reason) == (None, True)
+    assert alice.recovery.open_intents() == ()
+    works_at(alice, "other")
+
+
 def test_fr_012_the_source_is_kept_for_30_days(alice: Keyclave, bob: Keyclave) -> None:
     alice.keys.create("k", "ED25519", wrappable=True)
     record = migrate(alice, bob, "k")

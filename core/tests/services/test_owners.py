@@ -15,20 +15,19 @@ import pytest
 from keyclave import Keyclave
 from keyclave.errors import Conflict, OutcomeUnknown
 from keyclave.models import KeyStatus
-from keyclave.services import recovery
+from keyclave.services import leases, recovery
 from keyclave.services.leases import LeaseLost
 from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
 from core.tests.databases import Place
-from core.tests.fleet import SHORT, node, short_leases, silent, wait_until_over
+from core.tests.fleet import be_late, fall_silent, node
 from core.tests.services.failing import failing, replaced
 
 
 @pytest.fixture
-def fleet(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Keyclave]]:
-    """Two machines, on which leases are over soon. Neither sees the lock files of the other."""
-    short_leases(monkeypatch)
+def fleet(place: Place, tmp_path: Path) -> Iterator[list[Keyclave]]:
+    """Two machines. Neither sees the lock files of the other."""
     with ExitStack() as opened:
         yield [opened.enter_context(node(place, tmp_path / name)) for name in ("here", "there")]
 
@@ -41,13 +40,16 @@ def statuses(clave: Keyclave, name: str = "k") -> list[KeyStatus]:
     return [version.status for version in clave.keys.versions(name)]
 
 
-def test_who_renews_its_lease_is_left_alone_however_long_it_takes(fleet: list[Keyclave]) -> None:
+def test_who_renews_its_lease_is_left_alone_however_long_it_takes(
+    fleet: list[Keyclave], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_DURATION", timedelta(seconds=4.5))
     here, there = fleet
     here.keys.create("k", "ED25519")
 
     def take_long(real: Callable[..., Any], request: Any) -> Any:
-        for _ in range(4):
-            wait_until_over()
+        for _ in range(6):
+            time.sleep(1)
             assert there.recovery.run() == ()
         return real(request)
 
@@ -64,10 +66,9 @@ def test_who_was_silent_is_fenced_and_removes_what_it_made_too_late(
     monkeypatch.setattr(recovery, "_SETTLED_AFTER", timedelta(0))
     here.keys.create("k", "ED25519")
     signature = here.keys.sign("k", b"message").signature
-    silent(here)
 
     def be_too_late(real: Callable[..., Any], request: Any) -> Any:
-        wait_until_over()
+        fall_silent(here)
         assert [intent.kind for intent in there.recovery.run()] == ["rotate"]
         return real(request)
 
@@ -89,11 +90,10 @@ def test_who_was_silent_after_the_new_version_was_there_finds_it_undone(
 ) -> None:
     here, there = fleet
     here.keys.create("k", "ED25519")
-    silent(here)
 
     def be_too_late(real: Callable[..., Any], request: Any) -> Any:
         made = real(request)
-        wait_until_over()
+        fall_silent(here)
         assert [intent.kind for intent in there.recovery.run()] == ["rotate"]
         return made
 
@@ -107,11 +107,10 @@ def test_a_lease_that_is_over_is_lost_even_if_nobody_took_it(fleet: list[Keyclav
     """The change is then undone by the one who began it, under a new lease."""
     here, _ = fleet
     here.keys.create("k", "ED25519")
-    silent(here)
 
     def be_too_late(real: Callable[..., Any], request: Any) -> Any:
         made = real(request)
-        wait_until_over()
+        fall_silent(here)
         return made
 
     with replaced(here, "create_key", be_too_late), pytest.raises(LeaseLost):
@@ -125,11 +124,10 @@ def test_work_stops_before_the_lease_is_over(fleet: list[Keyclave]) -> None:
     """After two thirds of it, by the clock of the process: the database would still say that it holds."""
     here, _ = fleet
     here.keys.create("k", "ED25519")
-    silent(here)
 
-    def be_late(real: Callable[..., Any], request: Any) -> Any:
+    def take_long(real: Callable[..., Any], request: Any) -> Any:
         made = real(request)
-        time.sleep(SHORT.total_seconds() * 0.75)
+        be_late(here)
         (intent,) = here.recovery.open_intents()
         with here._store.read() as state:
             lease = state.leases.get(intent.operation_id.hex)
@@ -137,7 +135,7 @@ def test_work_stops_before_the_lease_is_over(fleet: list[Keyclave]) -> None:
             assert not state.leases.is_over(lease)
         return made
 
-    with replaced(here, "create_key", be_late), pytest.raises(LeaseLost):
+    with replaced(here, "create_key", take_long), pytest.raises(LeaseLost):
         here.rotation.rotate("k")
 
 
@@ -147,7 +145,7 @@ def test_a_change_that_is_taken_over_has_a_higher_fencing_number(fleet: list[Key
         here.keys.create("k", "ED25519")
     (intent,) = here.recovery.open_intents()
     assert there.recovery.run() == ()
-    wait_until_over()
+    fall_silent(here)
     assert there.recovery.run() == (intent,)
     with there._store.read() as state:
         lease = state.leases.get(intent.operation_id.hex)
@@ -188,9 +186,9 @@ def test_one_of_many_is_alone_and_the_next_one_when_it_ends(fleet: list[Keyclave
 
 def test_who_is_silent_is_not_alone_any_more(fleet: list[Keyclave]) -> None:
     here, there = (clave._owner for clave in fleet)
-    silent(fleet[0])
     with here.alone("work") as first:
-        wait_until_over()
+        fall_silent(fleet[0], "work")
+        be_late(fleet[0])
         assert not first()
         with there.alone("work") as second:
             assert second()

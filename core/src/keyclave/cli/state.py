@@ -32,10 +32,10 @@ def upgrade(session: Session) -> None:
 @command("grant", example="keyclave state grant keyclave_app")
 @click.argument("role")
 def grant(session: Session, *, role: str) -> None:
-    """Let a role of PostgreSQL use the database, but change or remove no record of the audit log.
+    """Let a role of PostgreSQL use the database, but not rewrite its log.
 
-    Run it as the owner of the tables, and again after each upgrade. Applications then work as ROLE, which must be
-    there; it keeps no other right on the tables.
+    The role can change and remove no record of the audit log. Run it as the owner of the tables, and again after
+    each upgrade. Applications then work as ROLE, which must be there; it keeps no other right on the tables.
     """
     from keyclave.assembly import state_url  # noqa: PLC0415  SQLAlchemy is not needed for --help
     from keyclave.state.databases import database_at  # noqa: PLC0415  as above

@@ -139,6 +139,7 @@ class MigrationService:
             InvalidArgument: that is not its name.
             PolicyViolation: the source must still be kept, at least 30 days; or the clock is not trusted.
             Conflict: the migration is not completed, or its source is retired already.
+            CapabilityUnsupported: the source cannot destroy keys, or cannot list them.
             IntegrityError: the key does not work at its destination.
             OutcomeUnknown: the source did not destroy it, or did not say so; recovery repeats that.
         """

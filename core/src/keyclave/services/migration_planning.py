@@ -70,18 +70,8 @@ class Planning:
         self, key: StoredKey, version: StoredVersion, destination: Backend, *, excepted: bool
     ) -> PlannedMigration:
         """Return what a plan says of one version."""
-        if version.status is KeyStatus.DEPRECATED and get_algorithm(algorithm_of(key, version)).signs:
-            found = Transferability(
-                strategy=None,
-                reason="it is deprecated, and stays: what it signed is verified without its backend",
-                requires=key.required_security_level,
-            )
-        elif version.status is KeyStatus.STANDBY:
-            found = Transferability(
-                strategy=None,
-                reason=_standby(version, destination),
-                requires=key.required_security_level,
-            )
+        if reason := _why_it_stays(key, version, destination):
+            found = Transferability(strategy=None, reason=reason, requires=key.required_security_level)
         else:
             found = transferability(
                 self._instance.backends.get(version.backend_id),
@@ -135,6 +125,18 @@ def _require_names(names: tuple[str, ...]) -> None:
         require_name(name)
     if len(set(names)) != len(names) or not 1 <= len(names) <= _MOST_KEYS:
         raise InvalidArgument(f"a plan names 1 to {_MOST_KEYS} keys, each once")
+
+
+def _why_it_stays(key: StoredKey, version: StoredVersion, destination: Backend) -> str | None:
+    """Return why a version need not go, or must not go there; ``None`` if it may."""
+    if version.status is KeyStatus.DEPRECATED and get_algorithm(algorithm_of(key, version)).signs:
+        return "it is deprecated, and stays: what it signed is verified without its backend"
+    if version.status is KeyStatus.STANDBY:
+        return _standby(version, destination)
+    missing = [hook for hook in ("destroy_key", "list_keys") if not destination.has(hook)]
+    if missing:
+        return f"it could not be undone: {destination.id!r} does not implement {' and '.join(missing)}"
+    return None
 
 
 def _remaining(versions: tuple[StoredVersion, ...]) -> tuple[StoredVersion, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from keyclave.errors import Conflict, InvalidArgument, PolicyViolation
+from keyclave.errors import CapabilityUnsupported, Conflict, InvalidArgument, PolicyViolation
 from keyclave.models import KeyMigrationRecord, KeyStatus, MigrationStatus, MigrationStrategy, OperationType
 from keyclave.plugin import KeyLabel
 from keyclave.services.clock import why_not_trusted
@@ -49,9 +49,21 @@ class Retirement:
                 raise InvalidArgument("it is confirmed by the name of its key, and this is another")
             if moved.status is not KeyStatus.REVOKED and moved.destroyed_at is None:
                 validate(key, moved, self._instance.backends.get(moved.backend_id), next_step=_KEPT)
+            self._require_able(record)
             if record.strategy is MigrationStrategy.REKEYED:
                 return self._destroy_version(operation, record)
             return self._destroy_copy(operation, record, key)
+
+    def _require_able(self, record: KeyMigrationRecord) -> None:
+        source = self._instance.backends.get(record.source_backend_id)
+        missing = [hook for hook in ("destroy_key", "list_keys") if not source.has(hook)]
+        if missing:
+            raise CapabilityUnsupported(
+                f"it cannot destroy the key, or cannot show it: it does not implement {' and '.join(missing)}",
+                backend_id=source.id,
+                key_name=record.key_name,
+                next_step="Remove the key with the tools of its maker, and leave the migration as it is.",
+            )
 
     def _destroy_version(self, operation: Operation, record: KeyMigrationRecord) -> KeyMigrationRecord:
         """Destroy the old version of a key that was re-keyed, as `keys.destroy` does."""

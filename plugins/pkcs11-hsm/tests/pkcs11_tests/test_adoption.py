@@ -390,6 +390,21 @@ def test_a_record_that_cannot_be_kept_adopts_nothing(hsm: Pkcs11Backend, theirs:
     assert len(theirs.listed()) == 1
 
 
+def test_what_a_killed_adoption_left_is_removed_when_the_token_is_opened(
+    hsm: Pkcs11Backend, reopen: Open, theirs: Theirs, tmp_path: Path
+) -> None:
+    theirs.make()
+    key = theirs.adopted()
+    (path,) = records(tmp_path)
+    draft = path.with_name(f".{path.name}.0123456789abcdef.tmp")
+    draft.write_bytes(path.read_bytes()[:10])
+    assert hsm.find_key(label=key.label) == key
+    assert draft.exists()
+    assert reopen().find_key(label=key.label) == key
+    assert not draft.exists()
+    assert records(tmp_path) == [path]
+
+
 def test_a_record_that_may_be_lost_is_an_unknown_outcome(
     hsm: Pkcs11Backend, theirs: Theirs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
