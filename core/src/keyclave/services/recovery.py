@@ -120,7 +120,7 @@ class Recovery:
         except OutcomeUnknown:
             raise
         except Exception as error:
-            lost = isinstance(error, LeaseLost) or not self._instance.owner.is_reliable(intent.operation_id)
+            lost = isinstance(error, LeaseLost) or self._instance.owner.has_lost(intent.operation_id)
             if not self._try(intent, definite=True) and lost and intent.kind in _MAKING:
                 self._withdraw(intent)
             if lost:
