@@ -126,6 +126,7 @@ class Reversal:
             record, key = migration_of(state, intent), state.keys.by_id(intent.key_id)
             version = at_source(record, state.keys.version(key.key_id, record.key_version))
         source = self._instance.backends.get(record.source_backend_id)
+        self._instance.owner.require(intent.operation_id)
         if source.has("enable_key"):
             source.enable_key(to_reference(key, version))
         validate(key, version, source, next_step=_STILL)
