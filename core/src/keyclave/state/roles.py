@@ -98,8 +98,8 @@ def _grant(database: Database, cursor: Cursor, *, role: str) -> None:
     if _value(cursor, _ROLE_CAN_REWRITE, role):
         raise ConfigurationError(
             f"role {role!r} can change the audit log all the same",
-            next_step="Take a role that is no superuser, owns neither table nor schema, and belongs to no role that does;"
-            " and let PUBLIC change nothing in the table operations.",
+            next_step="Take a role that is no superuser, owns neither table nor schema, and belongs to no role that"
+            " does; and let PUBLIC change nothing in the table operations.",
         )
 
 
