@@ -15,7 +15,7 @@ from keyclave.services import owners, recovery
 from keyclave.state.store import Store, Transaction
 
 from core.tests.databases import Place
-from core.tests.fleet import node
+from core.tests.fleet import node, short_leases, silent, wait_until_over
 
 PERIOD = timedelta(hours=1)
 OPERATIONS: dict[str, tuple[int, Callable[[Keyclave], Any], list[str]]] = {
@@ -120,3 +120,24 @@ def test_what_cannot_be_looked_up_is_unknown_and_nothing_is_undone(
     assert clave.recovery.run() == ()
     assert statuses(clave) == ["DEPRECATED", "ACTIVE"]
     clave.keys.verify("k", b"message", clave.keys.sign("k", b"message").signature)
+
+
+def test_what_somebody_else_has_undone_during_the_search_is_not_taken_for_done(
+    clave: Keyclave, place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepare(clave, "rotate")
+    short_leases(monkeypatch)
+    real = Store.reopen
+
+    def be_too_late(store: Store) -> None:
+        silent(clave)
+        wait_until_over()
+        assert [intent.kind for intent in there.recovery.run()] == ["rotate"]
+        real(store)
+
+    with node(place, tmp_path / "there") as there, losing(3, durable=False), monkeypatch.context() as patch:
+        patch.setattr(Store, "reopen", be_too_late)
+        with pytest.raises(OutcomeUnknown, match="not known whether the change is recorded"):
+            clave.rotation.rotate("k")
+    assert statuses(clave) == ["ACTIVE", "REVOKED"]
+    assert clave.recovery.open_intents() == ()

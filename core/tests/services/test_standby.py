@@ -17,8 +17,10 @@ from keyclave.errors import (
     KeyNotFound,
     OutcomeUnknown,
     PolicyViolation,
+    StateUnavailable,
 )
 from keyclave.models import KeyStatus
+from keyclave.state.store import Store
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
@@ -280,3 +282,19 @@ def test_fr_024_a_standby_where_the_active_version_was_migrated_to_is_replaced(a
         alice.keys.sign("k", MESSAGE)
     alice.rotation.run_due()
     assert places(alice) == [("ACTIVE", "other"), ("DEPRECATED", "other"), ("STANDBY", "third")]
+
+
+def test_fr_024_a_database_that_is_away_when_a_key_is_created_is_said_so(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was begun, so nothing is looked for in the backends, and no lease was lost."""
+    before = len(list(clave.audit.records()))
+
+    def fail(_: Store) -> None:
+        raise StateUnavailable("there is no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", fail)
+        with pytest.raises(StateUnavailable, match="there is no connection"):
+            clave.keys.create("k", "ED25519")
+    assert [r.operation_type for r in clave.audit.records()][before:] == ["KEY_GENERATION"]

@@ -110,6 +110,33 @@ def test_a_role_that_can_change_the_log_all_the_same_is_named(server: Server, po
     server.execute("DROP ROLE belongs")
 
 
+INDIRECT = {
+    "the owner's role, which it has to take first": "ALTER ROLE other NOINHERIT; GRANT keyclave TO other",
+    "a group's right, which it has to take first": "ALTER ROLE other NOINHERIT; GRANT other_group TO other;"
+    " GRANT DELETE ON operations TO other_group",
+    "one column, as everybody": "GRANT UPDATE (record) ON operations TO PUBLIC",
+    "the schema, whose owner may drop what is in it": "ALTER SCHEMA public OWNER TO other",
+}
+
+
+@pytest.mark.parametrize("given", INDIRECT.values(), ids=INDIRECT)
+def test_a_role_that_could_change_the_log_by_a_detour_is_named(
+    server: Server, postgresql_place: Place, given: str
+) -> None:
+    server.execute("CREATE ROLE other LOGIN")
+    server.execute("CREATE ROLE other_group")
+    try:
+        with postgresql_place.raw() as connection:
+            connection.execute(given)
+        with pytest.raises(ConfigurationError, match="role 'other' can change the audit log"):
+            grant(postgresql_place.url, "other")
+        assert may_rewrite_log(postgresql_place.url.replace("keyclave@", "other@"))
+    finally:
+        with postgresql_place.raw() as connection:
+            connection.execute("ALTER SCHEMA public OWNER TO pg_database_owner; DROP OWNED BY other, other_group")
+        server.execute("DROP ROLE other, other_group")
+
+
 def test_a_role_that_is_not_there_is_named(postgresql_place: Place) -> None:
     with pytest.raises(ConfigurationError, match="no role 'nobody'"):
         grant(postgresql_place.url, "nobody")

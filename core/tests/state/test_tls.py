@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -130,6 +131,23 @@ def test_the_server_is_verified_and_what_is_sent_is_encrypted(protected: Protect
         assert isinstance(connection, psycopg.Connection)
         row = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
     assert row == (True,)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system waits as long as it wants")
+@pytest.mark.parametrize(("options", "milliseconds"), [("", 10_000), ("&tcp_user_timeout=3000", 3_000)])
+def test_a_network_that_goes_without_a_word_is_not_waited_for_long(
+    protected: Protected, place: Place, options: str, milliseconds: int
+) -> None:
+    """The system itself would wait for a quarter of an hour, and for ever where nothing was sent."""
+    there = protected.over_tls(place)
+    there = replace(there, url=there.url + options)
+    with contextlib.closing(there.open()) as store, store.write():
+        (connection,) = store.connections()
+        assert isinstance(connection, psycopg.Connection)
+        with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == milliseconds
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
 
 
 def test_a_server_that_is_not_the_right_one_is_refused(protected: Protected, place: Place, tmp_path: Path) -> None:

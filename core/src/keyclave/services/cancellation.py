@@ -50,6 +50,7 @@ class Cancellation:
             key, version = read_version(self._instance, operation, name, number)
             self._require_capable(key, version)
             intent = self._begin(operation, key, number)
+            self._instance.owner.require(operation.operation_id)
             with followed_up(key, f"the destruction of version {number} is not known to be called off yet"):
                 there = restore_in_backend(self._instance, key, version)
             restored = self._note(intent, operation, number, there=there)

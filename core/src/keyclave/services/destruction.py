@@ -167,9 +167,12 @@ class Destruction:
         )
         with self._instance.owner.write(operation.operation_id) as state:
             require_no_migration(state, key)
-            if state.keys.version(key.key_id, version.version).label != version.label:
+            now = state.keys.version(key.key_id, version.version)
+            if now.label != version.label:
                 raise Conflict("somebody else moved this version", key_name=key.name)
+            _require_destructible(key.name, now)
             state.intents.add(intent)
+        self._instance.owner.require(operation.operation_id)
         with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
             destroyed_at = destroy_in_backend(self._instance, operation, key, version)
         with self._instance.owner.write(operation.operation_id) as state:

@@ -138,6 +138,7 @@ class Reversal:
             version = at_source(record, state.keys.version(key.key_id, record.key_version))
         source = self._instance.backends.get(record.source_backend_id)
         require_level(structs.replace(key, required_security_level=record.source_required_level), source)
+        self._instance.owner.require(intent.operation_id)
         if source.has("enable_key"):
             source.enable_key(to_reference(key, version))
         validate(key, version, source, next_step=_STILL)

@@ -210,6 +210,7 @@ class MigrationRun:
             )
 
     def _finish(self, intent: StoredIntent, moving: Moving) -> KeyMigrationRecord:
+        self._instance.owner.require(intent.operation_id)
         with followed_up(moving.key, "it is in its destination, but not known to be disabled at its source yet"):
             disable_at_source(self._instance, moving.key, moving.record, moving.version)
         with self._instance.owner.write(intent.operation_id) as state:

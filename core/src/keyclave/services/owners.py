@@ -72,9 +72,9 @@ class Owner:
         """
         self._leases.require(operation_id.hex)
 
-    def is_reliable(self, operation_id: uuid.UUID) -> bool:
-        """Return whether this instance holds the lease of an operation, and was not silent for too long."""
-        return self._leases.is_reliable(operation_id.hex)
+    def has_lost(self, operation_id: uuid.UUID) -> bool:
+        """Return whether this instance took the lease of an operation, and was silent for too long since."""
+        return self._leases.holds(operation_id.hex) and not self._leases.is_reliable(operation_id.hex)
 
     @contextmanager
     def write(self, operation_id: uuid.UUID, *others: uuid.UUID) -> Iterator[Transaction]:
@@ -101,7 +101,7 @@ class Owner:
                     if found is None or found.outcome is not None or found.step == WINDOW:
                         self._leases.give_up_in(state, each.hex)
         except StateUnavailable as error:
-            if after is None or not self._is_changed(operation_id, before, error):
+            if after is None or not self._is_durable(before, after, error):
                 raise
 
     def _hold_in(self, state: Transaction, resource: str) -> None:
@@ -114,17 +114,24 @@ class Owner:
             raise Conflict("another process works on this change")
         self._leases.take_in(state, lease, resource)
 
-    def _is_changed(self, operation_id: uuid.UUID, before: StoredIntent | None, error: StateUnavailable) -> bool:
-        """Return whether a transaction is durable that changed an intent; nobody else changed it within the lease."""
+    def _is_durable(self, before: StoredIntent | None, after: StoredIntent, error: StateUnavailable) -> bool:
+        """Return whether a transaction is durable that found an intent like this, and left it like that.
+
+        Nobody else changes it within the lease; where it is something else, the search took longer.
+        """
         deadline = time.monotonic() + _LOOK_UP_SECONDS
         while True:
             try:
                 self._store.reopen()
                 with self._store.read() as state:
-                    return state.intents.get(operation_id) != before
+                    found = state.intents.get(after.operation_id)
             except (Conflict, StateUnavailable):
                 if time.monotonic() > deadline:
                     break
+            else:
+                if found in (before, after):
+                    return found != before
+                break
             time.sleep(_PAUSE_SECONDS)
         raise CommitUnknown(f"it is not known whether the change is recorded: {error.message}")
 
@@ -168,14 +175,20 @@ class Owner:
                 self._give_up(resource)
 
     def _take_idle(self, resource: str) -> bool:
+        taken = False
         try:
             with self._store.lease() as state:
                 lease = state.leases.lock_idle(resource)
                 if self._leases.holds(resource) or not self._is_vacant(state, lease):
                     return False
                 self._leases.take_in(state, lease, resource)
-        except Conflict:
-            return False  # somebody else was faster
+                taken = True
+        except KeyclaveError as error:
+            if taken:
+                self._leases.drop(resource)  # it may be there all the same, and then ends by itself
+            if isinstance(error, Conflict):
+                return False  # somebody else was faster
+            raise
         return True
 
     def _give_up(self, resource: str) -> None:

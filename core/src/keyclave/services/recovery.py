@@ -120,7 +120,7 @@ class Recovery:
         except OutcomeUnknown:
             raise
         except Exception as error:
-            lost = isinstance(error, LeaseLost) or not self._instance.owner.is_reliable(intent.operation_id)
+            lost = isinstance(error, LeaseLost) or self._instance.owner.has_lost(intent.operation_id)
             if not self._try(intent, definite=True) and lost and intent.kind in _MAKING:
                 self._withdraw(intent)
             if lost:
@@ -160,6 +160,7 @@ class Recovery:
 
     def _close(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> bool:
         """Finish or undo an intent whose lease is held."""
+        self._instance.owner.require(intent.operation_id)
         undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
         note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
         if note is None:

@@ -101,13 +101,24 @@ class PostgresqlDatabase:
             "connect_timeout": max(1, round(self._timeout)),
             "options": f"{given.get('options', '')} {options}",
         }
-        connection = self._driver.connect(**{"application_name": "keyclave", **given, **ours})
+        connection = self._driver.connect(**{**self._patience(), **given, **ours})
         try:
             self._check(connection.cursor())
         except BaseException:
             connection.close()
             raise
         return connection  # type: ignore[no-any-return]  # psycopg is imported by name: it is optional
+
+    def _patience(self) -> dict[str, Any]:
+        """Return what the URL may say otherwise: how long a network that has gone without a word is waited for."""
+        seconds = max(1, round(self._timeout))
+        return {
+            "application_name": "keyclave",
+            "tcp_user_timeout": 2000 * seconds,  # for what was sent; the next three where nothing was
+            "keepalives_idle": seconds,
+            "keepalives_interval": 1,
+            "keepalives_count": seconds,
+        }
 
     def _check(self, cursor: Cursor) -> None:
         for name, allowed in _REQUIRED.items():

@@ -25,11 +25,19 @@ T = TypeVar("T")
 
 _TIMEOUT = 60.0
 _OWNS = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'operations'::regclass"
+# What a role may do counts as what each role may do that it belongs to: SET ROLE gets that where it is not inherited.
+# The owner of a schema may drop what is in it.
 _CAN_REWRITE = """
-SELECT has_table_privilege(grantee.oid, relation.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
-    OR pg_has_role(grantee.oid, relation.relowner, 'USAGE')
-FROM pg_class AS relation, pg_roles AS grantee
-WHERE relation.oid = 'operations'::regclass AND grantee.rolname = {role}
+SELECT bool_or(
+    has_table_privilege(taken.oid, relation.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+    OR has_any_column_privilege(taken.oid, relation.oid, 'UPDATE')
+    OR taken.oid IN (relation.relowner, namespace.nspowner)
+)
+FROM pg_class AS relation
+JOIN pg_namespace AS namespace ON namespace.oid = relation.relnamespace
+JOIN pg_roles AS grantee ON grantee.rolname = {role}
+JOIN pg_roles AS taken ON pg_has_role(grantee.oid, taken.oid, 'MEMBER')
+WHERE relation.oid = 'operations'::regclass
 """
 _USER_CAN_REWRITE = _CAN_REWRITE.format(role="current_user")
 _ROLE_CAN_REWRITE = _CAN_REWRITE.format(role="%s")
@@ -90,7 +98,8 @@ def _grant(database: Database, cursor: Cursor, *, role: str) -> None:
     if _value(cursor, _ROLE_CAN_REWRITE, role):
         raise ConfigurationError(
             f"role {role!r} can change the audit log all the same",
-            next_step="Take a role that is no superuser, owns no table, and belongs to no role that does.",
+            next_step="Take a role that is no superuser, owns neither table nor schema, and belongs to no role that"
+            " does; and let PUBLIC change nothing in the table operations.",
         )
 
 
