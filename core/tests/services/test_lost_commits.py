@@ -15,7 +15,7 @@ from keyclave.services import owners, recovery
 from keyclave.state.store import Store, Transaction
 
 from core.tests.databases import Place
-from core.tests.fleet import node, short_leases, silent, wait_until_over
+from core.tests.fleet import be_late, fall_silent, node
 
 PERIOD = timedelta(hours=1)
 OPERATIONS: dict[str, tuple[int, Callable[[Keyclave], Any], list[str]]] = {
@@ -126,12 +126,11 @@ def test_what_somebody_else_has_undone_during_the_search_is_not_taken_for_done(
     clave: Keyclave, place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     prepare(clave, "rotate")
-    short_leases(monkeypatch)
     real = Store.reopen
 
     def be_too_late(store: Store) -> None:
-        silent(clave)
-        wait_until_over()
+        fall_silent(clave)
+        be_late(clave)
         assert [intent.kind for intent in there.recovery.run()] == ["rotate"]
         real(store)
 

@@ -15,7 +15,7 @@ from keyclave.models import KeyStatus, MigrationStatus
 from keyclave.services.leases import LeaseLost
 from keyclave.state.store import Transaction
 
-from core.tests.fleet import short_leases, silent, wait_until_over
+from core.tests.fleet import be_late, fall_silent
 from core.tests.services.conftest import Reopen
 from core.tests.services.foreign_keys import foreign_settings
 from core.tests.services.long_ago import long_ago
@@ -41,11 +41,10 @@ def stopped(
         if left:
             return
         monkeypatch.setattr(clave._owner, "write", real)
-        silent(clave)
-        wait_until_over()
+        fall_silent(clave)
+        be_late(clave)
         meanwhile()
 
-    short_leases(monkeypatch)
     monkeypatch.setattr(clave._owner, "write", write)
     yield
 
