@@ -23,7 +23,7 @@ EXPECTED = {
             *("revoke", "destroy", "cancel-destruction", "confirm-clock"),
         )
     ),
-    *(f"migrate {name}" for name in ("plan", "approve", "run", "verify", "rollback", "retire", "list")),
+    *(f"migrate {name}" for name in ("plan", "show", "approve", "run", "verify", "rollback", "retire", "list")),
     *("backends list", "backends show", "backends select"),
     *(
         "health",
