@@ -223,7 +223,7 @@ def test_the_question_before_a_destruction_says_that_an_adopted_key_goes_too(
 ) -> None:
     monkeypatch.setattr("keyclave.cli.session.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     asked = run("keys", "destroy", key, "--version", "1", stdin="n\n", code=130)
-    assert "in its backend, even if it was adopted? This cannot be undone." in asked.stderr
+    assert "in its backend, even if it was adopted? This cannot be undone," in asked.stderr
 
 
 def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
