@@ -101,10 +101,18 @@ def test_fr_014_a_key_whose_backend_lost_its_level_is_not_used_any_more(
     signature = strong.keys.sign("s", b"message").signature
     with strong._store.read() as state:
         epoch = state.epoch
-    Said(strong).say = lambda: SecurityLevel.SOFTWARE
+    answering = threading.Event()
+
+    def say() -> SecurityLevel:
+        answering.wait(10)
+        return SecurityLevel.SOFTWARE
+
+    Said(strong).say = say
     minutes_later(strong, minutes)
     if minutes < 60:
         strong.keys.sign("s", b"message")  # what it showed last still counts, and the question is put meanwhile
+    answering.set()
+    if minutes < 60:
         wait_for_the_answer(strong)
     for use in USES.values():
         with pytest.raises(PolicyViolation, match=WEAKER):
