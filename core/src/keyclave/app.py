@@ -130,16 +130,7 @@ class Keyclave:
             due_work=DueWork(instance, self.recovery, renewal=renewal, standbys=standbys, destruction=destruction),
         )
         opened.callback(self.rotation.stop)
-        planning = Planning(instance, recorder, selector)
-        self.migration = MigrationService(
-            instance,
-            planning=planning,
-            approving=Approving(instance, recorder),
-            run=MigrationRun(instance, recorder, self.recovery, selector, planning),
-            verifier=MigrationVerifier(instance, recorder),
-            reversal=Reversal(instance, recorder, self.recovery),
-            retirement=Retirement(instance, recorder, destruction),
-        )
+        self.migration = _migration(instance, recorder, self.recovery, selector, destruction)
         self.health = HealthService(instance, recorder)
         opened.callback(self.health.stop)
         self.backends = BackendService(instance, self.health, selector)
@@ -166,10 +157,11 @@ class Keyclave:
     def close(self) -> None:
         """Close the backends, the audit log and the state. A second call does nothing.
 
-        What the threads of ``health.start`` and ``rotation.start`` are in the middle of is waited for, and so is each
-        backend's own end. A call that hangs is given up at its time limit: 5 seconds for most, 60 for the slowest.
-
         Nor does a call in a forked child: what is open is its parent's, whose threads may have been at work in it.
+
+        What the threads of ``health.start``, ``recovery.start`` and ``rotation.start`` are in the middle of is waited
+        for, and so is each backend's own end. A call that hangs is given up at its time limit: 5 seconds for most, 60
+        for the slowest.
         """
         if os.getpid() == self._process:
             self._closing.close()
@@ -186,6 +178,21 @@ class Keyclave:
         if not hasattr(self, "environment"):  # it could not be opened, and a traceback shows it
             return "<Keyclave, not opened>"
         return f"<Keyclave {self.environment.environment_type.value} {self.instance_id}>"
+
+
+def _migration(
+    instance: Instance, recorder: Recorder, recovery: Recovery, selector: BackendSelector, destruction: Destruction
+) -> MigrationService:
+    planning = Planning(instance, recorder, selector)
+    return MigrationService(
+        instance,
+        planning=planning,
+        approving=Approving(instance, recorder),
+        run=MigrationRun(instance, recorder, recovery, selector, planning),
+        verifier=MigrationVerifier(instance, recorder),
+        reversal=Reversal(instance, recorder, recovery),
+        retirement=Retirement(instance, recorder, destruction),
+    )
 
 
 def open(  # noqa: A001  the name applications use: keyclave.open

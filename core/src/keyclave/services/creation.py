@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyclave.backends.backend import Backend
 from keyclave.models import KeyHandle, KeyStatus, OperationType, RotationPolicy, get_algorithm
 from keyclave.services.generation import generate, label_for
 from keyclave.services.handles import to_handle
@@ -9,10 +10,11 @@ from keyclave.services.instance import Instance
 from keyclave.services.intents import new_intent
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
-from keyclave.services.recording import Recorder
+from keyclave.services.recording import Operation, Recorder
 from keyclave.services.recovery import Recovery
 from keyclave.services.selection import BackendSelector
 from keyclave.services.standby_keys import Standbys
+from keyclave.state.records import StoredKey, StoredVersion
 
 __all__ = ["Creation"]
 
@@ -55,41 +57,46 @@ class Creation:
             chosen = self._selector.choose(algorithm, backend)
             operation.key_reference, operation.key_version = str(key.key_id), FIRST_VERSION
             operation.backend_id, operation.backend_type = chosen.id, chosen.provider_type
-            label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)
-            intent = new_intent(
-                self._instance,
-                operation,
-                "create",
-                key_id=key.key_id,
-                backend_id=chosen.id,
-                to_version=FIRST_VERSION,
-                label=label,
-            )
-            with self._standbys.beside(key, chosen) as standby:
-                beside = () if standby is None else (standby.intent.operation_id,)
-                with self._instance.owner.write(operation.operation_id, *beside) as state:
-                    require_free(state, name)
-                    state.intents.add(intent)
-                    if standby is not None:
-                        standby.begin(state)
-                with self._recovery.guarding(intent):
-                    self._instance.owner.require(operation.operation_id)
-                    version = generate(
-                        operation,
-                        key,
-                        chosen,
-                        label,
-                        algorithm=algorithm,
-                        exportable=wrappable,
-                        status=KeyStatus.ACTIVE,
-                    )
-                    if standby is not None:
-                        standby.make()
-                    with self._instance.owner.write(operation.operation_id, *beside) as state:
-                        state.keys.add(key)
-                        state.keys.add_version(version)
-                        state.intents.close(intent.operation_id, "done")
-                        self._instance.audit.append_in(state, operation.success())
-                        if standby is not None:
-                            standby.record(state)
+            version = self._make(operation, key, chosen, wrappable=wrappable)
         return to_handle(key, version)
+
+    def _make(self, operation: Operation, key: StoredKey, chosen: Backend, *, wrappable: bool) -> StoredVersion:
+        """Make the first version, and the standby where the policy wants one, and record both with the key."""
+        label = label_for(self._instance, operation, key.key_id, FIRST_VERSION)
+        intent = new_intent(
+            self._instance,
+            operation,
+            "create",
+            key_id=key.key_id,
+            backend_id=chosen.id,
+            to_version=FIRST_VERSION,
+            label=label,
+        )
+        with self._standbys.beside(key, chosen) as standby:
+            beside = () if standby is None else (standby.intent.operation_id,)
+            with self._instance.owner.write(operation.operation_id, *beside) as state:
+                require_free(state, key.name)
+                state.intents.add(intent)
+                if standby is not None:
+                    standby.begin(state)
+            with self._recovery.guarding(intent):
+                self._instance.owner.require(operation.operation_id)
+                version = generate(
+                    operation,
+                    key,
+                    chosen,
+                    label,
+                    algorithm=key.algorithm,
+                    exportable=wrappable,
+                    status=KeyStatus.ACTIVE,
+                )
+                if standby is not None:
+                    standby.make()
+                with self._instance.owner.write(operation.operation_id, *beside) as state:
+                    state.keys.add(key)
+                    state.keys.add_version(version)
+                    state.intents.close(intent.operation_id, "done")
+                    self._instance.audit.append_in(state, operation.success())
+                    if standby is not None:
+                        standby.record(state)
+        return version
