@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import keyclave
 import pytest
 from keyclave import Keyclave
 from keyclave.models import KeyMigrationRecord, SecurityLevel
+from keyclave.services import creation, new_keys
 from keyclave.state.records import StoredKey
 from msgspec.structs import replace
 
-__all__ = ["OTHER", "As", "alice", "as_", "bob", "listed", "migrate", "requiring_hsm"]
+__all__ = ["OTHER", "As", "alice", "as_", "bob", "create_requiring_hsm", "listed", "migrate"]
 
 OTHER = '[backends.other]\nplugin = "software"\n'
 As = Callable[[str], Keyclave]
@@ -51,6 +53,12 @@ def listed(clave: Keyclave, backend: str) -> set[str]:
     return {str(reference.label) for reference in clave._backends.get(backend).list_keys()}
 
 
-def requiring_hsm(key: StoredKey) -> StoredKey:
-    """A key as it is where the environment requires an HSM."""
-    return replace(key, required_security_level=SecurityLevel.HSM)
+def create_requiring_hsm(clave: Keyclave, algorithm: str) -> None:
+    """Create a key, k, as where the environment requires an HSM."""
+
+    def requiring_hsm(*arguments: Any) -> StoredKey:
+        return replace(new_keys.new_key(*arguments), required_security_level=SecurityLevel.HSM)
+
+    with pytest.MonkeyPatch.context() as stricter:
+        stricter.setattr(creation, "new_key", requiring_hsm)
+        clave.keys.create("k", algorithm, wrappable=True)

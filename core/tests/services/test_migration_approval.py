@@ -10,11 +10,11 @@ import pytest
 from keyclave import Keyclave
 from keyclave.errors import ConfigurationError, Conflict, InvalidArgument, KeyNotFound, PolicyViolation
 from keyclave.models import MigrationStatus, OperationType, SecurityLevel
-from keyclave.services import creation, migration_approval, new_keys
+from keyclave.services import migration_approval
 from msgspec.structs import replace
 
 from core.tests.services.failing import replaced
-from core.tests.services.migrating import As, alice, as_, bob, listed, migrate, requiring_hsm
+from core.tests.services.migrating import As, alice, as_, bob, create_requiring_hsm, listed, migrate
 
 __all__ = ["alice", "as_", "bob"]
 
@@ -243,9 +243,7 @@ def test_fr_012_only_an_exception_lets_a_key_go_to_a_lower_level(
 ) -> None:
     opened: Any = alice._backends.get("software")
     monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
-    with monkeypatch.context() as stricter:
-        stricter.setattr(creation, "new_key", lambda *arguments: requiring_hsm(new_keys.new_key(*arguments)))
-        alice.keys.create("k", "ED25519", wrappable=True)
+    create_requiring_hsm(alice, "ED25519")
     (refused,) = alice.migration.plan(["k"], "other").versions
     assert refused.strategy is None
     assert "refused as a downgrade" in refused.reason
@@ -265,9 +263,7 @@ def test_fr_012_a_rollback_restores_the_level_once_no_version_is_below_it_by_exc
 ) -> None:
     opened: Any = alice._backends.get("software")
     monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
-    with monkeypatch.context() as stricter:
-        stricter.setattr(creation, "new_key", lambda *arguments: requiring_hsm(new_keys.new_key(*arguments)))
-        alice.keys.create("k", "AES_256", wrappable=True)
+    create_requiring_hsm(alice, "AES_256")
     ciphertext = alice.keys.encrypt("k", b"by version 1")
     alice.rotation.rotate("k")
     plan = alice.migration.plan(["k"], "other", exception="the token is at its end")

@@ -10,12 +10,11 @@ import pytest
 from keyclave import Keyclave
 from keyclave.errors import KeyNotFound, OutcomeUnknown, PolicyViolation
 from keyclave.models import MigrationStatus, SecurityLevel
-from keyclave.services import creation, new_keys
 from msgspec.structs import replace
 
 from core.tests.services.failing import failing
 from core.tests.services.long_ago import long_ago
-from core.tests.services.migrating import alice, as_, bob, listed, migrate, requiring_hsm
+from core.tests.services.migrating import alice, as_, bob, create_requiring_hsm, listed, migrate
 
 __all__ = ["alice", "as_", "bob"]
 
@@ -112,13 +111,9 @@ def test_fr_012_a_source_is_retired_where_it_was(alice: Keyclave, bob: Keyclave)
     assert alice.migration.list()[0].retired_at is not None
 
 
-def test_fr_012_a_source_that_lost_its_level_does_not_get_its_key_back(
-    alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fr_012_a_source_that_lost_its_level_does_not_get_its_key_back(alice: Keyclave, bob: Keyclave) -> None:
     with describing(alice, "software", security_level=SecurityLevel.HSM):
-        with monkeypatch.context() as stricter:
-            stricter.setattr(creation, "new_key", lambda *arguments: requiring_hsm(new_keys.new_key(*arguments)))
-            alice.keys.create("k", "ED25519", wrappable=True)
+        create_requiring_hsm(alice, "ED25519")
         record = migrate(alice, bob, "k", exception="the token is at its end")
     with pytest.raises(PolicyViolation, match="requires HSM"):
         alice.migration.rollback(record.migration_id, "test")
