@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from keyclave.cli.root import app
 from keyclave.plugin import CONTRACTS
-from keyclave.services.owners import OWNER
+from keyclave.services.ownership.owners import OWNER
 from keyclave.state.records import StoredIntent
 
 from core.tests.services.foreign_keys import foreign_settings
