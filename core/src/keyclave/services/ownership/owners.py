@@ -208,8 +208,8 @@ class Owner:
         return (
             lease is None
             or lease.holder == self.name
-            or state.leases.is_over(lease)
             or self._locks.lives(lease.holder) is False
+            or state.leases.is_over(lease)
         )
 
     def forget(self) -> None:
