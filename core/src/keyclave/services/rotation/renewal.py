@@ -93,6 +93,12 @@ class Renewal:
         period = key.rotation_policy.validation_period if validation_period is None else validation_period
         if not isinstance(period, timedelta) or not timedelta(0) <= period <= LONGEST_VALIDATION:
             raise InvalidArgument("the validation period must be between 0 and 365 days (FR-017)", key_name=name)
+        if validation_period and not chosen.signs:
+            raise InvalidArgument(
+                f"a key of algorithm {chosen.name} has no validation period: two versions sign, but only one encrypts",
+                key_name=name,
+                next_step="Rotate without a period; the old version goes on decrypting what it encrypted.",
+            )
         return _Wanted(
             key=key,
             old=old,

@@ -43,9 +43,11 @@ class RotationService:
         Args:
             name: the key.
             algorithm: of the new version, to change from one signature algorithm to another; ``None`` keeps it.
-            validation_period: how long both sign; zero for none; ``None`` takes the key's policy.
+            validation_period: how long both sign; zero for none; ``None`` takes the key's policy. A key that encrypts
+                has none, and is refused one.
 
         Raises:
+            InvalidArgument: the key cannot have this algorithm, or this period.
             KeyNotFound: there is no such key.
             KeyDisabled: the key is revoked.
             Conflict: somebody else is changing the key, or a version of it is under validation.
