@@ -95,7 +95,7 @@ class Renewal:
             raise InvalidArgument("the validation period must be between 0 and 365 days (FR-017)", key_name=name)
         if validation_period and not chosen.signs:
             raise InvalidArgument(
-                f"a key of algorithm {chosen.name} has no validation period: two versions sign, but only one encrypts",
+                f"a key of algorithm {chosen.name} has no validation period: only one version encrypts at a time",
                 key_name=name,
                 next_step="Rotate without a period; the old version goes on decrypting what it encrypted.",
             )
