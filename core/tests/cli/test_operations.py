@@ -13,11 +13,14 @@ from uuid import uuid4
 import keyclave
 import pytest
 from click.testing import CliRunner, Result
+from keyclave.cli import recover
 from keyclave.cli.root import app
 from keyclave.plugin import CONTRACTS
 from keyclave.services.ownership.owners import OWNER
+from keyclave.services.rotation import service as rotation
 from keyclave.state.records import StoredIntent
 
+from core.tests.services.clock import Clock
 from core.tests.services.foreign_keys import foreign_settings
 from core.tests.services.long_ago import long_ago
 
@@ -57,7 +60,7 @@ def test_a_backend_is_shown_with_the_keys_that_it_takes(run: Run) -> None:
     assert "ECDSA_P256   yes" in run("backends", "show", "software").stdout
     assert "security level: SOFTWARE" in run("backends", "show", "software").stdout
     run("backends", "show", "hsm", code=4)
-    run("backends", "show", "none", code=2)
+    assert "Next: Use one of software, hsm, or configure it." in run("backends", "show", "none", code=2).stderr
 
 
 @pytest.mark.usefixtures("broken")
@@ -119,7 +122,11 @@ def test_the_audit_log_is_listed_and_filtered(run: Run) -> None:
     assert json.loads(run("audit", "list", "--limit", "2", "--all", "--json").stdout) == everything
     assert run("audit", "list", "--until", "2000-01-01").stdout == ""
     assert len(run("audit", "list", "--since", "2000-01-01T00:00:00+0000").stdout.splitlines()) == 6
-    assert "KEY_GENERATION" in run("audit", "list", "--operation", "X", code=2).stderr
+    for time in ("2000-01-01T00:00", "2000-01-01 00:00", "2000-01-01 00:00:00"):
+        assert len(run("audit", "list", "--since", time, "--operation", "sign").stdout.splitlines()) == 4
+    refused = run("audit", "list", "--operation", "SGIN", code=2).stderr
+    assert "unknown type of operation 'SGIN'" in refused
+    assert "KEY_GENERATION" in refused
     run("audit", "list", "--since", "yesterday", code=2)
     run("audit", "list", "--key", "missing", code=3)
 
@@ -218,10 +225,32 @@ def test_doctor_notes_which_keys_are_due(run: Run) -> None:
 def test_fr_022_doctor_notes_dates_that_a_clock_which_was_ahead_has_left(run: Run) -> None:
     with long_ago(days=-36_500):
         run("keys", "create", "k", "--algorithm", "ED25519")
+    with long_ago(days=-1):
+        run("keys", "create", "l", "--algorithm", "ED25519")
     said = run("doctor").stdout
-    assert "note    rotation: 1 key due later than any interval ends: the clock was ahead" in said
+    assert "note    rotation: 2 keys due later than the interval ends: the clock was ahead" in said
+    run("keys", "rotate", "l", "--now")
     run("keys", "rotate", "k", "--now")
     assert "ok      rotation: no key is due" in run("doctor").stdout
+
+
+def test_fr_022_doctor_notes_that_the_clock_is_not_trusted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "by its age" not in run("doctor").stdout
+    run("keys", "confirm-clock")
+    assert "by its age" not in run("doctor").stdout
+    Clock(monkeypatch, rotation).go(seconds=40 * 86_400)
+    said = run("doctor").stdout
+    assert "note    rotation: nothing is destroyed by its age: the clock went ahead" in said
+    assert "Next: Run `keyclave keys confirm-clock` if the clock is right." in said
+    run("keys", "confirm-clock")
+    assert "by its age" not in run("doctor").stdout
+
+
+def test_an_age_is_none_where_the_clock_went_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("keys", "rotate", "k", "--validation-period", "1h")
+    Clock(monkeypatch, recover).go(seconds=-86_400)
+    assert run("recover", "--list").stdout.split("\t")[4] == "the clock went back"
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
@@ -408,6 +437,7 @@ def test_a_config_file_that_is_not_there_is_a_configuration_error() -> None:
     result = CliRunner().invoke(app, ["--config", "missing.toml", "keys", "list"])
     assert result.exit_code == 2
     assert "missing.toml cannot be read" in result.stderr
+    assert "with --config or KEYCLAVE_CONFIG" in result.stderr
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ __all__ = ["Finding", "examine"]
 
 _PREFIX = "KEYCLAVE_"
 _LONGEST_INTERVAL = timedelta(days=366)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _BROKEN_PLUGIN = frozenset({"failed", "conflicting"})
 
 
@@ -204,9 +205,9 @@ def _rotation(clave: Keyclave) -> Iterator[Finding]:
     now = datetime.now(UTC)
     rotating = {intent.key_id for intent in clave.recovery.waiting()}
     handles = (handle for page in clave.keys.pages() for handle in page)
-    dates = [(handle.key_id, handle.next_rotation_at) for handle in handles if handle.next_rotation_at is not None]
-    due = [date for key_id, date in dates if date <= now and key_id not in rotating]
-    beyond = sum(date > now + _LONGEST_INTERVAL for _, date in dates)
+    dates = [(h.key_id, h.created_at, h.next_rotation_at) for h in handles if h.next_rotation_at is not None]
+    due = [date for key_id, _, date in dates if date <= now and key_id not in rotating]
+    beyond = sum(made > now + _CLOCKS_DIFFER or date > now + _LONGEST_INTERVAL for _, made, date in dates)
     if due:
         yield Finding(
             "rotation",
@@ -218,11 +219,18 @@ def _rotation(clave: Keyclave) -> Iterator[Finding]:
         yield Finding(
             "rotation",
             "note",
-            f"{counted(beyond, 'key')} due later than any interval ends: the clock was ahead when they were rotated",
+            f"{counted(beyond, 'key')} due later than the interval ends: the clock was ahead when they were rotated",
             "Rotate each of them once by hand, which sets the date anew: `keyclave keys list` shows the dates.",
         )
     if not due and not beyond:
         yield Finding("rotation", "ok", "no key is due")
+    if (suspended := clave.rotation.suspended()) is not None:
+        yield Finding(
+            "rotation",
+            "note",
+            f"nothing is destroyed by its age: {suspended}",
+            "Run `keyclave keys confirm-clock` if the clock is right.",
+        )
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

@@ -77,5 +77,5 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def _row(found: dict[str, Any], owner: str) -> tuple[object, ...]:
-    age = timedelta(seconds=found["age_seconds"])
+    age = timedelta(seconds=found["age_seconds"]) if found["age_seconds"] >= 0 else "the clock went back"
     return (found["kind"], found["step"], found["key_id"], found["backend_id"], age, found["principal"], owner)

@@ -77,4 +77,8 @@ def require_no_other(state: Transaction, key: StoredKey) -> None:
                 next_step="Promote it with `keyclave keys promote`, or give it up with `keyclave keys rollback`.",
                 retryable=False,
             )
-        raise Conflict("another change of this key is under way", key_name=key.name)
+        raise Conflict(
+            "another change of this key is under way",
+            key_name=key.name,
+            next_step="`keyclave recover --list` shows it, and who is at it; repeat the call once it has ended.",
+        )

@@ -164,7 +164,11 @@ class Recovery:
         undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
         note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
         if note is None:
-            _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+            _log.warning(
+                "operation %s stays open: its backend may still carry it out; `keyclave recover` knows after %s UTC",
+                intent.operation_id,
+                f"{intent.updated_at + _SETTLED_AFTER:%Y-%m-%d %H:%M:%S}",
+            )
             return False
         with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
             if found_open(state, intent) == intent:

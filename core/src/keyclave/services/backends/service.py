@@ -47,7 +47,10 @@ class BackendService:
             PolicyViolation: a rule for backends in this environment is broken.
         """
         if backend_id not in self._instance.backends.ids():
-            raise ConfigurationError(f"no backend {backend_id!r} is configured")
+            raise ConfigurationError(
+                f"no backend {backend_id!r} is configured",
+                next_step=f"Use one of {', '.join(self._instance.backends.ids())}, or configure it.",
+            )
         return self._record(self._instance.backends.get(backend_id))
 
     def permissions(self, backend_id: str) -> PermissionReport | None:

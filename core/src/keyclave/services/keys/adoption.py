@@ -84,7 +84,9 @@ class Adoption:
         backend = self._selector.named(backend_id)
         if missing := [hook for hook in _HOOKS if not backend.has(hook)]:
             raise CapabilityUnsupported(
-                f"it does not adopt keys: it does not implement {' and '.join(missing)}", backend_id=backend_id
+                f"it does not adopt keys: it does not implement {' and '.join(missing)}",
+                backend_id=backend_id,
+                next_step="Create a new key in it, or use a backend that adopts keys.",
             )
         return backend
 

@@ -21,6 +21,8 @@ from keyclave.state.records import StoredIntent, StoredKey
 __all__ = ["Retirement"]
 
 _KEPT = "Roll the migration back if the key does not work at its destination."
+_STAYS = "Nothing is left to do: the key is where it was before the migration, and stays there."
+_NOTHING = "Nothing is left to do."
 
 
 class Retirement:
@@ -105,9 +107,15 @@ class Retirement:
 
 def _require_due(record: KeyMigrationRecord, suspended: str | None) -> None:
     if record.status is not MigrationStatus.COMPLETED or record.source_retained_until is None:
-        raise Conflict(f"the migration is {record.status.value}", key_name=record.key_name, retryable=False)
+        rolled_back = record.status is MigrationStatus.ROLLED_BACK
+        raise Conflict(
+            f"the migration is {record.status.value}",
+            key_name=record.key_name,
+            next_step=_STAYS if rolled_back else f"Complete it first: `keyclave migrate run {record.plan_id}`.",
+            retryable=False,
+        )
     if record.retired_at is not None:
-        raise Conflict("its source is retired already", key_name=record.key_name, retryable=False)
+        raise Conflict("its source is retired already", key_name=record.key_name, next_step=_NOTHING, retryable=False)
     if record.source_retained_until > datetime.now(UTC):
         raise PolicyViolation(
             f"the source is kept until {record.source_retained_until:%Y-%m-%d %H:%M} UTC (FR-012)",

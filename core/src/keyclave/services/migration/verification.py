@@ -56,6 +56,8 @@ class MigrationVerifier:
         self, record: KeyMigrationRecord, key: StoredKey, old: StoredVersion, new: StoredVersion
     ) -> Iterator[str]:
         """Let the keys that exist show what they are, and yield what they showed."""
+        if record.status is MigrationStatus.ROLLED_BACK:
+            yield f"it was rolled back since: backend {record.source_backend_id!r} keeps the key"
         if record.status is not MigrationStatus.COMPLETED:
             return
         if new.status is KeyStatus.REVOKED or new.destroyed_at is not None:

@@ -86,7 +86,7 @@ class Renewal:
         chosen = get_algorithm(algorithm_of(key, old) if algorithm is None else algorithm)
         if chosen.signs is not get_algorithm(key.algorithm).signs:
             raise InvalidArgument(
-                f"a key of algorithm {key.algorithm} cannot become one of algorithm {chosen.name}",
+                f"a key of algorithm {algorithm_of(key, old)} cannot become one of algorithm {chosen.name}",
                 key_name=name,
                 next_step="A key that signs stays one that signs, and one that encrypts one that encrypts.",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from keyclave.models import KeyHandle
+from keyclave.services.clock import why_not_trusted
 from keyclave.services.instance import Instance
 from keyclave.services.periodic import Periodic
 from keyclave.services.results import DueReport
@@ -101,6 +102,12 @@ class RotationService:
         many keys that are due at once are spread over several runs.
         """
         return self._due_work.run()
+
+    def suspended(self) -> str | None:
+        """Return why nothing is destroyed by its age at present; ``None`` while it may be, or nobody ever ran it."""
+        with self._instance.store.read() as state:
+            witnessed = state.clock.witnessed()
+        return None if witnessed is None else why_not_trusted(witnessed, datetime.now(UTC))
 
     def confirm_clock(self) -> datetime:
         """Trust the clock, after it jumped, or after nothing was run for long; return the time that is trusted."""
