@@ -166,7 +166,7 @@ def test_a_full_database_is_unavailable_and_works_again_with_space(sqlite_place:
         (writer,) = (c for c in store.connections() if isinstance(c, sqlite3.Connection))
         pages = writer.execute("PRAGMA page_count").fetchone()[0]
         writer.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StateUnavailable, match="SQLITE_FULL"):
+        with pytest.raises(StateUnavailable, match=r"state\.db failed: the disk is full \(SQLITE_FULL\)"):
             add(store, new_key("full", owner_principal="x" * 100_000))
         # The connection with the limit was dropped.
         add(store, new_key("after", owner_principal="x" * 100_000))
