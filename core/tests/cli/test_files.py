@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,19 @@ def test_a_missing_file_and_a_directory_are_refused_before_anything_is_done(run:
         assert said.stdout == ""
         assert "cannot be read: " in said.stderr
     assert not Path("out").exists()
+
+
+@posix
+def test_a_result_for_which_there_is_no_space_is_named_and_not_left(run: Run) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    Path("large").write_bytes(bytes(3_000_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        said = run("keys", "encrypt", "e", "large", "-o", "large.enc", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"Error: {Path('large.enc').resolve()}: File too large" in said.stderr
+    assert not Path("large.enc").exists()
 
 
 @posix

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 from uuid import uuid4
 
 import keyclave
@@ -15,7 +16,6 @@ import pytest
 from click.testing import CliRunner, Result
 from keyclave.cli.root import app
 from keyclave.plugin import CONTRACTS
-from keyclave.services.owners import OWNER
 from keyclave.state.records import StoredIntent
 
 from core.tests.services.foreign_keys import foreign_settings
@@ -192,12 +192,13 @@ def test_a_validation_period_is_not_unfinished(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "rotate", "k", "--validation-period", "1h")
     (waiting,) = json.loads(run("recover", "--json").stdout)["waiting"]
-    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", True)
-    assert "Waiting: rotate of key" in run("recover").stdout
+    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", False)
+    assert (waiting["key_name"], waiting["process"]) == ("k", None)
+    assert "Waiting: rotate of key 'k' (" in run("recover").stdout
     columns = run("recover", "--list").stdout.rstrip("\n").split("\t")
     assert columns[:2] == ["rotate", "window"]
-    assert columns[3] == "software"
-    assert columns[4].startswith("0:00:")
+    assert columns[3:5] == ["k", "software"]
+    assert columns[5].startswith("0:00:")
     assert columns[-1] == "needs none"
     assert "ok      recovery: no change is open" in run("doctor").stdout
 
@@ -237,7 +238,7 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
             to_version=None,
             backend_id="software",
             label=None,
-            parameters={OWNER: other._owner.name},
+            parameters=other._owner.parameters(),
             principal="tester",
             created_at=now,
             updated_at=now,
@@ -248,15 +249,18 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
         (found,) = json.loads(run("recover", "--json", code=1).stdout)["open"]
         assert (found["operation_id"], found["kind"]) == (str(intent.operation_id), "revoke")
         assert (found["abandoned"], found["principal"]) == (False, "tester")
-        assert run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")[-2:] == ["tester", "at work"]
+        process = f"{gethostname()}:{os.getpid()}"
+        assert (found["key_name"], found["process"]) == ("k", process)
+        columns = run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")
+        assert columns[-2:] == ["tester", f"at work, {process}"]
         said = run("recover", code=1).stdout
-        assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
+        assert f"Open: revoke of key 'k' ({handle.key_id}) in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
     settings = config.read_text()
     config.write_text(settings.replace("[backends.software]", "[backends.renamed]"))
     assert run("recover", code=1).stderr.count("stays open") == 1
     config.write_text(settings)
-    resolved = f"Resolved: revoke of key {handle.key_id} in backend 'software'.\n"
+    resolved = f"Resolved: revoke of key 'k' ({handle.key_id}) in backend 'software'.\n"
     assert run("recover").stdout == f"{resolved}Nothing is open.\n"
     records = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
     assert [record["status"] for record in records] == ["FAILED", "SUCCESS"]

@@ -153,7 +153,7 @@ def test_the_address_is_shown_without_secrets(tmp_path: Path) -> None:
 def test_why_there_is_no_connection_is_said(postgresql_place: Place, right: str, wrong: str, reason: str) -> None:
     url = postgresql_place.url.replace("host=/", "host=%2F")
     assert right in url
-    with pytest.raises(StateUnavailable, match=f": {reason}$") as caught:
+    with pytest.raises(StateUnavailable, match=f": {reason}") as caught:
         upgrade(url.replace(right, wrong))
     assert "canary" not in str(caught.value)
 
@@ -161,7 +161,7 @@ def test_why_there_is_no_connection_is_said(postgresql_place: Place, right: str,
 def test_a_host_that_does_not_answer_is_said_to(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(StateUnavailable, match=": nothing answers on that host and port$"):
+    with pytest.raises(StateUnavailable, match="/db: nothing answers on that host and port"):
         Store.open(f"postgresql://me@127.0.0.1:{port}/db", key_file=tmp_path / "key")
 
 
@@ -173,7 +173,7 @@ def test_a_user_that_may_not_make_the_tables_is_told_who_may(server: Server, pos
     url = postgresql_place.url.replace("keyclave@", "powerless@") + "&options=-csearch_path%3Dapart"
     try:
         with pytest.raises(
-            StateUnavailable, match="postgresql://powerless@.* lacks a right on the database"
+            StateUnavailable, match=r"postgresql://powerless@.* lacks a right on the database"
         ) as caught:
             upgrade(url)
     finally:

@@ -179,7 +179,7 @@ def test_a_password_is_read_from_a_file(protected: Protected, place: Place, tmp_
     protected.over_tls(place, "locked", passfile=passwords).open().close()
     passwords.write_text("localhost:*:*:locked:wrong canary\n")
     with pytest.raises(
-        StateUnavailable, match="no connection.*: the server refused the user or the password"
+        StateUnavailable, match=r"no connection.*: the server refused the user or the password"
     ) as caught:
         protected.over_tls(place, "locked", passfile=passwords).open()
     assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.next_step}"

@@ -15,7 +15,7 @@ from keyclave.plugin import AdoptKeyRequest, ForeignKey, KeyLabel
 from keyclave.services.generation import label_for, to_row
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent
+from keyclave.services.intents import KEY_NAME, new_intent
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
 from keyclave.services.recording import Operation, Recorder
@@ -110,6 +110,7 @@ class Adoption:
             to_version=FIRST_VERSION,
             label=label,
         )
+        intent.parameters[KEY_NAME] = key.name
         with self._instance.owner.write(operation.operation_id) as state:
             require_free(state, key.name)
             state.intents.add(intent)

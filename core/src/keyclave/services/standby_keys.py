@@ -16,7 +16,7 @@ from keyclave.models import KeyHandle, KeyStatus, OperationType, get_algorithm
 from keyclave.services.generation import generate, label_for
 from keyclave.services.handles import algorithm_of, current, to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent, require_no_other
+from keyclave.services.intents import KEY_NAME, new_intent, require_no_other
 from keyclave.services.names import name_reference, require_name
 from keyclave.services.new_keys import FIRST_VERSION
 from keyclave.services.recording import Operation, Recorder
@@ -68,6 +68,7 @@ class NewStandby:
             to_version=number,
             label=self._label,
         )
+        self.intent.parameters[KEY_NAME] = key.name
 
     def begin(self, state: Transaction) -> None:
         """Write down what is about to be done."""

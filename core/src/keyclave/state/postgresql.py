@@ -177,6 +177,9 @@ class PostgresqlDatabase:
             return Conflict(f"the database refused a change: {rule.removeprefix(PREFIX)}", retryable=False)
         if state in _DAMAGED:
             return IntegrityError(f"the database {self._place} is damaged")
+        return self._unavailable(error, state)
+
+    def _unavailable(self, error: Exception, state: str) -> StateUnavailable:
         if not state:
             return StateUnavailable(
                 f"there is no connection to {self._place}: {reason_of(error)}", next_step=_UNREACHABLE
