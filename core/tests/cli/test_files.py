@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,6 +57,8 @@ def test_a_missing_file_and_a_directory_are_refused_before_anything_is_done(run:
 
 @posix
 def test_a_result_for_which_there_is_no_space_is_named_and_not_left(run: Run) -> None:
+    import resource  # noqa: PLC0415  there is none on Windows
+
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     Path("large").write_bytes(bytes(3_000_000))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))

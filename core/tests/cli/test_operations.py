@@ -346,6 +346,18 @@ def test_doctor_finds_that_a_backend_has_none_of_its_keys(run: Run, config: Path
     assert "region" in problem["next_step"]
 
 
+def test_a_key_that_its_backend_does_not_have_is_looked_for_where_it_was_made(run: Run, config: Path) -> None:
+    run("keys", "create", "s", "--algorithm", "ECDSA_P256")
+    run("keys", "create", "e", "--algorithm", "AES_256")
+    Path("file").write_bytes(b"What the file says.")
+    elsewhere = f'[backends.software]\nplugin = "software"\nkeystore = "{config.parent / "elsewhere"}"'
+    config.write_text(config.read_text().replace('[backends.software]\nplugin = "software"', elsewhere))
+    for command in (("sign", "s"), ("encrypt", "e")):
+        said = run("keys", *command, "file", "-o", "out", code=3).stderr
+        assert "Next: Let [backends.software] name the region, account, token or directory" in said
+    assert "Next: Run `keyclave keys list`" in run("keys", "sign", "no-such", "file", "-o", "out", code=3).stderr
+
+
 def test_doctor_does_not_miss_the_backend_of_a_revoked_key(run: Run, config: Path) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "revoke", "k", "--reason", "the backend is retired", "--yes")
