@@ -10,9 +10,9 @@ from keyclave.crypto.algorithms import load_public_key, verification_arguments
 from keyclave.models import MigrationStrategy, get_algorithm
 from keyclave.plugin import CreatedKey, CreateKeyRequest, ImportTicket, KeyLabel, Record
 from keyclave.services.handles import algorithm_of, current, to_reference
-from keyclave.services.proof import Side, prove
-from keyclave.services.transfer import Carried, begin_transfer, carry, wrapping_key_origin
-from keyclave.services.transferability import Transferability, transferability
+from keyclave.services.migration.proof import Side, prove
+from keyclave.services.migration.transfer import Carried, begin_transfer, carry, wrapping_key_origin
+from keyclave.services.migration.transferability import Transferability, transferability
 from keyclave.state.records import StoredKey, StoredVersion
 from msgspec import structs
 

@@ -9,7 +9,7 @@ import keyclave
 import pytest
 from keyclave import Keyclave
 from keyclave.detectors import aws, azure, gcp
-from keyclave.services import detection
+from keyclave.services.detection import service as detection
 
 from tests.services.postgresql import Server, running
 

@@ -19,7 +19,9 @@ from typing import Any
 import keyclave
 from keyclave import Keyclave
 from keyclave.errors import Conflict, KeyclaveError, OutcomeUnknown
-from keyclave.services import leases, recovery, renewal
+from keyclave.services import recovery
+from keyclave.services.ownership import leases
+from keyclave.services.rotation import renewal
 
 __all__ = ["KEY", "SHARED"]
 

@@ -24,8 +24,8 @@ from keyclave.models import (
     RotationPolicy,
 )
 from keyclave.models.base import problems_of
-from keyclave.services.detection import DetectionService
-from keyclave.services.detection_cache import DetectionCache
+from keyclave.services.detection.cache import DetectionCache
+from keyclave.services.detection.service import DetectionService
 from keyclave.services.results import DetectionResult
 from keyclave.settings import Settings
 from keyclave.state.databases import database_at

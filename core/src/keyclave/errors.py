@@ -103,6 +103,7 @@ class KeyclaveError(Exception):
         self.next_step = self.default_next_step if next_step is None else next_step
         self.retryable = self.default_retryable if retryable is None else retryable
         self.provider_reference = provider_reference
+        self.add_note(f"Next: {self.next_step}")  # a traceback shows it as well
 
     def __str__(self) -> str:
         context = [

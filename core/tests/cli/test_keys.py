@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from keyclave.cli import rotation
 from keyclave.errors import StateUnavailable
 from keyclave.services.results import DueReport
-from keyclave.services.rotation import RotationService
+from keyclave.services.rotation.service import RotationService
 
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
 from core.tests.services.long_ago import long_ago

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from types import ModuleType
 
 import pytest
-from keyclave.services import health
+from keyclave.services.backends import health
 
 __all__ = ["Clock"]
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 
-from keyclave.services import generation, migration_approval, migration_notes, new_keys, promotion
+from keyclave.services.keys import generation, new_keys
+from keyclave.services.migration import approval, notes
+from keyclave.services.rotation import promotion
 
 __all__ = ["long_ago"]
 
-_MODULES = (generation, migration_approval, migration_notes, new_keys, promotion)
+_MODULES = (generation, approval, notes, new_keys, promotion)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import keyclave
 import pytest
 from keyclave.errors import ConfigurationError, PolicyViolation
 from keyclave.models import EnvironmentType
-from keyclave.services import detection
+from keyclave.services.detection import service as detection
 from keyclave.settings import load
 
 pytestmark = pytest.mark.usefixtures("bare_machine")

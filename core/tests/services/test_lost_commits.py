@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import Conflict, OutcomeUnknown, StateUnavailable
-from keyclave.services import owners, recovery
+from keyclave.services import recovery
+from keyclave.services.ownership import owners
 from keyclave.state.store import Store, Transaction
 
 from core.tests.databases import Place

@@ -22,7 +22,7 @@ from keyclave.errors import (
     KeyNotFound,
     OutcomeUnknown,
 )
-from keyclave.services import signing
+from keyclave.services.keys import signing
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpCounter
 from opentelemetry.util.types import Attributes

@@ -56,7 +56,7 @@ def show(session: Session, *, name: str) -> None:
     Columns: version, status, algorithm, backend, address in it, creation, last and next rotation, when it takes over
     if it is under validation, and destruction (UTC).
     """
-    from keyclave.services.keys import current_handle  # noqa: PLC0415  not needed for --help
+    from keyclave.services.keys.service import current_handle  # noqa: PLC0415  not needed for --help
 
     with session.open() as clave:
         versions = clave.keys.versions(name)

@@ -8,8 +8,8 @@ from uuid import UUID
 from keyclave.audit.log import AuditLog
 from keyclave.backends.manager import BackendManager
 from keyclave.models import EnvironmentConfiguration
-from keyclave.services.bindings import EpochWatch
-from keyclave.services.owners import Owner
+from keyclave.services.keys.bindings import EpochWatch
+from keyclave.services.ownership.owners import Owner
 from keyclave.state.store import Store
 
 __all__ = ["Instance"]

@@ -8,7 +8,7 @@ from uuid import UUID
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
-from keyclave.services.owners import WINDOW
+from keyclave.services.ownership.owners import WINDOW
 from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction

@@ -11,7 +11,7 @@ from keyclave.audit.log import AuditEntry, AuditLog, StaleKey
 from keyclave.errors import AuditUnavailable, KeyclaveError
 from keyclave.models import OperationStatus, OperationType, looks_like_key_material
 from keyclave.services.names import name_reference, named_key
-from keyclave.services.owners import CommitUnknown
+from keyclave.services.ownership.owners import CommitUnknown
 
 __all__ = ["Operation", "Recorder", "failure_text"]
 

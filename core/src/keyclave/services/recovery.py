@@ -19,17 +19,17 @@ from keyclave.backends.backend import Backend
 from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import KeyLabel, KeyReference, Location
-from keyclave.services.cancellation import restore_in_backend
-from keyclave.services.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.instance import Instance
 from keyclave.services.intents import KEY_NAME, WINDOW, is_migration
-from keyclave.services.leases import LeaseLost
-from keyclave.services.migration_recovery import disable_source, finish_migration, is_to_be_undone
-from keyclave.services.migration_removal import require_absent, require_destination
-from keyclave.services.owners import found_open
+from keyclave.services.keys.cancellation import restore_in_backend
+from keyclave.services.keys.destruction import destroy_in_backend, disable_in_backend
+from keyclave.services.migration.recovery import disable_source, finish_migration, is_to_be_undone
+from keyclave.services.migration.removal import require_absent, require_destination
+from keyclave.services.ownership.leases import LeaseLost
+from keyclave.services.ownership.owners import found_open
 from keyclave.services.periodic import Periodic
-from keyclave.services.promotion import promote_in
 from keyclave.services.recording import Operation, Recorder
+from keyclave.services.rotation.promotion import promote_in
 from keyclave.state.records import StoredIntent
 from keyclave.state.store import Transaction
 

@@ -11,7 +11,7 @@ from aws_tests.beside_a_token import with_token
 from keyclave import Keyclave
 from keyclave.models import MigrationStrategy
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1
-from keyclave.services.proof import Proven, verify_proof
+from keyclave.services.migration.proof import Proven, verify_proof
 
 from tests.services.tokens import Token
 from tests.transfers import Move, Moved, require_signs

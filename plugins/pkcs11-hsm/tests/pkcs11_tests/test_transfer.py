@@ -12,7 +12,7 @@ from keyclave import Keyclave
 from keyclave.errors import CapabilityUnsupported, InvalidArgument
 from keyclave.models import MigrationStrategy
 from keyclave.plugin import RSA_AES_KEY_WRAP_SHA1, ImportTicket, WrappedKey
-from keyclave.services.proof import Proven, prove_again, verify_proof
+from keyclave.services.migration.proof import Proven, prove_again, verify_proof
 from msgspec import structs
 from pkcs11_tests.configuring import table, with_tokens
 

@@ -1,0 +1,1 @@
+"""The configured backends: how they are, and which one takes a new key."""

@@ -1,0 +1,1 @@
+"""A second backend signs while the first is away (FR-024)."""

@@ -1,0 +1,1 @@
+"""What is done with one key, a file for each use case."""

@@ -1,0 +1,1 @@
+"""Who works on a change, while it lasts and after a crash."""
