@@ -151,9 +151,10 @@ def test_another_connection_that_keeps_the_lock_makes_a_conflict(place: Place, n
         else:
             other.execute("BEGIN")
             other.execute("UPDATE instance SET mac = mac WHERE epoch < 0")
-        with pytest.raises(Conflict, match="locked") as caught:
+        with pytest.raises(Conflict, match=r"the database .*(state\.db|postgresql://).* was locked") as caught:
             add(store, new_key())
         assert caught.value.retryable
+        assert "the process that keeps the database locked" in caught.value.next_step
         assert names(store) == []
         other.execute("ROLLBACK")
         add(store, new_key())

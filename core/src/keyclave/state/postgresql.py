@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
-from keyclave.state.dbapi import Connection, Cursor
+from keyclave.state.dbapi import LOCKED, Connection, Cursor
 from keyclave.state.migrations.guards import PREFIX
 from keyclave.state.refusals import reason_of
 
@@ -169,7 +169,7 @@ class PostgresqlDatabase:
         """Return what an error of psycopg means."""
         state = getattr(error, "sqlstate", None) or ""
         if state in _LOCKED:
-            return Conflict("the database was locked for too long")
+            return Conflict(f"the database {self._place} was locked for too long", next_step=LOCKED)
         if state.startswith("22") or isinstance(error, self._driver.DataError):
             return Conflict("the database cannot hold a value", retryable=False)
         if state.startswith("23"):

@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
-from keyclave.state.dbapi import Connection, Cursor
+from keyclave.state.dbapi import LOCKED, Connection, Cursor
 from keyclave.state.location import file_identity, prepare_file
 from keyclave.state.migrations.guards import PREFIX
 
@@ -160,7 +160,7 @@ class SqliteDatabase:
         """Return what an error of `sqlite3` means."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:
-            return Conflict("the database was locked for too long")
+            return Conflict(f"the database {self.path} was locked for too long", next_step=LOCKED)
         if code in _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
             return IntegrityError(f"the database {self.path} is damaged")
         if isinstance(error, sqlite3.IntegrityError):
