@@ -8,12 +8,23 @@ from uuid import UUID
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
-from keyclave.services.ownership.owners import OWNER, WINDOW
+from keyclave.services.ownership.owners import WINDOW
 from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
-__all__ = ["WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
+__all__ = [
+    "KEY_NAME",
+    "WINDOW",
+    "IntentKind",
+    "is_migration",
+    "new_intent",
+    "require_no_migration",
+    "require_no_other",
+]
+
+KEY_NAME = "key_name"
+"""The parameter of an intent that names a key which the state does not know yet."""
 
 
 def new_intent(
@@ -38,7 +49,7 @@ def new_intent(
         to_version=to_version,
         backend_id=backend_id,
         label=None if label is None else str(label),
-        parameters={OWNER: instance.owner.name},
+        parameters=instance.owner.parameters(),
         principal=instance.principal,
         created_at=now,
         updated_at=now,
@@ -78,7 +89,7 @@ def require_no_other(state: Transaction, key: StoredKey) -> None:
                 retryable=False,
             )
         raise Conflict(
-            "another change of this key is under way",
+            f"another change of this key is under way ({other.kind})",
             key_name=key.name,
             next_step="`keyclave recover --list` shows it, and who is at it; repeat the call once it has ended.",
         )
