@@ -13,7 +13,11 @@ from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
-__all__ = ["WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
+__all__ = ["PLUGIN", "WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
+
+
+PLUGIN = "plugin"
+"""The parameter of an intent with a label that names the plugin which is asked to make the key."""
 
 
 def new_intent(
@@ -29,6 +33,9 @@ def new_intent(
 ) -> StoredIntent:
     """Return the intent of an operation, owned by this instance."""
     now = datetime.now(UTC)
+    parameters = {OWNER: instance.owner.name}
+    if label is not None:
+        parameters[PLUGIN] = instance.backends.plugin_of(backend_id)
     return StoredIntent(
         operation_id=operation.operation_id,
         kind=kind,
@@ -38,7 +45,7 @@ def new_intent(
         to_version=to_version,
         backend_id=backend_id,
         label=None if label is None else str(label),
-        parameters={OWNER: instance.owner.name},
+        parameters=parameters,
         principal=instance.principal,
         created_at=now,
         updated_at=now,
