@@ -15,6 +15,7 @@ from keyclave.state.store import Transaction
 
 __all__ = [
     "KEY_NAME",
+    "PLUGIN",
     "WINDOW",
     "IntentKind",
     "is_migration",
@@ -25,6 +26,8 @@ __all__ = [
 
 KEY_NAME = "key_name"
 """The parameter of an intent that names a key which the state does not know yet."""
+PLUGIN = "plugin"
+"""The parameter of an intent with a label that names the plugin which is asked to make the key."""
 
 
 def new_intent(
@@ -40,6 +43,9 @@ def new_intent(
 ) -> StoredIntent:
     """Return the intent of an operation, owned by this instance."""
     now = datetime.now(UTC)
+    parameters = instance.owner.parameters()
+    if label is not None:
+        parameters[PLUGIN] = instance.backends.plugin_of(backend_id)
     return StoredIntent(
         operation_id=operation.operation_id,
         kind=kind,
@@ -49,7 +55,7 @@ def new_intent(
         to_version=to_version,
         backend_id=backend_id,
         label=None if label is None else str(label),
-        parameters=instance.owner.parameters(),
+        parameters=parameters,
         principal=instance.principal,
         created_at=now,
         updated_at=now,

@@ -20,7 +20,7 @@ from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.instance import Instance
-from keyclave.services.intents import KEY_NAME, WINDOW, is_migration
+from keyclave.services.intents import KEY_NAME, PLUGIN, WINDOW, is_migration
 from keyclave.services.keys.cancellation import restore_in_backend
 from keyclave.services.keys.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.migration.recovery import disable_source, finish_migration, is_to_be_undone
@@ -229,6 +229,8 @@ class Recovery:
             return _note_nothing
         if is_migration(intent):
             require_destination(self._instance, intent)
+        if PLUGIN in intent.parameters:  # those of earlier versions do not say it
+            self._instance.require_plugin(intent.backend_id, intent.parameters[PLUGIN])
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,10 @@ from keyclave.errors import (
     StateUnavailable,
 )
 from keyclave.models import KeyStatus
+from keyclave.services.fallback import standby as standbys
 from keyclave.state.store import Store
 
+from core.tests.services.clock import Clock
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
@@ -196,6 +198,19 @@ def test_fr_024_a_standby_is_removed_and_retained(clave: Keyclave) -> None:
     assert (removed.version, removed.status, removed.next_rotation_at) == (2, KeyStatus.DEPRECATED, None)
     with pytest.raises(Conflict, match="it has no standby"):
         clave.keys.remove_standby("k")
+
+
+def test_fr_024_a_standby_that_was_removed_while_the_clock_was_behind_is_retained_as_long(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clave.rotation.confirm_clock()
+    with long_ago(days=20_000):
+        clave.keys.create("k", "ED25519")
+    clock = Clock(monkeypatch, standbys)
+    clock.go(seconds=-timedelta(days=10_000).total_seconds())
+    kept_until = clave.keys.remove_standby("k").not_destroy_before
+    assert kept_until is not None
+    assert kept_until - datetime.now(UTC) > timedelta(days=89)
 
 
 def test_fr_024_a_rotation_leaves_the_standby_and_a_standby_is_renewed_by_its_own_age(clave: Keyclave) -> None:

@@ -72,7 +72,7 @@ class BackendService:
         with self._instance.store.read() as state:
             version = current(state.keys.versions(state.keys.by_name(name).key_id))
         try:
-            self._instance.backends.get(version.backend_id).find_key(KeyLabel.parse(version.label))
+            self._instance.backend_of(version).find_key(KeyLabel.parse(version.label))
         except KeyNotFound:
             return False
         return True

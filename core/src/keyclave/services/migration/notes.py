@@ -15,6 +15,7 @@ from keyclave.models import (
     MigrationStatus,
     MigrationStrategy,
 )
+from keyclave.services.clock import kept_from
 from keyclave.services.fallback.standby import replace_if_unfit
 from keyclave.services.keys.generation import next_rotation
 from keyclave.services.migration.places import place_at_destination, place_at_source
@@ -87,7 +88,7 @@ def complete_in(state: Transaction, intent: StoredIntent) -> KeyMigrationRecord:
     record = migration_of(state, intent)
     now = max(datetime.now(UTC), record.migrated_at)
     version = state.keys.version(intent.key_id, record.key_version)
-    retained = [now + SOURCE_RETENTION]
+    retained = [kept_from(state, now) + SOURCE_RETENTION]
     if record.strategy is MigrationStrategy.REKEYED and version.not_destroy_before is not None:
         retained.append(version.not_destroy_before)
     completed = record.model_copy(

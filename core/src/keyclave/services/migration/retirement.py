@@ -50,7 +50,7 @@ class Retirement:
             if confirm != record.key_name:
                 raise InvalidArgument("it is confirmed by the name of its key, and this is another")
             if moved.status is not KeyStatus.REVOKED and moved.destroyed_at is None:
-                validate(key, moved, self._instance.backends.get(moved.backend_id), next_step=_KEPT)
+                validate(key, moved, self._instance.backend_of(moved), next_step=_KEPT)
             self._require_able(record)
             if record.strategy is MigrationStrategy.REKEYED:
                 return self._destroy_version(operation, record)

@@ -65,7 +65,7 @@ class Rollback:
 
     def _remove(self, key: StoredKey, version: StoredVersion, operation: Operation) -> dict[str, object]:
         """Destroy the version in its backend, or disable it where that destroys none; return what to note of it."""
-        if self._instance.backends.get(version.backend_id).has("destroy_key"):
+        if self._instance.backend_of(version).has("destroy_key"):
             return {"destroyed_at": destroy_in_backend(self._instance, operation, key, version)}
         disable_in_backend(self._instance, key, (version,))
         return {}
