@@ -39,7 +39,7 @@ M = TypeVar("M", bound=Model)
 
 
 class _ModelTable(Generic[M]):
-    """A table that keeps models of one type by one column, and finds those that have the same value in another one."""
+    """A table that keeps models of one type by one column, and finds those of one value in another column."""
 
     def __init__(self, table: Table, model: type[M], key: str, *groups: str) -> None:
         self._key = key

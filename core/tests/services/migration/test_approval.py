@@ -292,7 +292,8 @@ def test_fr_012_a_rollback_restores_the_level_without_a_look_at_other_keys(
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{name}"')
-        connection.execute("UPDATE migrations SET mac = x'00' WHERE migration_id = ?", [other.migration_id.hex])
+        changed = "UPDATE migrations SET mac = zeroblob(32) WHERE migration_id = ?"
+        connection.execute(changed, [other.migration_id.hex])
     alice.migration.rollback(record.migration_id, "test")
     with alice._store.read() as state:
         assert state.keys.by_name("k").required_security_level is SecurityLevel.HSM
