@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -308,11 +309,27 @@ def test_a_server_that_crashes_keeps_what_was_committed(
         with pytest.raises(StateUnavailable, match="no connection"):
             add(store, new_key("lost"))
         own_server.start()
-        with pytest.raises(StateUnavailable):
-            names(store)  # its connection was kept over the crash; the next one is new
         assert names(store) == ["k0", "k1", "k2", "k3", "k4"]
         add(store, new_key("next"))
         assert names(store)[-1] == "next"
+
+
+def test_a_crash_while_nothing_is_done_is_not_noticed_afterwards(
+    own_server: Server, own_place: Place, new_key: NewKey
+) -> None:
+    """Every connection that was kept has died, the one of the leases and each of several that read."""
+    with contextlib.closing(own_place.open()) as store:
+        add(store, new_key("before"))
+        with store.lease() as state, store.read(), store.read():
+            state.leases.take(None, "work", "holder", timedelta(minutes=1))
+        own_server.stop(signal.SIGQUIT)
+        own_server.start()
+        with store.lease() as state:
+            assert state.leases.lock("work") is not None
+        with store.read(), store.read():
+            assert names(store) == ["before"]
+        add(store, new_key("after"))
+        assert names(store) == ["after", "before"]
 
 
 def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Place, new_key: NewKey) -> None:
