@@ -19,7 +19,7 @@ from typing import Any
 import keyclave
 from keyclave import Keyclave
 from keyclave.errors import Conflict, KeyclaveError, OutcomeUnknown
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.ownership import leases
 from keyclave.services.rotation import renewal
 
@@ -131,7 +131,7 @@ def main() -> None:
     """Do what standard input says until it ends."""
     config, principal, lease_seconds = sys.argv[1:]
     leases._DURATION = timedelta(seconds=float(lease_seconds))
-    recovery._SETTLED_AFTER = timedelta(0)
+    resolution._SETTLED_AFTER = timedelta(0)
     with keyclave.open(config, principal=principal) as clave:
         _say({"ready": True})
         for line in sys.stdin:

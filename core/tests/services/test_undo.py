@@ -20,7 +20,7 @@ from keyclave.errors import (
 )
 from keyclave.models import KeyStatus
 from keyclave.plugin import Encrypted, Signed
-from keyclave.services import recovery
+from keyclave.services import resolution
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing, replaced
@@ -176,7 +176,7 @@ def test_an_unknown_outcome_is_looked_for_until_it_can_be_told(
     assert len(key_files(tmp_path)) == 1
     assert clave.recovery.run() == (made,)
     assert (key_files(tmp_path), clave.recovery.open_intents()) == (set(), (never_made,))
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", -recovery._SETTLED_AFTER)
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", -resolution._SETTLED_AFTER)
     assert clave.recovery.run() == (never_made,)
     assert clave.recovery.open_intents() == ()
 

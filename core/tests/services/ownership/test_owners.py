@@ -17,7 +17,7 @@ import pytest
 from keyclave import Keyclave
 from keyclave.errors import Conflict, OutcomeUnknown
 from keyclave.models import KeyStatus
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.ownership import leases
 from keyclave.services.ownership.leases import LeaseLost
 from keyclave.services.ownership.owners import OWNER
@@ -96,7 +96,7 @@ def test_who_was_silent_is_fenced_and_removes_what_it_made_too_late(
 ) -> None:
     """Others looked for the key before it was there, and closed the change as undone."""
     here, there = fleet
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", timedelta(0))
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", timedelta(0))
     here.keys.create("k", "ED25519")
     signature = here.keys.sign("k", b"message").signature
 
