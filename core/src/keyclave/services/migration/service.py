@@ -164,6 +164,7 @@ class MigrationService:
             return plan_in(state, plan_id)
 
     def approvals(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
-        """Return the approvals of a plan."""
+        """Return the approvals of a plan, the oldest first."""
         with self._instance.store.read() as state:
-            return state.approvals.of_plan(plan_id)
+            found = state.approvals.of_plan(plan_id)
+        return tuple(sorted(found, key=lambda approval: approval.approved_at))
