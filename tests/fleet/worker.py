@@ -32,6 +32,11 @@ KEY = "key-of-{}"
 _PERIOD = timedelta(hours=1)
 
 
+def sign(clave: Keyclave) -> str | None:
+    """Sign with the shared key, and return where that is recorded."""
+    return clave.keys.sign(SHARED, b"message").audit_reference
+
+
 def rotate(clave: Keyclave) -> int:
     """Let the shared key have a version under validation, which only one can."""
     return clave.rotation.rotate(SHARED, validation_period=_PERIOD).version
@@ -78,7 +83,7 @@ def run_due(clave: Keyclave) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[[Keyclave], Any]] = {
-    action.__name__: action for action in (rotate, promote, swap, stop_and_swap, recover, run_due)
+    action.__name__: action for action in (sign, rotate, promote, swap, stop_and_swap, recover, run_due)
 }
 
 
@@ -94,7 +99,7 @@ def traffic(clave: Keyclave, acknowledged: Path) -> dict[str, Any]:
             try:
                 if turn % 4:
                     kind = "signed"
-                    answer: Any = clave.keys.sign(SHARED, b"message").audit_reference
+                    answer: Any = sign(clave)
                 else:
                     kind = "rotated"
                     answer = clave.rotation.rotate(name, validation_period=timedelta(0)).version

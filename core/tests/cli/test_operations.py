@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 from uuid import uuid4
 
 import keyclave
@@ -16,7 +17,6 @@ from click.testing import CliRunner, Result
 from keyclave.cli import recover
 from keyclave.cli.root import app
 from keyclave.plugin import CONTRACTS
-from keyclave.services.ownership.owners import OWNER
 from keyclave.services.rotation import service as rotation
 from keyclave.state.records import StoredIntent
 
@@ -199,12 +199,13 @@ def test_a_validation_period_is_not_unfinished(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "rotate", "k", "--validation-period", "1h")
     (waiting,) = json.loads(run("recover", "--json").stdout)["waiting"]
-    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", True)
-    assert "Waiting: rotate of key" in run("recover").stdout
+    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", False)
+    assert (waiting["key_name"], waiting["process"]) == ("k", None)
+    assert "Waiting: rotate of key 'k' (" in run("recover").stdout
     columns = run("recover", "--list").stdout.rstrip("\n").split("\t")
     assert columns[:2] == ["rotate", "window"]
-    assert columns[3] == "software"
-    assert columns[4].startswith("0:00:")
+    assert columns[3:5] == ["k", "software"]
+    assert columns[5].startswith("0:00:")
     assert columns[-1] == "needs none"
     assert "ok      recovery: no change is open" in run("doctor").stdout
 
@@ -250,7 +251,7 @@ def test_an_age_is_none_where_the_clock_went_back(run: Run, monkeypatch: pytest.
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "rotate", "k", "--validation-period", "1h")
     Clock(monkeypatch, recover).go(seconds=-86_400)
-    assert run("recover", "--list").stdout.split("\t")[4] == "the clock went back"
+    assert run("recover", "--list").stdout.split("\t")[5] == "the clock went back"
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
@@ -266,7 +267,7 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
             to_version=None,
             backend_id="software",
             label=None,
-            parameters={OWNER: other._owner.name},
+            parameters=other._owner.parameters(),
             principal="tester",
             created_at=now,
             updated_at=now,
@@ -277,15 +278,18 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
         (found,) = json.loads(run("recover", "--json", code=1).stdout)["open"]
         assert (found["operation_id"], found["kind"]) == (str(intent.operation_id), "revoke")
         assert (found["abandoned"], found["principal"]) == (False, "tester")
-        assert run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")[-2:] == ["tester", "at work"]
+        process = f"{gethostname()}:{os.getpid()}"
+        assert (found["key_name"], found["process"]) == ("k", process)
+        columns = run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")
+        assert columns[-2:] == ["tester", f"at work, {process}"]
         said = run("recover", code=1).stdout
-        assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
+        assert f"Open: revoke of key 'k' ({handle.key_id}) in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
     settings = config.read_text()
     config.write_text(settings.replace("[backends.software]", "[backends.renamed]"))
     assert run("recover", code=1).stderr.count("stays open") == 1
     config.write_text(settings)
-    resolved = f"Resolved: revoke of key {handle.key_id} in backend 'software'.\n"
+    resolved = f"Resolved: revoke of key 'k' ({handle.key_id}) in backend 'software'.\n"
     assert run("recover").stdout == f"{resolved}Nothing is open.\n"
     records = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
     assert [record["status"] for record in records] == ["FAILED", "SUCCESS"]
@@ -369,6 +373,18 @@ def test_doctor_finds_that_a_backend_has_none_of_its_keys(run: Run, config: Path
     (problem,) = [finding for finding in findings if finding["status"] == "problem"]
     assert problem["text"] == "backend 'software' does not have key 'k', the newest that should be in it"
     assert "region" in problem["next_step"]
+
+
+def test_a_key_that_its_backend_does_not_have_is_looked_for_where_it_was_made(run: Run, config: Path) -> None:
+    run("keys", "create", "s", "--algorithm", "ECDSA_P256")
+    run("keys", "create", "e", "--algorithm", "AES_256")
+    Path("file").write_bytes(b"What the file says.")
+    elsewhere = f'[backends.software]\nplugin = "software"\nkeystore = "{config.parent / "elsewhere"}"'
+    config.write_text(config.read_text().replace('[backends.software]\nplugin = "software"', elsewhere))
+    for command in (("sign", "s"), ("encrypt", "e")):
+        said = run("keys", *command, "file", "-o", "out", code=3).stderr
+        assert "Next: Let [backends.software] name the region, account, token or directory" in said
+    assert "Next: Run `keyclave keys list`" in run("keys", "sign", "no-such", "file", "-o", "out", code=3).stderr
 
 
 def test_doctor_does_not_miss_the_backend_of_a_revoked_key(run: Run, config: Path) -> None:

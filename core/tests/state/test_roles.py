@@ -13,6 +13,7 @@ import pytest
 from keyclave.errors import ConfigurationError
 from keyclave.state.roles import grant, may_rewrite_log
 
+from core.tests.configuring import settings_of
 from core.tests.databases import Place
 from core.tests.services.long_ago import long_ago
 from tests.services.postgresql import Server
@@ -21,21 +22,8 @@ pytestmark = pytest.mark.needs("postgresql")
 
 ROLE = 'odd "role" name'
 USER = "odd%20%22role%22%20name@"
-CONFIG = """
-[state]
-directory = "{directory}"
-key_file = "{key_file}"
-url = "{url}"
 
-[environment]
-type = "local"
 
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-"""
 REFUSED = (
     "UPDATE operations SET record = record",
     "DELETE FROM operations",
@@ -72,7 +60,7 @@ def app(server: Server, postgresql_place: Place) -> Iterator[Place]:
 
 def test_the_role_does_all_that_an_application_does(app: Place, tmp_path: Path) -> None:
     config = tmp_path / "keyclave.toml"
-    config.write_text(CONFIG.format(directory=tmp_path / "state", url=app.url, key_file=app.key_file))
+    config.write_text(settings_of(tmp_path / "state", url=app.url, key_file=app.key_file))
     with keyclave.open(config) as clave, keyclave.open(config) as other:
         with long_ago():
             clave.keys.create("k", "ED25519")

@@ -32,9 +32,9 @@ _COLUMNS = ("Time", "Operation", "Key", "Version", "Status", "Principal", "Backe
 @click.option("--key", metavar="NAME", help="Only operations on this key.")
 @click.option("--operation", metavar="TYPE", help="Only operations of this type, such as SIGN.")
 @click.option(
-    "--since", type=_TIMES, metavar="TIME", help="Only from this time on (UTC): 2026-01-31 or 2026-01-31T12:00."
+    "--since", type=_TIMES, metavar="TIME", help="Only from this time on, UTC: 2026-01-31, or 2026-01-31T12:00:00."
 )
-@click.option("--until", type=_TIMES, metavar="TIME", help="Only before this time.")
+@click.option("--until", type=_TIMES, metavar="TIME", help="Only before this time, in the same form.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Only the last so many.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many there are.")
 def list_operations(

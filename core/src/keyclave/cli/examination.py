@@ -6,11 +6,12 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from keyclave import __version__
+from keyclave.cli.fallback_findings import fallback_findings
+from keyclave.cli.finding import Finding
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
@@ -18,29 +19,12 @@ from keyclave.errors import KeyclaveError
 if TYPE_CHECKING:
     from keyclave import Keyclave, KeyHandle, Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["examine"]
 
 _PREFIX = "KEYCLAVE_"
 _LONGEST_INTERVAL = timedelta(days=366)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _BROKEN_PLUGIN = frozenset({"failed", "conflicting"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        area: what it is.
-        status: ``ok``, ``problem``, or ``note`` for something to know.
-        text: what was found.
-        next_step: what to do about it; ``None`` for nothing.
-    """
-
-    area: str
-    status: Literal["ok", "problem", "note"]
-    text: str
-    next_step: str | None = None
 
 
 def examine(session: Session) -> Iterator[Finding]:
@@ -61,6 +45,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield from _backends(clave)
             yield _selection(clave)
             yield from _keys(clave)
+            yield from fallback_findings(clave)
             yield from _rotation(clave)
             yield from _plugins(clave)
             yield _recovery(clave)

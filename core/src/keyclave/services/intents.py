@@ -8,12 +8,26 @@ from uuid import UUID
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
-from keyclave.services.ownership.owners import OWNER, WINDOW
+from keyclave.services.ownership.owners import WINDOW
 from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
-__all__ = ["WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
+__all__ = [
+    "KEY_NAME",
+    "PLUGIN",
+    "WINDOW",
+    "IntentKind",
+    "is_migration",
+    "new_intent",
+    "require_no_migration",
+    "require_no_other",
+]
+
+KEY_NAME = "key_name"
+"""The parameter of an intent that names a key which the state does not know yet."""
+PLUGIN = "plugin"
+"""The parameter of an intent with a label that names the plugin which is asked to make the key."""
 
 
 def new_intent(
@@ -29,6 +43,9 @@ def new_intent(
 ) -> StoredIntent:
     """Return the intent of an operation, owned by this instance."""
     now = datetime.now(UTC)
+    parameters = instance.owner.parameters()
+    if label is not None:
+        parameters[PLUGIN] = instance.backends.plugin_of(backend_id)
     return StoredIntent(
         operation_id=operation.operation_id,
         kind=kind,
@@ -38,7 +55,7 @@ def new_intent(
         to_version=to_version,
         backend_id=backend_id,
         label=None if label is None else str(label),
-        parameters={OWNER: instance.owner.name},
+        parameters=parameters,
         principal=instance.principal,
         created_at=now,
         updated_at=now,
@@ -78,7 +95,7 @@ def require_no_other(state: Transaction, key: StoredKey) -> None:
                 retryable=False,
             )
         raise Conflict(
-            "another change of this key is under way",
+            f"another change of this key is under way ({other.kind})",
             key_name=key.name,
             next_step="`keyclave recover --list` shows it, and who is at it; repeat the call once it has ended.",
         )

@@ -20,7 +20,7 @@ from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
 from keyclave.plugin import KeyLabel, KeyReference, Location
 from keyclave.services.instance import Instance
-from keyclave.services.intents import WINDOW, is_migration
+from keyclave.services.intents import KEY_NAME, PLUGIN, WINDOW, is_migration
 from keyclave.services.keys.cancellation import restore_in_backend
 from keyclave.services.keys.destruction import destroy_in_backend, disable_in_backend
 from keyclave.services.migration.recovery import disable_source, finish_migration, is_to_be_undone
@@ -71,15 +71,46 @@ class Recovery:
 
         A rotation in its validation period is not among them: there is nothing to do until it ends.
         """
-        return tuple(intent for intent in self._open() if intent.step != WINDOW)
+        return tuple(intent for intent in self._open() if not self.is_waiting(intent))
 
     def waiting(self) -> tuple[StoredIntent, ...]:
         """Return the rotations that are in their validation period, the oldest first."""
-        return tuple(intent for intent in self._open() if intent.step == WINDOW)
+        return tuple(intent for intent in self._open() if self.is_waiting(intent))
+
+    def is_waiting(self, intent: StoredIntent) -> bool:
+        """Return whether an open change is a rotation in its validation period, which needs no process."""
+        return intent.step == WINDOW
 
     def is_abandoned(self, intent: StoredIntent) -> bool:
-        """Return whether nobody works on an open change any more, so that it is resolved at the next occasion."""
-        return self._instance.owner.is_abandoned(intent)
+        """Return whether nobody works on an open change any more, so that it is resolved at the next occasion.
+
+        A rotation in its validation period is not: it waits for its end.
+        """
+        return not self.is_waiting(intent) and self._instance.owner.is_abandoned(intent)
+
+    def process_at(self, intent: StoredIntent) -> str | None:
+        """Return which process works on an open change, as ``host:process id``.
+
+        Returns:
+            ``None`` where none does, or where it is not known: an earlier version did not write it down, or another
+            process has taken the change over.
+        """
+        free = self.is_waiting(intent) or self.is_abandoned(intent)
+        return None if free else self._instance.owner.process_at(intent)
+
+    def key_name(self, intent: StoredIntent) -> str | None:
+        """Return the name of the key that an open change is of; ``None`` where that is not known."""
+        with self._instance.store.read() as state:
+            try:
+                return state.keys.by_id(intent.key_id).name
+            except KeyNotFound:
+                return intent.parameters.get(KEY_NAME)
+
+    def describe(self, intent: StoredIntent) -> str:
+        """Return which change of which key an open change is, in words for people."""
+        name = self.key_name(intent)
+        key = str(intent.key_id) if name is None else f"{name!r} ({intent.key_id})"
+        return f"{intent.kind} of key {key} in backend {intent.backend_id!r}"
 
     def _open(self) -> tuple[StoredIntent, ...]:
         with self._instance.store.read() as state:
@@ -131,8 +162,11 @@ class Recovery:
         try:
             return self._resolve(intent, definite=definite)
         except KeyclaveError as error:
-            _log.warning("operation %s stays open: %s", intent.operation_id, error)
+            self._warn(intent, str(error))
         return False
+
+    def _warn(self, intent: StoredIntent, reason: str) -> None:
+        _log.warning("%s stays open (operation %s): %s", self.describe(intent), intent.operation_id, reason)
 
     def _resolve(self, intent: StoredIntent, *, definite: bool) -> bool:
         """Finish or undo one intent; return whether this call closed it.
@@ -164,11 +198,8 @@ class Recovery:
         undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
         note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
         if note is None:
-            _log.warning(
-                "operation %s stays open: its backend may still carry it out; `keyclave recover` knows after %s UTC",
-                intent.operation_id,
-                f"{intent.updated_at + _SETTLED_AFTER:%Y-%m-%d %H:%M:%S}",
-            )
+            settled = f"{intent.updated_at + _SETTLED_AFTER:%Y-%m-%d %H:%M:%S}"
+            self._warn(intent, f"its backend may still carry it out; `keyclave recover` knows after {settled} UTC")
             return False
         with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
             if found_open(state, intent) == intent:
@@ -198,6 +229,8 @@ class Recovery:
             return _note_nothing
         if is_migration(intent):
             require_destination(self._instance, intent)
+        if PLUGIN in intent.parameters:  # those of earlier versions do not say it
+            self._instance.require_plugin(intent.backend_id, intent.parameters[PLUGIN])
         backend = self._instance.backends.get(intent.backend_id)
         now = datetime.now(UTC)
         try:

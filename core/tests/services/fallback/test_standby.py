@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,10 @@ from keyclave.errors import (
     StateUnavailable,
 )
 from keyclave.models import KeyStatus
+from keyclave.services.fallback import standby as standbys
 from keyclave.state.store import Store
 
+from core.tests.services.clock import Clock
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
 from core.tests.services.foreign_keys import URI, foreign_settings, make_foreign_key
@@ -198,6 +200,19 @@ def test_fr_024_a_standby_is_removed_and_retained(clave: Keyclave) -> None:
         clave.keys.remove_standby("k")
 
 
+def test_fr_024_a_standby_that_was_removed_while_the_clock_was_behind_is_retained_as_long(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clave.rotation.confirm_clock()
+    with long_ago(days=20_000):
+        clave.keys.create("k", "ED25519")
+    clock = Clock(monkeypatch, standbys)
+    clock.go(seconds=-timedelta(days=10_000).total_seconds())
+    kept_until = clave.keys.remove_standby("k").not_destroy_before
+    assert kept_until is not None
+    assert kept_until - datetime.now(UTC) > timedelta(days=89)
+
+
 def test_fr_024_a_rotation_leaves_the_standby_and_a_standby_is_renewed_by_its_own_age(clave: Keyclave) -> None:
     with long_ago():
         clave.keys.create("k", "ED25519")
@@ -298,3 +313,18 @@ def test_fr_024_a_database_that_is_away_when_a_key_is_created_is_said_so(
         with pytest.raises(StateUnavailable, match="there is no connection"):
             clave.keys.create("k", "ED25519")
     assert [r.operation_type for r in clave.audit.records()][before:] == ["KEY_GENERATION"]
+
+
+def test_fr_024_a_standby_whose_backend_shows_less_than_the_key_requires_is_told(acme: str, reopen: Reopen) -> None:
+    type_only = '[environment]\ntype = "local"\n'
+    strict = f'{type_only}required_level = "TPM"\nprecedence = ["acme"]\n{ENABLED}'
+    first, second = (f'{acme.replace("acme]", f"{name}]")}level = "TPM"\n' for name in ("first", "second"))
+    strong = reopen(strict + first + second, without=type_only)
+    strong.keys.create("k", "ED25519")
+    assert places(strong) == [("ACTIVE", "first"), ("STANDBY", "second")]
+    assert strong.backends.unusable_standbys() == ()
+    strong.close()
+    weak = reopen(strict + first + second.replace("TPM", "SOFTWARE"), without=type_only)
+    (found,) = weak.backends.unusable_standbys()
+    assert (found.name, found.version, found.backend_id) == ("k", 2, "second")
+    assert found.reason == "the key requires TPM, and its backend shows SOFTWARE"

@@ -155,10 +155,10 @@ def test_a_destruction_that_its_backend_did_not_confirm_is_begun_once(clave: Key
 def test_a_clock_that_jumps_suspends_destruction_until_it_is_confirmed(
     clave: Keyclave, monkeypatch: pytest.MonkeyPatch, jump: timedelta
 ) -> None:
-    clave.rotation.run_due()
     with long_ago():
         clave.keys.create("k", "ED25519", policy=FORGETFUL)
         clave.rotation.rotate("k")
+    clave.rotation.run_due()
 
     class Jumped(datetime):
         @classmethod
@@ -173,6 +173,36 @@ def test_a_clock_that_jumps_suspends_destruction_until_it_is_confirmed(
         assert report.destroyed == ()
     clave.rotation.confirm_clock()
     assert [h.name for h in clave.rotation.run_due().destroyed] == ["k"]
+
+
+@pytest.mark.parametrize("algorithm", ["ED25519", "AES_256"])
+def test_fr_017_a_version_that_was_rotated_away_while_the_clock_was_behind_is_kept_as_long(
+    clave: Keyclave, algorithm: str
+) -> None:
+    clave.rotation.run_due()
+    clave.keys.create("k", algorithm, policy=FORGETFUL)
+    with long_ago(days=36_525):
+        clave.rotation.rotate("k")
+    report = clave.rotation.run_due()
+    assert (report.suspended, report.destroyed) == (None, ())
+    kept_until = clave.keys.versions("k")[0].not_destroy_before
+    assert kept_until is not None
+    assert kept_until - datetime.now(UTC) > timedelta(days=89)
+
+
+@pytest.mark.parametrize("algorithm", [None, "ECDSA_P256"])
+def test_fr_017_a_key_that_was_rotated_while_the_clock_was_ahead_is_promoted_and_rotated_when_it_is_right(
+    reopen: Reopen, algorithm: str | None
+) -> None:
+    clave = reopen('[backends.spare]\nplugin = "software"\n[environment.fallback]\nenabled = true\n')
+    with long_ago(days=-36_525):
+        clave.keys.create("k", "ED25519")
+        clave.rotation.rotate("k", algorithm=algorithm, validation_period=timedelta(hours=1))
+    promoted = clave.rotation.promote("k")
+    assert (promoted.version, promoted.status) == (3, KeyStatus.ACTIVE)
+    rotated = clave.rotation.rotate("k", algorithm="RSA_2048", validation_period=timedelta(0))
+    assert rotated.next_rotation_at is not None
+    assert rotated.next_rotation_at - datetime.now(UTC) < timedelta(days=91)
 
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

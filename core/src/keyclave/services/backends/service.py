@@ -10,9 +10,10 @@ from keyclave.plugin import KeyLabel, PermissionReport
 from keyclave.services.backends.health import HealthService
 from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.backends.view import with_health
+from keyclave.services.fallback.report import running_fallbacks, unusable_standbys
 from keyclave.services.handles import current
 from keyclave.services.instance import Instance
-from keyclave.services.results import Selection
+from keyclave.services.results import RunningFallback, Selection, UnusableStandby
 
 __all__ = ["BackendService"]
 
@@ -72,7 +73,7 @@ class BackendService:
         with self._instance.store.read() as state:
             version = current(state.keys.versions(state.keys.by_name(name).key_id))
         try:
-            self._instance.backends.get(version.backend_id).find_key(KeyLabel.parse(version.label))
+            self._instance.backend_of(version).find_key(KeyLabel.parse(version.label))
         except KeyNotFound:
             return False
         return True
@@ -80,6 +81,17 @@ class BackendService:
     def select(self, algorithm: str | None = None) -> Selection:
         """Return which backend a new key would be created in, and why each candidate was taken or refused."""
         return self._selector.select(algorithm)
+
+    def fallbacks(self) -> tuple[RunningFallback, ...]:
+        """Return the fallbacks that are under way: of which backend, since when, and until when at the latest."""
+        return tuple(running_fallbacks(self._instance))
+
+    def unusable_standbys(self) -> tuple[UnusableStandby, ...]:
+        """Return the standby versions that could not sign now if the active ones were away, and why.
+
+        Each of their backends is opened, and asked whether it has the newest of its standbys.
+        """
+        return tuple(unusable_standbys(self._instance))
 
     def health(self) -> dict[str, HealthCheckResult]:
         """Check every configured backend now, and return the results by backend id.

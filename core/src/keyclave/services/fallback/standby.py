@@ -5,9 +5,10 @@ It has a key of its own, and is published with the others from the day that it i
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from keyclave.models import KeyStatus
+from keyclave.services.clock import kept_from
 from keyclave.services.handles import algorithm_of, current
 from keyclave.state.records import StoredKey, StoredVersion
 from keyclave.state.store import Transaction
@@ -38,17 +39,19 @@ def replace_if_unfit(state: Transaction, key: StoredKey) -> None:
     versions = state.keys.versions(key.key_id)
     standby = standby_of(versions)
     if standby is not None and usable_standby(key, versions) is None:
-        state.keys.update_version(key.key_id, standby.version, next_rotation_at=datetime.now(UTC))
+        earliest = standby.created_at + timedelta(microseconds=1)  # if the clock was ahead when it was created
+        at = max(datetime.now(UTC), earliest)
+        state.keys.update_version(key.key_id, standby.version, next_rotation_at=at)
 
 
 def retire(state: Transaction, key: StoredKey, standby: StoredVersion) -> StoredVersion:
     """Let a standby version sign no more, and keep it as long as a version that was rotated away."""
-    now = datetime.now(UTC)
+    now = max(datetime.now(UTC), standby.created_at)  # unless the clock was ahead when it was created
     return state.keys.update_version(
         key.key_id,
         standby.version,
         status=KeyStatus.DEPRECATED,
         last_rotation_at=now,
         next_rotation_at=None,
-        not_destroy_before=now + key.rotation_policy.deprecated_version_retention_period,
+        not_destroy_before=kept_from(state, now) + key.rotation_policy.deprecated_version_retention_period,
     )

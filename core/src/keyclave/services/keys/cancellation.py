@@ -23,7 +23,7 @@ def restore_in_backend(instance: Instance, key: StoredKey, version: StoredVersio
 
     It comes back disabled, and is enabled unless it is revoked.
     """
-    backend = instance.backends.get(version.backend_id)
+    backend = instance.backend_of(version)
     reference = to_reference(key, version)
     try:
         backend.cancel_destruction(reference)
@@ -62,7 +62,7 @@ class Cancellation:
         return to_handle(key, restored)
 
     def _require_capable(self, key: StoredKey, version: StoredVersion) -> None:
-        if not self._instance.backends.get(version.backend_id).has("cancel_destruction"):
+        if not self._instance.backend_of(version).has("cancel_destruction"):
             raise CapabilityUnsupported(
                 "it does not call destructions off",
                 backend_id=version.backend_id,

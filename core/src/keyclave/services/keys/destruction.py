@@ -42,7 +42,7 @@ def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[Store
         if version.destroyed_at is not None:
             continue
         try:
-            backend = instance.backends.get(version.backend_id)
+            backend = instance.backend_of(version)
             if backend.has("disable_key"):
                 with suppress(KeyNotFound):
                     backend.disable_key(to_reference(key, version))
@@ -55,7 +55,7 @@ def disable_in_backend(instance: Instance, key: StoredKey, versions: tuple[Store
 def destroy_in_backend(instance: Instance, operation: Operation, key: StoredKey, version: StoredVersion) -> datetime:
     """Destroy a version in its backend; return when it is gone, or will be. A missing one is gone."""
     try:
-        result = instance.backends.get(version.backend_id).destroy_key(to_reference(key, version))
+        result = instance.backend_of(version).destroy_key(to_reference(key, version))
     except KeyNotFound:
         return datetime.now(UTC)
     operation.provider_reference = result.provider_reference
@@ -155,7 +155,7 @@ class Destruction:
         return to_handle(key, version)
 
     def _destroy(self, key: StoredKey, version: StoredVersion, operation: Operation) -> KeyHandle:
-        if not self._instance.backends.get(version.backend_id).has("destroy_key"):
+        if not self._instance.backend_of(version).has("destroy_key"):
             raise CapabilityUnsupported("it cannot destroy keys", backend_id=version.backend_id, key_name=key.name)
         intent = new_intent(
             self._instance,

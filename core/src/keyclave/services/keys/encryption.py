@@ -142,7 +142,7 @@ class Encryption:
         return self._bindings.put((name, version.version), epoch, self._bound(key, version, epoch))
 
     def _bound(self, key: StoredKey, version: StoredVersion, epoch: int) -> _Bound:
-        backend = self._instance.backends.get(version.backend_id)
+        backend = self._instance.backend_of(version)
         require_level(key, backend)
         return _Bound(
             key_id=key.key_id,

@@ -247,7 +247,7 @@ class Signer:
         self, key: StoredKey, stored: StoredVersion, scheme: str | None, epoch: int, *, prehashed: bool
     ) -> BoundVersion:
         chosen = scheme_for(get_algorithm(algorithm_of(key, stored)), scheme).name
-        backend = self._instance.backends.get(stored.backend_id)
+        backend = self._instance.backend_of(stored)
         require_level(key, backend)
         return BoundVersion(
             sign=backend.bind_signer(to_reference(key, stored), stored.public_key, chosen, prehashed=prehashed),

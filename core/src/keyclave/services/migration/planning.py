@@ -74,7 +74,7 @@ class Planning:
             found = Transferability(strategy=None, reason=reason, requires=key.required_security_level)
         else:
             found = transferability(
-                self._instance.backends.get(version.backend_id),
+                self._instance.backend_of(version),
                 destination,
                 key,
                 version,
@@ -104,7 +104,7 @@ class Planning:
 
     def _left_usable(self, version: StoredVersion, found: Transferability) -> Iterator[str]:
         """Yield what must be known of a source that cannot be told to use a key no more."""
-        if found.strategy is not None and not self._instance.backends.get(version.backend_id).has("disable_key"):
+        if found.strategy is not None and not self._instance.backend_of(version).has("disable_key"):
             yield (
                 f"{version.backend_id!r} cannot disable keys: until it is retired, what is left there could still be"
                 " used by whoever reaches it without Keyclave."

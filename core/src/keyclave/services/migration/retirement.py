@@ -17,6 +17,7 @@ from keyclave.services.migration.notes import MIGRATION, migration_in, migration
 from keyclave.services.migration.removal import destroy_at_source
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent, StoredKey
+from keyclave.state.store import Transaction
 
 __all__ = ["Retirement"]
 
@@ -51,10 +52,10 @@ class Retirement:
             if confirm != record.key_name:
                 raise InvalidArgument("it is confirmed by the name of its key, and this is another")
             if moved.status is not KeyStatus.REVOKED and moved.destroyed_at is None:
-                validate(key, moved, self._instance.backends.get(moved.backend_id), next_step=_KEPT)
+                validate(key, moved, self._instance.backend_of(moved), next_step=_KEPT)
             self._require_able(record)
             if record.strategy is MigrationStrategy.REKEYED:
-                return self._destroy_version(operation, record)
+                return self._destroy_version(operation, record, key)
             return self._destroy_copy(operation, record, key)
 
     def _require_able(self, record: KeyMigrationRecord) -> None:
@@ -68,11 +69,21 @@ class Retirement:
                 next_step="Remove the key with the tools of its maker, and leave the migration as it is.",
             )
 
-    def _destroy_version(self, operation: Operation, record: KeyMigrationRecord) -> KeyMigrationRecord:
-        """Destroy the old version of a key that was re-keyed, as `keys.destroy` does."""
-        gone_at = self._destruction.destroy(record.key_name, record.key_version).destroyed_at
+    def _destroy_version(
+        self, operation: Operation, record: KeyMigrationRecord, key: StoredKey
+    ) -> KeyMigrationRecord:
+        """Destroy the old version of a key that was re-keyed, as `keys.destroy` does.
+
+        That has an intent and a lease of its own. What others do before it is noted here is not overwritten: they may
+        have noted it, or called a destruction off that was scheduled, and rolled the migration back.
+        """
+        self._destruction.destroy(record.key_name, record.key_version)
         with self._instance.store.write() as state:
-            retired = retired_in(state, record, gone_at or datetime.now(UTC))
+            _require_unchanged(state, record)
+            gone_at = state.keys.version(key.key_id, record.key_version).destroyed_at
+            if gone_at is None:
+                raise Conflict("somebody else called the destruction of its source off", key_name=key.name)
+            retired = retired_in(state, record, gone_at)
             self._instance.audit.append_in(state, operation.success())
         return retired
 
@@ -100,10 +111,14 @@ class Retirement:
         intent.parameters[MIGRATION] = record.migration_id.hex
         with self._instance.owner.write(operation.operation_id) as state:
             require_no_other(state, key)
-            if migration_in(state, record.migration_id) != record:
-                raise Conflict("somebody else changed this migration", key_name=key.name)
+            _require_unchanged(state, record)
             state.intents.add(intent)
         return intent
+
+
+def _require_unchanged(state: Transaction, record: KeyMigrationRecord) -> None:
+    if migration_in(state, record.migration_id) != record:
+        raise Conflict("somebody else changed this migration", key_name=record.key_name)
 
 
 def _require_due(record: KeyMigrationRecord, suspended: str | None) -> None:

@@ -158,7 +158,7 @@ class MigrationRun:
             key=key,
             version=version,
             number=versions[-1].version + 1 if rekeyed else version.version,
-            source=self._instance.backends.get(version.backend_id),
+            source=self._instance.backend_of(version),
             destination=destination,
         )
 

@@ -166,5 +166,4 @@ class MigrationService:
     def approvals(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
         """Return the approvals of a plan, the oldest first."""
         with self._instance.store.read() as state:
-            found = state.approvals.of_plan(plan_id)
-        return tuple(sorted(found, key=lambda approval: approval.approved_at))
+            return tuple(sorted(state.approvals.of_plan(plan_id), key=lambda each: each.approved_at))

@@ -64,7 +64,7 @@ class MigrationVerifier:
         if new.status is KeyStatus.REVOKED or new.destroyed_at is not None:
             yield "the key is out of use, and was not asked"
         else:
-            backend = self._instance.backends.get(new.backend_id)
+            backend = self._instance.backend_of(new)
             validate(key, new, backend, next_step=_NEXT_STEP)
             side = Side(backend=backend, reference=to_reference(key, new), public_key=new.public_key)
             prove_again(record.cryptographic_proof or b"", destination=side)
@@ -75,7 +75,7 @@ class MigrationVerifier:
             yield self._look_at_source(record, key, at_source(record, old))
 
     def _look_at_source(self, record: KeyMigrationRecord, key: StoredKey, version: StoredVersion) -> str:
-        source = self._instance.backends.get(version.backend_id)
+        source = self._instance.backend_of(version)
         reference = to_reference(key, version)
         try:
             found = source.find_key(reference.label)

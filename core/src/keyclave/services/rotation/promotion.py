@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from keyclave.errors import Conflict
 from keyclave.models import KeyHandle, KeyStatus, OperationType
+from keyclave.services.clock import kept_from
 from keyclave.services.fallback.standby import replace_if_unfit
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
@@ -55,14 +56,15 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         status=KeyStatus.DEPRECATED,
         last_rotation_at=max(now, old.created_at),  # unless the clock was ahead when it was created
         next_rotation_at=None,
-        not_destroy_before=now + policy.deprecated_version_retention_period,
+        not_destroy_before=kept_from(state, now, old.created_at) + policy.deprecated_version_retention_period,
     )
+    rotated_at = max(now, new.created_at)
     promoted = state.keys.update_version(
         key.key_id,
         new.version,
         status=KeyStatus.ACTIVE,
-        last_rotation_at=max(now, new.created_at),
-        next_rotation_at=next_rotation(policy, now),
+        last_rotation_at=rotated_at,
+        next_rotation_at=next_rotation(policy, rotated_at),
         validation_ends_at=None,
     )
     replace_if_unfit(state, key)

@@ -62,7 +62,7 @@ class Renewal:
             key, old = wanted.key, wanted.old
             operation.key_reference, operation.key_version = str(key.key_id), wanted.number
             operation.backend_id, operation.backend_type = old.backend_id, old.backend_type
-            backend = self._instance.backends.get(old.backend_id)
+            backend = self._instance.backend_of(old)
             require_level(key, backend)
             if refused := refused_by_ability(backend, wanted.algorithm):
                 raise CapabilityUnsupported(refused, backend_id=backend.id, key_name=name)
