@@ -13,6 +13,7 @@ from keyclave.models import KeyMigrationRecord
 from core.tests.cli.conftest import Run
 
 OTHER = '[backends.other]\nplugin = "software"\n'
+AWAY = '[backends.other]\nplugin = "no-such-plugin"\n'
 ALICE, BOB = ("--principal", "alice"), ("--principal", "bob")
 
 
@@ -72,7 +73,22 @@ def test_fr_012_what_is_not_completed_is_code_1(run: Run) -> None:
     plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
     run(*BOB, "migrate", "approve", plan, "--justification", "ok")
     run("keys", "revoke", "release", "--reason", "stolen", "--yes")
-    assert "FAILED" in run(*ALICE, "migrate", "run", plan, code=1).stdout
+    ended = run(*ALICE, "migrate", "run", plan, code=1)
+    assert "FAILED" in ended.stdout
+    assert "not ended" not in ended.stderr
+
+
+def test_fr_012_what_had_to_wait_goes_on_when_the_plan_is_run_again(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
+    plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
+    run(*BOB, "migrate", "approve", plan, "--justification", "ok")
+    run("keys", "rotate", "release", "--validation-period", "1h")
+    said = run(*ALICE, "migrate", "run", plan, code=1)
+    assert "IN_PROGRESS" in said.stdout
+    assert said.stderr.endswith("1 of 1 not ended: run the plan again to go on with it.\n")
+    assert "not ended" not in run(*ALICE, "migrate", "run", plan, "--json", code=1).stderr
+    run("keys", "rollback", "release", "--reason", "the migration comes first")
+    assert "COMPLETED" in run(*ALICE, "migrate", "run", plan).stdout
 
 
 def test_fr_012_a_migration_is_proven_and_rolled_back(run: Run, migrated: str) -> None:
@@ -97,6 +113,14 @@ def test_fr_012_whoever_approves_reads_the_exception(run: Run) -> None:
     text = run(*ALICE, "migrate", "plan", "release", "--to", "other", "--exception", reason).stdout
     plan = text.partition("migrate approve ")[2].split()[0]
     assert f"with an exception: {reason}." in run(*BOB, "migrate", "show", plan).stdout
+
+
+def test_fr_012_what_cannot_be_reached_is_named_with_its_key(run: Run, config: Path, migrated: str) -> None:
+    config.write_text(config.read_text().replace(OTHER, AWAY))
+    for command in (("verify", migrated), ("rollback", migrated, "--reason", "not yet")):
+        refused = run("migrate", *command, code=4).stderr
+        assert refused.startswith(f"Error: {'verify' if 'verify' in command else 'revert'}_migration backend 'other'")
+        assert "key 'release': " in refused
 
 
 def test_fr_012_a_plan_in_which_nothing_can_go_is_neither_approved_nor_run(run: Run) -> None:

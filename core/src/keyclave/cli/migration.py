@@ -66,6 +66,8 @@ def run(session: Session, *, plan: UUID) -> int:
     with session.open() as clave, told(session) as progress:
         records = clave.migration.run(plan, progress)
     show_migrations(session, records)
+    if not session.as_json and (waiting := sum(record.status == "IN_PROGRESS" for record in records)):
+        click.echo(f"{waiting} of {len(records)} not ended: run the plan again to go on with it.", err=True)
     return ExitCode.DONE if all(record.status == "COMPLETED" for record in records) else ExitCode.FAILED
 
 

@@ -46,6 +46,7 @@ class Retirement:
                 moved = state.keys.version(key.key_id, record.destination_version or record.key_version)
                 suspended = why_not_trusted(state.clock.witnessed(), datetime.now(UTC))
             operation.key_reference, operation.key_version = record.source_key_id, record.key_version
+            operation.key_name = record.key_name
             operation.backend_id, operation.backend_type = record.source_backend_id, record.source_provider
             _require_due(record, suspended)
             if confirm != record.key_name:
