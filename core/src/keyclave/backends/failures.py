@@ -20,7 +20,7 @@ _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
 """As the interpreter knows it: a class cannot answer in its place."""
 _SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
 _CORES_OWN = frozenset({errors.AuditUnavailable, errors.StateUnavailable})
-"""They say of the log and of the state what only the core knows: a plugin's would be taken for it, and not recorded."""
+"""They say of log and state what only the core knows: a plugin's would be taken for it, and not be recorded."""
 _KINDS = frozenset(getattr(errors, name) for name in errors.__all__) - _CORES_OWN
 _SAID: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("operation", "backend_id", "key_name", "next_step", "provider_reference"), (str,)),

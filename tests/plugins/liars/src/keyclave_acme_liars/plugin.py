@@ -286,14 +286,13 @@ class Nameless(type):
 class HidesItsName(Honest):
     @hookimpl
     def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
-        signed: Any = Nameless("Nothing", (), {})()
-        return signed
+        return Nameless("Nothing", (), {})()  # type: ignore[no-any-return]  # that is the lie
 
 
 class Classless(Exception):
     """An exception that does not say what it is."""
 
-    @property
+    @property  # type: ignore[misc]  # that is the lie
     def __class__(self) -> Any:
         raise RuntimeError(SECRET)
 
@@ -321,7 +320,7 @@ class HidesItsTrace(Honest):
 class Elsewhere:
     """A settings model that does not say what it is."""
 
-    @property
+    @property  # type: ignore[misc]  # that is the lie
     def __class__(self) -> Any:
         raise RuntimeError(SECRET)
 
@@ -377,8 +376,7 @@ class SettingsElsewhere(Plugin):
 
     @hookimpl
     def settings_model(self) -> type[BaseModel]:
-        model: Any = Elsewhere()
-        return model
+        return Elsewhere()  # type: ignore[return-value]  # that is the lie
 
 
 honest = Plugin("honest")
