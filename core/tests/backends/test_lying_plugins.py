@@ -36,9 +36,14 @@ LIES = {
     "interrupt": ("BackendUnavailable", "the plugin raised RuntimeError at keyclave_acme_liars/plugin.py:"),
     "silent-error": ("BackendUnavailable", "the plugin raised Silent at keyclave_acme_liars/plugin.py:"),
     "own-error": ("KeyDisabled", "sign backend 'own-error': it is off"),
+    "audit-error": ("KeyclaveError", "sign backend 'audit-error': it is not recorded"),
+    "hides-its-name": ("BackendUnavailable", OUT_OF_USE + "sign: it returned Nothing where a whole Signed is due"),
+    "hides-its-class": ("BackendUnavailable", "the plugin raised Classless at keyclave_acme_liars/plugin.py:"),
+    "hides-its-trace": ("BackendUnavailable", "the plugin raised Traceless at keyclave_acme_liars/plugin.py:"),
     "directory-exits": ("BackendUnavailable", "SystemExit at keyclave_acme_liars/plugin.py:"),
     "directory-blocks": ("BackendUnavailable", "looking at its hooks did not end within 2 s"),
     "settings-exit": ("ConfigurationError", "its settings model raised SystemExit at keyclave_acme_liars/plugin.py:"),
+    "settings-elsewhere": ("BackendUnavailable", "settings_model returned Elsewhere, not a pydantic model"),
     "settings-tell": ("ConfigurationError", "pin: ValueError at keyclave_acme_liars/plugin.py:"),
 }
 LIMITS = {"probe": 30.0, "create_key": 1.0, "other": 2.0}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import keyclave
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import (
     AuditUnavailable,
+    BackendUnavailable,
     Conflict,
     DecryptionFailed,
     InvalidArgument,
@@ -27,7 +30,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpCounter
 from opentelemetry.util.types import Attributes
 
-from core.tests.services.failing import failing
+from core.tests.services.failing import failing, replaced
 
 MESSAGE = b"message"
 
@@ -45,6 +48,30 @@ class Counted(NoOpCounter):
 
 def kinds(clave: Keyclave) -> list[tuple[str, str]]:
     return [(record.operation_type, record.status) for record in clave.audit.records()]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_fr_010_an_operation_during_which_the_clock_is_set_back_is_recorded(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    real = time.time_ns
+
+    def set_back(create: Callable[..., Any], request: Any) -> Any:
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600 * 10**9)
+        if fails:
+            raise BackendUnavailable("unplugged")
+        return create(request)
+
+    with replaced(clave, "create_key", set_back):
+        if fails:
+            with pytest.raises(BackendUnavailable):
+                clave.keys.create("k", "ED25519")
+        else:
+            clave.keys.create("k", "ED25519")
+    assert [kind for kind in kinds(clave) if kind[0] == "KEY_GENERATION"] == [
+        ("KEY_GENERATION", "FAILED" if fails else "SUCCESS")
+    ]
+    assert clave.audit.verify().ok
 
 
 def test_fr_010_every_successful_operation_is_recorded_in_order(clave: Keyclave) -> None:

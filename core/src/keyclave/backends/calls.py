@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pluggy import PluginManager
 
@@ -215,22 +215,24 @@ class HookCalls:
 
     def translate(self, hook: str, error: BaseException) -> KeyclaveError:
         """Return what to raise for an exception that escaped from a hook."""
-        if isinstance(error, KeyclaveError):
-            return self._elsewhere(hook, bare(error).at(operation=hook, backend_id=self.backend_id))
-        if isinstance(error, Overdue):
-            unknown = error.started and hook in _CHANGES
+        kind = type(error)  # isinstance would ask the error, which may be the plugin's
+        if issubclass(kind, KeyclaveError):
+            known = bare(cast("KeyclaveError", error)).at(operation=hook, backend_id=self.backend_id)
+            return self._elsewhere(hook, known)
+        if kind is Overdue:
+            unknown = cast("Overdue", error).started and hook in _CHANGES
             message = f"no answer within {self.limits.of(hook):g} s"
         else:
             unknown = hook in _CHANGES
             message = f"the plugin raised {describe(error)}"
             if hook == "describe":
                 self._on_fault(Fault(stage=PluginStage.DESCRIBE, reason=message, final=False))
-        kind: type[KeyclaveError] = BackendUnavailable
+        failure: type[KeyclaveError] = BackendUnavailable
         if unknown:
-            kind = OutcomeUnknown
-        elif isinstance(error, Overdue):
-            kind = DeadlineExceeded
-        return kind(message, operation=hook, backend_id=self.backend_id)
+            failure = OutcomeUnknown
+        elif kind is Overdue:
+            failure = DeadlineExceeded
+        return failure(message, operation=hook, backend_id=self.backend_id)
 
     def fault(self, hook: str, reason: str) -> BackendUnavailable:
         """Take the backend out of use, since its plugin breaks the contract; return the error to raise."""

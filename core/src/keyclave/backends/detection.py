@@ -17,6 +17,9 @@ from keyclave.plugin.records import DetectionEvidence, Host, Record
 
 __all__ = ["DetectionAnswer", "detect"]
 
+_LONGEST = 64 * 1024
+"""Characters of evidence: all of it is kept together, and what is too long to be kept would take the rest along."""
+
 
 class DetectionAnswer(Record, frozen=True, kw_only=True):
     """What one detector said.
@@ -73,6 +76,8 @@ def _sound(answer: object) -> DetectionEvidence | None:
     evidence = checked(answer, DetectionEvidence)
     if not 0 <= evidence.confidence <= 1:
         raise WrongResult("it returned a DetectionEvidence whose confidence is not between 0 and 1")
+    if sum(map(len, (evidence.platform, evidence.backend_type or "", *evidence.observations))) > _LONGEST:
+        raise WrongResult(f"it returned a DetectionEvidence of more than {_LONGEST} characters")
     return evidence
 
 

@@ -16,8 +16,12 @@ from keyclave.errors import KeyclaveError
 __all__ = ["bare", "describe", "type_name"]
 
 _LONGEST_NAME = 100
+_TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+"""As the interpreter knows it: a class cannot answer in its place."""
 _SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
-_KINDS = frozenset(getattr(errors, name) for name in errors.__all__)
+_CORES_OWN = frozenset({errors.AuditUnavailable, errors.StateUnavailable})
+"""They say of log and state what only the core knows: a plugin's would be taken for it, and not be recorded."""
+_KINDS = frozenset(getattr(errors, name) for name in errors.__all__) - _CORES_OWN
 _SAID: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("operation", "backend_id", "key_name", "next_step", "provider_reference"), (str,)),
     "retryable": (bool,),
@@ -84,7 +88,7 @@ def _place(error: BaseException) -> str | None:
         return _short(error.filename, error.lineno)
     frames = [
         (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
+        for frame, line in traceback.walk_tb(_TRACEBACK.__get__(error))
         if not frame.f_code.co_filename.startswith("<frozen importlib")
     ]
     return _short(*frames[-1]) if frames else None

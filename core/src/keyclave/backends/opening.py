@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -124,11 +124,10 @@ class Opener:
 
     def _settings_model(self, instance: BackendInstance) -> type[BaseModel]:
         model = self._call(instance.plugin, instance.id, PluginStage.SETTINGS, "settings_model", self._limits.other)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise Broken(
-                PluginStage.SETTINGS, f"settings_model returned {type(model).__name__}, not a pydantic model"
-            )
-        return model
+        # Its metaclass is looked at, not the class itself, which may be anything and then runs code of the plugin.
+        if not issubclass(type(model), type(BaseModel)):
+            raise Broken(PluginStage.SETTINGS, f"settings_model returned {type_name(model)}, not a pydantic model")
+        return cast("type[BaseModel]", model)
 
     def _settings(self, instance: BackendInstance, model: type[BaseModel]) -> BaseModel:
         """Return the settings, made in a worker: their validators are the plugin's."""

@@ -13,6 +13,7 @@ from time import monotonic
 
 from keyclave.backends.calls import HookCalls
 from keyclave.backends.crypto_functions import CryptoFunctions
+from keyclave.backends.failures import type_name
 from keyclave.backends.inputs import to_bytes
 from keyclave.backends.release import Finish, Release, is_trusted
 from keyclave.backends.results import unwrap
@@ -121,7 +122,7 @@ def _guarded(
             ):
                 breaker.answered = True
                 return signed
-            failure = calls.fault("sign", f"it returned {type(signed).__name__} where a whole Signed is due")
+            failure = calls.fault("sign", f"it returned {type_name(signed)} where a whole Signed is due")
         breaker.note(failure)
         raise failure
 

@@ -50,7 +50,7 @@ class Operation:
         self.backend_id: str | None = None
         self.backend_type: str | None = None
         self.provider_reference: str | None = None
-        self.occurred_at = time.time_ns() // _MICROSECONDS
+        self.occurred_at = _now_us()
         self._principal = principal
         self._started = time.perf_counter_ns()
 
@@ -80,7 +80,7 @@ class Operation:
             operation_type=self.operation_type,
             key_reference=self.key_reference,
             key_version=self.key_version,
-            occurred_at=self.occurred_at,
+            occurred_at=min(self.occurred_at, _now_us()),  # the clock may have been set back since
             principal=self._principal,
             status=status,
             error_message=error_message,
@@ -89,6 +89,10 @@ class Operation:
             backend_id=self.backend_id,
             backend_type=self.backend_type,
         )
+
+
+def _now_us() -> int:
+    return time.time_ns() // _MICROSECONDS
 
 
 def failure_text(error: Exception) -> str:

@@ -16,6 +16,7 @@ from keyclave.models import AvailabilityStatus
 from keyclave.models.environment import DEFAULT_PRECEDENCE
 from keyclave.services.backends import selection
 
+from core.tests.services.clock import Clock
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
 
@@ -35,6 +36,14 @@ def test_the_first_of_the_precedence_takes_the_key(acme: str, reopen: Reopen) ->
     selection = clave.backends.select("ED25519")
     assert (selection.chosen, [c.backend_id for c in selection.candidates]) == ("acme", ["acme", "software"])
     assert clave.keys.create("k", "ED25519").backend_id == "acme"
+
+
+def test_fr_021_a_plugin_that_the_precedence_names_twice_is_one_candidate(reopen: Reopen) -> None:
+    twice = '[environment]\ntype = "local"\nprecedence = ["software", "software"]\n'
+    clave = reopen(twice + "[environment.fallback]\nenabled = true\n", without=WITHOUT)
+    assert [c.backend_id for c in clave.backends.select().candidates] == ["software"]
+    clave.keys.create("k", "ED25519")
+    assert [v.status.value for v in clave.keys.versions("k")] == ["ACTIVE"]  # nothing can stand by for itself
 
 
 def test_what_the_first_does_not_have_the_next_takes(acme: str, reopen: Reopen) -> None:
@@ -163,6 +172,17 @@ def test_an_old_check_refuses_no_backend(acme: str, reopen: Reopen, monkeypatch:
         for _ in range(2):
             clave.backends.health()
     monkeypatch.setattr(selection, "_RECENT", timedelta(0))
+    assert clave.keys.create("k", "ED25519").backend_id == "acme"
+
+
+def test_fr_016_a_check_by_a_clock_that_was_ahead_refuses_no_backend(
+    acme: str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clave = reopen(PRECEDENCE + acme, without=WITHOUT)
+    Clock(monkeypatch).go(seconds=timedelta(days=365).total_seconds())
+    with failing(clave, "check_health", BackendUnavailable("unplugged"), backend="acme"):
+        for _ in range(2):
+            clave.backends.health()
     assert clave.keys.create("k", "ED25519").backend_id == "acme"
 
 

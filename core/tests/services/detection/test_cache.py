@@ -97,7 +97,7 @@ POISON: dict[str, Callable[[Path], object]] = {
     "a second name": lambda path: path.with_name("other").hardlink_to(path),
     "a directory": _replace_by_directory,
     "a named pipe": _replace_by_pipe,
-    "too long": lambda path: path.write_bytes(path.read_bytes() + b" " * 1_000_000),
+    "too long": lambda path: path.write_bytes(path.read_bytes() + b" " * 5_000_000),
     "no JSON": lambda path: path.write_text("{"),
     "no UTF-8": lambda path: path.write_bytes(b"\xff" * 100),
     "nested deeply": lambda path: path.write_text("[" * 100_000),

@@ -137,6 +137,56 @@ def test_a_server_that_never_ends_hides_nothing_and_takes_no_longer_than_it_may(
     assert any(warning.startswith("test.0 could not tell: no answer within") for warning in found.warnings)
 
 
+def in_cloud(host: Host) -> DetectionEvidence | None:
+    """See a cloud by its metadata server, if there is time to ask it."""
+    return evidence(EnvironmentType.PRODUCTION) if host.network and host.timeout > 0.1 else None
+
+
+def hanging(gate: threading.Event, *, here: bool) -> Detector:
+    """Answer only when the gate opens: always, or where the network may be asked."""
+
+    def hang(host: Host) -> None:
+        if here or host.network:
+            gate.wait(30)
+
+    return Detector(hang)
+
+
+def test_fr_002_a_detector_that_hangs_leaves_the_others_time_for_the_network(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with service(tmp_path, Detector(in_cloud), hanging(gate, here=True), time_limit=1) as detection:
+        started = time.monotonic()
+        found = detection.detect(network=True)
+        assert time.monotonic() - started < 5
+        assert detection.look().environment_type is EnvironmentType.PRODUCTION  # what was found is remembered
+        gate.set()
+    assert found.environment_type is EnvironmentType.PRODUCTION
+
+
+def test_fr_002_what_is_remembered_of_a_detector_stays_where_it_cannot_tell_now(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with service(tmp_path, Detector(in_cloud)) as detection:
+        detection.detect(network=True)
+    with service(tmp_path, hanging(gate, here=False), time_limit=0.5) as detection:
+        found = detection.detect(network=True, refresh=True)
+        gate.set()
+    assert found.environment_type is EnvironmentType.PRODUCTION
+    with service(tmp_path, Detector(lambda _: None)) as detection:
+        assert detection.look().environment_type is EnvironmentType.PRODUCTION
+        assert detection.detect(network=True, refresh=True).environment_type is EnvironmentType.LOCAL
+        assert detection.look().environment_type is EnvironmentType.LOCAL
+
+
+def test_fr_002_a_detector_that_says_too_much_takes_nothing_along(tmp_path: Path) -> None:
+    long = evidence(EnvironmentType.LOCAL, observations=("seen",) * 100_000)
+    with service(tmp_path, Detector(in_cloud), Detector(lambda host: long if host.network else None)) as detection:
+        found = detection.detect(network=True)
+        assert (
+            "test.1 could not tell: it returned a DetectionEvidence of more than 65536 characters" in found.warnings
+        )
+        assert detection.look().environment_type is EnvironmentType.PRODUCTION
+
+
 def test_detectors_are_asked_at_the_same_time(tmp_path: Path) -> None:
     together = threading.Barrier(4)
 

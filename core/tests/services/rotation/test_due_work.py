@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from keyclave import Keyclave, RotationPolicy
-from keyclave.errors import BackendUnavailable, IntegrityError
+from keyclave.errors import BackendUnavailable, Conflict, IntegrityError
 from keyclave.models import KeyStatus
 from keyclave.services import clock
 from keyclave.services.rotation import due_work
@@ -105,6 +105,37 @@ def test_a_key_that_cannot_be_rotated_leaves_the_others_and_is_not_tried_each_mi
     assert later is not None
     assert timedelta(minutes=50) < later - datetime.now(UTC) < timedelta(minutes=70)
     assert clave.rotation.run_due().rotated == ()
+
+
+def test_rotations_that_fail_are_no_storm_either(clave: Keyclave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due_work, "_ROTATIONS", 3)
+    with long_ago():
+        for number in range(5):
+            clave.keys.create(f"k{number}", "ED25519")
+    asked: list[str] = []
+
+    def fail(_: Callable[..., Any], request: Any) -> Any:
+        asked.append(request.algorithm)
+        raise IntegrityError("not what was asked for")
+
+    with replaced(clave, "create_key", fail):
+        for expected in (3, 5, 5):
+            clave.rotation.run_due()
+            assert len(asked) == expected
+
+
+def test_fr_022_a_rotation_that_the_backend_refuses_as_a_conflict_is_told_and_not_tried_each_minute(
+    clave: Keyclave,
+) -> None:
+    with long_ago():
+        clave.keys.create("a", "ED25519")
+        clave.keys.create("b", "ED25519")
+    with failing(clave, "create_key", Conflict("the device is busy with it")):
+        assert clave.rotation.run_due().failed == (
+            ("a", "the device is busy with it"),
+            ("b", "the device is busy with it"),
+        )
+        assert clave.rotation.run_due().failed == ()
 
 
 def test_what_was_rolled_back_is_not_rotated_again_at_once(clave: Keyclave) -> None:

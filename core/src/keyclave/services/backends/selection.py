@@ -23,7 +23,7 @@ __all__ = ["BackendSelector", "refused_by_ability"]
 
 _WHAT_TO_DO = "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses."
 _RECENT = timedelta(minutes=5)
-"""A check that is older says nothing of now: a monitor checks each minute."""
+"""A check that is older says nothing of now: a monitor checks each minute. Nor does one of a clock that was ahead."""
 _BELOW_KEY = "its level is below the one that the key requires (FR-014)"
 
 
@@ -124,7 +124,7 @@ class BackendSelector:
 
     def _ranked(self) -> Iterator[tuple[str, str]]:
         """Yield the backends that are in the precedence, and their types, the first choice first."""
-        for backend_type in self._environment.backend_precedence_order:
+        for backend_type in dict.fromkeys(self._environment.backend_precedence_order):  # one may be named twice
             for backend_id in self._backends.ids():
                 if self._backends.plugin_of(backend_id) == backend_type:
                     yield backend_id, backend_type
@@ -184,7 +184,7 @@ class BackendSelector:
         """Return how the backend is, if that is known: without a monitor, what a check once found says little."""
         with self._store.read() as state:
             health = state.health.get(backend_id)
-        recent = health is not None and datetime.now(UTC) - health.last_health_check < _RECENT
+        recent = health is not None and abs(datetime.now(UTC) - health.last_health_check) < _RECENT
         return health if recent else None
 
     def _refused_by_type(self, backend_type: str) -> str | None:

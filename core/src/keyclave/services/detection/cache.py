@@ -24,7 +24,7 @@ __all__ = ["DetectionCache"]
 
 _log = logging.getLogger("keyclave")
 _FORMAT = 1
-_LONGEST = 256 * 1024
+_LONGEST = 4 * 1024 * 1024
 
 
 class _Stored(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from keyclave.models.levels import EnvironmentType
 from keyclave.plugin.records import DetectionEvidence
 from keyclave.services.results import Detected
 
-__all__ = ["gathered", "news", "strictest"]
+__all__ = ["gathered", "news", "strictest", "unanswered"]
 
 _STRICTNESS = {
     EnvironmentType.LOCAL: 0,
@@ -40,6 +40,12 @@ def news(here: Iterable[DetectionAnswer], asked: Iterable[DetectionAnswer]) -> I
         seen = () if before is None else before.observations
         new = tuple(observation for observation in evidence.observations if observation not in seen)
         yield structs.replace(answer, evidence=structs.replace(evidence, observations=new or evidence.observations))
+
+
+def unanswered(asked: Iterable[DetectionAnswer], remembered: Iterable[DetectionAnswer]) -> Iterator[DetectionAnswer]:
+    """Yield what is remembered of the detectors that could not tell now: silence takes nothing away."""
+    silent = {answer.source for answer in asked if answer.problem is not None}
+    return (answer for answer in remembered if answer.source in silent)
 
 
 def gathered(answers: Iterable[DetectionAnswer], remembered: Iterable[DetectionAnswer]) -> Iterator[Detected]:

@@ -17,7 +17,7 @@ from keyclave.backends.manager import BackendManager
 from keyclave.models.levels import EnvironmentType
 from keyclave.plugin.records import Host
 from keyclave.services.detection.cache import DetectionCache
-from keyclave.services.detection.evidence import gathered, news, strictest
+from keyclave.services.detection.evidence import gathered, news, strictest, unanswered
 from keyclave.services.results import Detected, DetectionResult, MissingPlugin
 
 __all__ = ["DetectionService"]
@@ -75,14 +75,15 @@ class DetectionService:
         """
         self._backends.load_plugins()  # a foreign one is tried in a process of its own, which takes its time
         started = time.perf_counter()
-        here = self._ask(self._time_limit)
-        remembered = None if refresh and network else self._cache.read()
-        if remembered is not None or not network:
-            return self._result(started, here, remembered)
+        remembered = self._cache.read()
+        if not network or (remembered is not None and not refresh):
+            return self._result(started, self._ask(self._time_limit), remembered)
+        here = self._ask(self._time_limit / 2)  # a detector that hangs leaves the others time for the network
         left = max(0.0, self._time_limit - (time.perf_counter() - started))
         asked = self._ask(left, network=True)
-        self._cache.write(news(here, asked))
-        return self._result(started, (*here, *asked), None, network=True)
+        kept = tuple(unanswered(asked, remembered or ()))
+        self._cache.write((*news(here, asked), *kept))
+        return self._result(started, (*here, *asked), kept, network=True)
 
     def _ask(self, seconds: float, *, network: bool = False, plugins: bool = True) -> tuple[DetectionAnswer, ...]:
         host = Host(environment=dict(os.environ), root=_ROOT, timeout=seconds, network=network)

@@ -28,7 +28,7 @@ from keyclave.state.store import Transaction
 __all__ = ["DueWork"]
 
 _ROTATIONS = 50
-"""In one backend and one run."""
+"""In one backend and one run, those that fail included."""
 _BACKENDS = 8
 """At a time."""
 _LATER = timedelta(hours=1)
@@ -102,20 +102,27 @@ class DueWork:
 
     def _rotate(self, goes_on: Callable[[], bool], backend_id: str, failed: list[_Failure]) -> list[KeyHandle]:
         rotated: list[KeyHandle] = []
-        for key, version in self._in_backend(self._due, backend_id):
+        for key, version in self._in_backend(self._due, backend_id)[:_ROTATIONS]:
             try:
                 rotated.append(self._renew(key, version))
-            except Conflict:
-                continue  # somebody else is at it
             except KeyclaveError as error:
+                refused = isinstance(error, Conflict)
+                if refused and self._is_changing(version):
+                    continue  # somebody else is at it
                 _log.warning("key %r is due for rotation, but: %s", key.name, error)
                 failed.append((key.name, error.message))
-                if error.retryable:
+                if error.retryable and not refused:
                     break  # the backend is not well, and so it would be for the next key
                 self._postpone(version)
-            if len(rotated) == _ROTATIONS or not goes_on():
+            if not goes_on():
                 break
         return rotated
+
+    def _is_changing(self, version: StoredVersion) -> bool:
+        """Return whether somebody else changes a version, or has changed it: else its backend refuses it."""
+        with self._instance.store.read() as state:
+            changing = any(intent.key_id == version.key_id for intent in state.intents.open())
+            return changing or state.keys.version(version.key_id, version.version) != version
 
     def _in_backend(self, find: Callable[[Transaction], list[_Due]], backend_id: str) -> list[_Due]:
         with self._instance.store.read() as state:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from keyclave.errors import KeyDisabled
+from keyclave.errors import AuditUnavailable, KeyDisabled
 from keyclave.models import AuthenticationMethod, SecurityLevel
 from keyclave.plugin import (
     AlgorithmSupport,
@@ -267,6 +267,64 @@ class OwnError(Honest):
         raise error from RuntimeError(SECRET)
 
 
+class AuditError(Honest):
+    """It says of the audit log what only the core can know."""
+
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        raise AuditUnavailable("it is not recorded")
+
+
+class Nameless(type):
+    """The type of a class that has no name."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]  # that is the lie
+        raise RuntimeError(SECRET)
+
+
+class HidesItsName(Honest):
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        return Nameless("Nothing", (), {})()  # type: ignore[no-any-return]  # that is the lie
+
+
+class Classless(Exception):
+    """An exception that does not say what it is."""
+
+    @property  # type: ignore[misc]  # that is the lie
+    def __class__(self) -> Any:
+        raise RuntimeError(SECRET)
+
+
+class HidesItsClass(Honest):
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        raise Classless(SECRET)
+
+
+class Traceless(Exception):
+    """An exception that does not say where it was raised."""
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override]  # that is the lie
+        raise SystemExit(SECRET)
+
+
+class HidesItsTrace(Honest):
+    @hookimpl
+    def sign(self, key: KeyReference, data: bytes, scheme: str) -> Signed:
+        raise Traceless(SECRET)
+
+
+class Elsewhere:
+    """A settings model that does not say what it is."""
+
+    @property  # type: ignore[misc]  # that is the lie
+    def __class__(self) -> Any:
+        raise RuntimeError(SECRET)
+
+
 class DirectoryExits(Honest):
     def __dir__(self) -> list[str]:
         raise SystemExit(SECRET)
@@ -313,6 +371,14 @@ class Plugin:
         return self._backend(self._name)
 
 
+class SettingsElsewhere(Plugin):
+    """Its settings model is none, and does not say so."""
+
+    @hookimpl
+    def settings_model(self) -> type[BaseModel]:
+        return Elsewhere()  # type: ignore[return-value]  # that is the lie
+
+
 honest = Plugin("honest")
 subclass_record = Plugin("subclass-record", SubclassRecord)
 subclass_text = Plugin("subclass-text", SubclassText)
@@ -335,7 +401,12 @@ generator_exit = Plugin("generator-exit", GeneratorExits)
 interrupt = Plugin("interrupt", Interrupts)
 silent_error = Plugin("silent-error", SilentError)
 own_error = Plugin("own-error", OwnError)
+audit_error = Plugin("audit-error", AuditError)
+hides_its_name = Plugin("hides-its-name", HidesItsName)
+hides_its_class = Plugin("hides-its-class", HidesItsClass)
+hides_its_trace = Plugin("hides-its-trace", HidesItsTrace)
 directory_exits = Plugin("directory-exits", DirectoryExits)
 directory_blocks = Plugin("directory-blocks", DirectoryBlocks)
 settings_exit = Plugin("settings-exit", settings=ExitingSettings)
 settings_tell = Plugin("settings-tell", settings=TellingSettings)
+settings_elsewhere = SettingsElsewhere("settings-elsewhere")
