@@ -166,6 +166,22 @@ def test_a_host_that_does_not_answer_is_said_to(tmp_path: Path) -> None:
         Store.open(f"postgresql://me@127.0.0.1:{port}/db", key_file=tmp_path / "key")
 
 
+@pytest.mark.parametrize(
+    ("right", "reason"),
+    [
+        ("NOLOGIN", "the user may not log in"),
+        ("LOGIN CONNECTION LIMIT 0", "the server allows no more connections to this user or database"),
+    ],
+)
+def test_what_a_user_may_not_is_said(server: Server, postgresql_place: Place, right: str, reason: str) -> None:
+    server.execute(f"CREATE ROLE outsider {right}")
+    try:
+        with pytest.raises(StateUnavailable, match=f": {reason}"):
+            upgrade(postgresql_place.url.replace("keyclave@", "outsider@"))
+    finally:
+        server.execute("DROP ROLE outsider")
+
+
 def test_a_user_that_may_not_make_the_tables_is_told_who_may(server: Server, postgresql_place: Place) -> None:
     with postgresql_place.raw() as connection:
         connection.execute("CREATE ROLE powerless LOGIN")

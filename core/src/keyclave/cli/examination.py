@@ -79,10 +79,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _role(settings: Settings) -> Iterator[Finding]:
-    from keyclave.state.roles import may_rewrite_log  # noqa: PLC0415  SQLAlchemy is not needed for --help
+    from keyclave.state.roles import may_rewrite_log, missing_rights  # noqa: PLC0415  SQLAlchemy is not needed for --help
 
     url = settings.state.effective_url
-    if url.get_secret_value().startswith("postgresql") and may_rewrite_log(url):
+    if not url.get_secret_value().startswith("postgresql"):
+        return
+    if missing := missing_rights(url):
+        yield Finding(
+            "state",
+            "problem",
+            f"the user of the database lacks rights: {', '.join(missing)}",
+            "As the owner of the tables run `keyclave state grant ROLE` for this user, after each upgrade as well.",
+        )
+    if may_rewrite_log(url):
         yield Finding(
             "state",
             "note",
