@@ -132,6 +132,7 @@ class Candidate(Record, frozen=True, kw_only=True):
         accepted: whether it may take the key.
         reason: why, or why not, in a sentence.
         looks: what was looked at before that and was in order, a sentence each.
+        is_away: whether it is refused because it is UNAVAILABLE or could not be opened, which may pass.
     """
 
     backend_id: str
@@ -139,6 +140,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     accepted: bool
     reason: str
     looks: tuple[str, ...] = ()
+    is_away: bool = False
 
 
 class Selection(Record, frozen=True, kw_only=True):
