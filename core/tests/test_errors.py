@@ -119,6 +119,15 @@ def test_a_traceback_says_what_to_do_next() -> None:
     assert lines == ["keyclave.errors.KeyNotFound: no such key", "Next: Look again."]
 
 
+def test_a_traceback_shows_the_next_step_as_it_is_now_and_no_notes_of_others() -> None:
+    error = errors.KeyNotFound("no such key")
+    error.next_step = "Look elsewhere."
+    error.add_note("canary")
+    for each in (error, pickle.loads(pickle.dumps(error))):
+        lines = traceback.format_exception_only(each)
+        assert lines == ["keyclave.errors.KeyNotFound: no such key\n", "Next: Look elsewhere.\n"]
+
+
 def test_a_clone_leaves_cause_context_and_traceback_behind() -> None:
     error = KeyNotFound("no such key")
     error.__cause__ = error.__context__ = RuntimeError("canary")

@@ -103,7 +103,6 @@ class KeyclaveError(Exception):
         self.next_step = self.default_next_step if next_step is None else next_step
         self.retryable = self.default_retryable if retryable is None else retryable
         self.provider_reference = provider_reference
-        self.add_note(f"Next: {self.next_step}")  # a traceback shows it as well
 
     def __str__(self) -> str:
         context = [
@@ -113,6 +112,11 @@ class KeyclaveError(Exception):
         ]
         where = " ".join(filter(None, [self.operation, *context]))
         return f"{where}: {self.message}" if where else self.message
+
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # nobody adds to it: a plugin could note a secret
+        """The next step, as it is now, for a traceback."""
+        return [f"Next: {self.next_step}"]
 
     def at(self, *, operation: str | None = None, backend_id: str | None = None, key_name: str | None = None) -> Self:
         """Fill in the context that is not known yet, and return the same error.

@@ -308,7 +308,7 @@ def test_a_foreign_exception_is_told_by_type_and_place(  # noqa: PLR0917  the ta
     backend = acme(location="device")
     key = created(backend, "AES_256").reference
     replace(backend, hook, raising(foreign))
-    with pytest.raises(expected, match=r"the plugin raised \w+ at backends/test_backend.py:\d+$") as raised:
+    with pytest.raises(expected, match=r"(?m)the plugin raised \w+ at backends/test_backend.py:\d+$") as raised:
         call(backend, key, request_for())
     error = raised.value
     assert type(error) is expected

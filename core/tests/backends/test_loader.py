@@ -49,14 +49,14 @@ def test_stevedore_lets_an_exception_escape_that_the_loader_catches(
     with pytest.raises((AssertionError, SystemExit)):
         plain(entry_point, on_load_failure_callback=lambda _, __, error: caught.append(error))
     assert not caught
-    with pytest.raises(PluginLoadError, match=rf"its import raised {exception} at .*:1$") as raised:
+    with pytest.raises(PluginLoadError, match=rf"(?m)its import raised {exception} at .*:1$") as raised:
         loader.load(entry_point)
     assert "canary" not in str(raised.value)
     assert raised.value.__context__ is None
 
 
 def test_what_stevedore_catches_is_told_by_type_and_place(module: Callable[[str], EntryPoint]) -> None:
-    with pytest.raises(PluginLoadError, match=r"its import raised ValueError at .*:1$") as raised:
+    with pytest.raises(PluginLoadError, match=r"(?m)its import raised ValueError at .*:1$") as raised:
         loader.load(module("raise ValueError('canary')"))
     assert "canary" not in str(raised.value)
 

@@ -520,7 +520,7 @@ def test_a_module_that_lies_about_itself_is_not_registered() -> None:
             raise RuntimeError("canary")
 
     manager = new_manager(Health)
-    with pytest.raises(PluginLoadError, match=r"^RuntimeError at backends/test_manager.py:\d+$"):
+    with pytest.raises(PluginLoadError, match=r"(?m)^RuntimeError at backends/test_manager.py:\d+$"):
         register(manager, Liar(), "liar", required=["describe"])
     assert not manager.get_plugins()
 

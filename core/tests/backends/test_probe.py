@@ -109,5 +109,5 @@ def test_an_error_is_made_anew_from_what_it_may_say(error: KeyclaveError, expect
     again = bare(error)
     assert type(again) in {Throttled, AuthenticationFailed}
     assert {name: getattr(again, name) for name in expected} == expected
-    assert not hasattr(again, "__notes__")
+    assert again.__notes__ == [f"Next: {again.next_step}"]
     assert "canary" not in repr(again) + repr(vars(again))

@@ -206,7 +206,9 @@ def test_a_foreign_exception_is_told_by_type_and_place(
     implementation = backend.calls._relay.sign.get_hookimpls()[0]
     object.__setattr__(implementation, "function", lambda *_: throw(foreign))
     sign = backend.bind_signer(made.reference, made.public_key, "ECDSA_SHA256", prehashed=False)
-    with pytest.raises(BackendUnavailable, match=r"the plugin raised \w+ at backends/test_signer.py:\d+$") as raised:
+    with pytest.raises(
+        BackendUnavailable, match=r"(?m)the plugin raised \w+ at backends/test_signer.py:\d+$"
+    ) as raised:
         sign(MESSAGE)
     assert raised.value.__context__ is None
     assert raised.value.retryable
