@@ -205,7 +205,7 @@ def test_a_clock_that_jumps_suspends_destruction_until_it_is_confirmed(
         assert "the clock went" in str(report.suspended)
         assert report.destroyed == ()
     clave.rotation.confirm_clock()
-    assert [h.name for h in clave.rotation.run_due().destroyed] == ["k"]
+    assert {h.name for h in clave.rotation.run_due().destroyed} == {"k"}
 
 
 @pytest.mark.parametrize("algorithm", ["ED25519", "AES_256"])
