@@ -11,27 +11,14 @@ from keyclave import Keyclave
 from keyclave.detectors import aws, azure, gcp
 from keyclave.services.detection import service as detection
 
+from core.tests.configuring import settings_of
 from tests.services.postgresql import Server, running
-
-CONFIG = """
-[state]
-directory = "{directory}"
-
-[environment]
-type = "local"
-
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-"""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "keyclave.toml"
-    path.write_text(CONFIG.format(directory=tmp_path / "state"))
+    path.write_text(settings_of(tmp_path / "state"))
     return path
 
 

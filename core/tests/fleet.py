@@ -11,27 +11,10 @@ from pathlib import Path
 import keyclave
 from keyclave import Keyclave
 
+from core.tests.configuring import settings_of
 from core.tests.databases import Place
 
 __all__ = ["be_late", "config_of", "fall_silent", "node"]
-
-_CONFIG = """
-[state]
-directory = "{directory}"
-url = "{place.url}"
-key_file = "{place.key_file}"
-
-[environment]
-type = "local"
-
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-keystore = "{shared}"
-key_file = "{shared}.key"
-"""
 
 
 def config_of(place: Place, directory: Path) -> Path:
@@ -43,7 +26,8 @@ def config_of(place: Place, directory: Path) -> Path:
     if not master.exists():
         master.touch(mode=0o600)
         master.write_bytes(secrets.token_bytes(32))
-    path.write_text(_CONFIG.format(directory=directory / "state", place=place, shared=shared))
+    settings = settings_of(directory / "state", url=place.url, key_file=place.key_file)
+    path.write_text(f'{settings}keystore = "{shared}"\nkey_file = "{master}"\n')
     return path
 
 

@@ -114,6 +114,11 @@ def test_a_clone_is_the_same_error(cls: type[KeyclaveError], clone: Any) -> None
     assert str(again) == str(error)
 
 
+def test_a_traceback_says_what_to_do_next() -> None:
+    lines = "".join(traceback.format_exception(KeyNotFound("no such key", next_step="Look again."))).splitlines()
+    assert lines == ["keyclave.errors.KeyNotFound: no such key", "Next: Look again."]
+
+
 def test_a_clone_leaves_cause_context_and_traceback_behind() -> None:
     error = KeyNotFound("no such key")
     error.__cause__ = error.__context__ = RuntimeError("canary")

@@ -163,6 +163,7 @@ def test_variables_of_others_are_let_pass(monkeypatch: pytest.MonkeyPatch) -> No
     ("text", "message"),
     [
         ("[environment]\ntipe = 'local'", "keyclave.toml: environment.tipe: there is no such setting"),
+        ("[backend.disk]\nplugin = 'software'", "backend: there is no such table; there are environment, "),
         ("[environment.rotation]\ninterval = '30'", "interval: not a duration; write it as 90d, 24h, 30m or 10s"),
         ("[environment]\ntype = 'production'", "keyclave.toml: FR-014: production does not start on defaults"),
     ],

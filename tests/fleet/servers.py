@@ -30,18 +30,22 @@ _TRAFFIC_SECONDS = 1.5
 
 
 def restarted(server: Server, place: Place, directory: Path, *, processes: int, times: int) -> dict[str, Any]:
-    """Let the server crash and start again while processes sign and rotate."""
+    """Let the server crash and start again while processes sign and rotate, and once more while they do nothing."""
     _prepare(place, directory, processes)
     restarts: list[float] = []
     with fleet(place, directory, processes, lease_seconds=_LEASE_SECONDS) as workers:
         _begin(workers)
         for _ in range(times):
             time.sleep(_TRAFFIC_SECONDS)
-            server.stop(signal.SIGQUIT)
-            server.start()
+            _crash(server)
             restarts.append(time.time())
         _wait_for_all(workers, restarts[-1])
         answers = _end(workers)
+        _crash(server)
+        for worker in workers:
+            worker.tell("sign")
+        idle = [worker.answer() for worker in workers]
+    require(all("done" in answer for answer in idle), f"a process notices a crash while it did nothing: {idle}")
     lines = _acknowledged(workers)
     gaps = [
         min((moment - back for _, _, moment, name in lines if name == worker.name and moment > back), default=999.0)
@@ -70,6 +74,11 @@ def killed_in_commit(server: Server, place: Place, directory: Path, *, processes
     require(kills == times, f"{kills} of {times} kills met a COMMIT")
     _compare(place, directory, workers, answers)
     return {**answers, "sessions killed": kills}
+
+
+def _crash(server: Server) -> None:
+    server.stop(signal.SIGQUIT)
+    server.start()
 
 
 def _prepare(place: Place, directory: Path, processes: int) -> None:

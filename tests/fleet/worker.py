@@ -19,7 +19,7 @@ from typing import Any
 import keyclave
 from keyclave import Keyclave
 from keyclave.errors import Conflict, KeyclaveError, OutcomeUnknown
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.ownership import leases
 from keyclave.services.rotation import renewal
 
@@ -30,6 +30,11 @@ SHARED = "shared"
 KEY = "key-of-{}"
 """The key that one worker rotates."""
 _PERIOD = timedelta(hours=1)
+
+
+def sign(clave: Keyclave) -> str | None:
+    """Sign with the shared key, and return where that is recorded."""
+    return clave.keys.sign(SHARED, b"message").audit_reference
 
 
 def rotate(clave: Keyclave) -> int:
@@ -78,7 +83,7 @@ def run_due(clave: Keyclave) -> dict[str, Any]:
 
 
 ACTIONS: dict[str, Callable[[Keyclave], Any]] = {
-    action.__name__: action for action in (rotate, promote, swap, stop_and_swap, recover, run_due)
+    action.__name__: action for action in (sign, rotate, promote, swap, stop_and_swap, recover, run_due)
 }
 
 
@@ -94,7 +99,7 @@ def traffic(clave: Keyclave, acknowledged: Path) -> dict[str, Any]:
             try:
                 if turn % 4:
                     kind = "signed"
-                    answer: Any = clave.keys.sign(SHARED, b"message").audit_reference
+                    answer: Any = sign(clave)
                 else:
                     kind = "rotated"
                     answer = clave.rotation.rotate(name, validation_period=timedelta(0)).version
@@ -126,7 +131,7 @@ def main() -> None:
     """Do what standard input says until it ends."""
     config, principal, lease_seconds = sys.argv[1:]
     leases._DURATION = timedelta(seconds=float(lease_seconds))
-    recovery._SETTLED_AFTER = timedelta(0)
+    resolution._SETTLED_AFTER = timedelta(0)
     with keyclave.open(config, principal=principal) as clave:
         _say({"ready": True})
         for line in sys.stdin:

@@ -19,7 +19,7 @@ from keyclave.backends.deadlines import Workers
 from keyclave.crypto.wrapping import generate_wrapping_key
 from keyclave.errors import KeyNotFound
 from keyclave.models import KeyHandle, KeyMigrationRecord, KeyStatus, MigrationStatus
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.results import SignResult
 from keyclave_software import tickets
 
@@ -129,9 +129,9 @@ def work_again(instance: Instance) -> None:
 
 def _recover_a_minute_later(clave: Keyclave) -> None:
     """Recover once a backend that was asked for a key, and shows none, can make it no more."""
-    vars(recovery)["datetime"] = _Later
+    vars(resolution)["datetime"] = _Later
     clave.recovery.run()
-    vars(recovery)["datetime"] = datetime
+    vars(resolution)["datetime"] = datetime
 
 
 class _Later(datetime):

@@ -15,6 +15,7 @@ from keyclave.audit.log import AuditLog
 from keyclave.backends.manager import BackendManager
 from keyclave.plugin.files import private_directory
 from keyclave.services.backends.health import HealthService
+from keyclave.services.backends.lost_levels import LostLevels
 from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.backends.service import BackendService
 from keyclave.services.fallback.signing import Fallback
@@ -102,6 +103,7 @@ class Keyclave:
         opened.callback(self.audit.close)
         self._backends = backends(settings, self.instance_id)
         opened.callback(self._backends.close)
+        recorder = Recorder(self.audit, principal)
         instance = Instance(
             store=self._store,
             audit=self.audit,
@@ -109,9 +111,8 @@ class Keyclave:
             environment=self.environment,
             principal=principal,
             owner=self._owner,
-            epoch=EpochWatch(self._store, self._backends),
+            epoch=EpochWatch(self._store, self._backends, LostLevels(self._backends, self.audit, recorder)),
         )
-        recorder = Recorder(self.audit, principal)
         selector = BackendSelector(instance)
         defaults = RotationDefaults(
             policy=rotation_policy(settings), minimum_interval=settings.environment.rotation.minimum_interval

@@ -103,6 +103,7 @@ class KeyclaveError(Exception):
         self.next_step = self.default_next_step if next_step is None else next_step
         self.retryable = self.default_retryable if retryable is None else retryable
         self.provider_reference = provider_reference
+        self.add_note(f"Next: {self.next_step}")  # a traceback shows it as well
 
     def __str__(self) -> str:
         context = [
@@ -225,7 +226,7 @@ class AuthenticationFailed(BackendError):
 class CapabilityUnsupported(BackendError):
     """The backend cannot do this. Nothing was sent."""
 
-    default_next_step = "Choose a backend that can: `keyclave backends show ID` lists what each one does."
+    default_next_step = "Use a backend that can: `keyclave backends show ID` says which new keys one takes."
 
 
 class OutcomeUnknown(BackendError):
@@ -253,7 +254,9 @@ class KeyAlreadyExists(KeyStateError):
 class KeyDisabled(KeyStateError):
     """The key version is revoked, destroyed or disabled and must not be used for this."""
 
-    default_next_step = "Run `keyclave keys show NAME` to see the status of each version."
+    default_next_step = (
+        "Run `keyclave keys show NAME` to see the status of each version; create another key for one that is revoked."
+    )
 
 
 class Conflict(KeyStateError):

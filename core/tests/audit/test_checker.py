@@ -169,6 +169,16 @@ def test_what_was_tampered_with_is_named_and_both_checkers_agree(
     assert second_checker(database) == sorted({sequence for sequence, _ in faults})
 
 
+@pytest.mark.parametrize(
+    ("dropped", "said"), [("= 5", "record 5 is missing"), ("BETWEEN 5 AND 7", "records 5 to 7 are missing")]
+)
+def test_missing_records_are_counted(
+    written: AuditLog, tamper: Callable[[Tamper], None], dropped: str, said: str
+) -> None:
+    tamper(run(f"DELETE FROM operations WHERE sequence {dropped}"))
+    assert [fault.detail for fault in written.verify().faults] == [said]
+
+
 def test_a_good_log_passes_both_checkers(written: AuditLog, database: Path) -> None:
     report = written.verify()
     assert (report.ok, report.records, report.chains[0].sequence) == (True, RECORDS, RECORDS)

@@ -167,10 +167,34 @@ def test_a_server_that_crashes_and_comes_back_has_every_record_that_was_acknowle
             log.append(make_entry())
             stop.set()
             results = [future.result() for future in futures]
+        own.stop(signal.SIGQUIT)
+        own.start()
+        log.append(make_entry())  # nothing was under way, so that it is only written on a new connection
         acked = set().union(*(found for found, _ in results))
         assert sum(failed for _, failed in results) > 0
         assert acked <= {operation.operation_id for operation in log.records()}
         assert log.verify().ok
+
+
+def test_a_database_that_comes_back_without_a_record_gets_no_more(place: Place, make_entry: Make) -> None:
+    """As from another server that had not got it yet. Its chain is perhaps that of another connection by then."""
+    with opened(place) as one, opened(place) as other, place.raw() as connection:
+        for log in (one, other):
+            log.append(make_entry())
+        connection.execute("CREATE TEMPORARY TABLE earlier AS TABLE audit_head")
+        one.append(make_entry())
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM operations WHERE chain = 1 AND sequence = 2")
+        connection.execute("DELETE FROM audit_head")
+        connection.execute("INSERT INTO audit_head TABLE earlier")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        other.append(make_entry())
+        with pytest.raises(AuditUnavailable, match="not as it was written") as caught:
+            one.append(make_entry())
+        assert not caught.value.retryable
 
 
 class Cut:

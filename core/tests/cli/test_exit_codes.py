@@ -132,4 +132,6 @@ def test_every_code_is_reached(run: Callable[..., Result], config: Path, tmp_pat
 
 
 def test_an_interruption_has_its_own_code() -> None:
-    assert failure_of(KeyboardInterrupt(), for_json=False).code == 130
+    interrupted = failure_of(KeyboardInterrupt(), for_json=False)
+    assert interrupted.code == 130
+    assert "keyclave recover" in (interrupted.next_step or "")

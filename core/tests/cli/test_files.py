@@ -56,6 +56,21 @@ def test_a_missing_file_and_a_directory_are_refused_before_anything_is_done(run:
 
 
 @posix
+def test_a_result_for_which_there_is_no_space_is_named_and_not_left(run: Run) -> None:
+    import resource  # noqa: PLC0415  there is none on Windows
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    Path("large").write_bytes(bytes(3_000_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        said = run("keys", "encrypt", "e", "large", "-o", "large.enc", code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"Error: {Path('large.enc').resolve()}: File too large" in said.stderr
+    assert not Path("large.enc").exists()
+
+
+@posix
 @pytest.mark.parametrize("command", READING)
 def test_a_file_without_permission_is_refused_before_anything_is_done(run: Run, command: str) -> None:
     Path("secret").touch(mode=0)

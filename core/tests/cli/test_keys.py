@@ -14,7 +14,7 @@ from click.testing import Result
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from keyclave.cli import rotation
+from keyclave.cli import output, rotation
 from keyclave.errors import StateUnavailable
 from keyclave.services.results import DueReport
 from keyclave.services.rotation.service import RotationService
@@ -127,6 +127,11 @@ def test_create_list_and_show_agree(run: Run) -> None:
     shown = run("keys", "show", "b").stdout
     assert created["key_id"] in shown
     assert created["provider_uri"] in shown
+
+
+def test_an_empty_list_says_so_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    assert run("keys", "list").stdout == run("recover", "--list").stdout == "There are none.\n"
 
 
 def test_a_public_key_in_json_names_its_version(run: Run, key: str) -> None:
@@ -246,7 +251,7 @@ def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
     assert "Version 3 of 'other' is active." in run("keys", "rotate", "other", "--now").stdout
     assert "no version of it is under validation" in run("keys", "promote", "other", code=3).stderr
     run("keys", "rotate", "other", "--now", "--validation-period", "1h", code=2)
-    assert "is no time" in run("keys", "rotate", "other", "--validation-period", "soon", code=2).stderr
+    assert "is no time: write 7d" in run("keys", "rotate", "other", "--validation-period", "soon", code=2).stderr
     run("keys", "rotate", "other", "--algorithm", "ECDSA_P384")
     shown = run("keys", "show", "other").stdout.splitlines()
     assert shown[0].startswith("Key 'other', ED25519, ")
@@ -255,6 +260,17 @@ def test_both_versions_sign_until_one_is_promoted_or_rolled_back(
     assert (pending[:3], pending[3][:2]) == (["PENDING", "ECDSA_P384", "-"], "20")
     assert run("keys", "promote", "other").stdout == "Version 4 of 'other' is active.\n"
     assert json.loads(run("keys", "show", "other", "--json").stdout)[-1]["algorithm"] == "ECDSA_P384"
+    refused = run("keys", "rotate", "other", "--algorithm", "AES_256", code=2).stderr
+    assert "a key of algorithm ECDSA_P384 cannot become one of algorithm AES_256" in refused
+    kept = [
+        (line.split("\t")[1], line.split("\t")[10]) for line in run("keys", "show", "other").stdout.splitlines()[2:]
+    ]
+    assert [(status, until[:2]) for status, until in kept] == [
+        ("DEPRECATED", "20"),
+        ("REVOKED", "-"),
+        ("DEPRECATED", "20"),
+        ("ACTIVE", "-"),
+    ]
 
 
 def test_what_is_due_is_rotated(run: Run, key: str) -> None:

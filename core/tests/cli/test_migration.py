@@ -13,6 +13,7 @@ from keyclave.models import KeyMigrationRecord
 from core.tests.cli.conftest import Run
 
 OTHER = '[backends.other]\nplugin = "software"\n'
+AWAY = '[backends.other]\nplugin = "no-such-plugin"\n'
 ALICE, BOB = ("--principal", "alice"), ("--principal", "bob")
 
 
@@ -47,9 +48,19 @@ def test_fr_012_a_plan_is_read_approved_and_run(run: Run) -> None:
     refused = run(*ALICE, "migrate", "approve", plan, "--justification", "mine", code=6)
     assert "another than its requester" in refused.stderr
     assert "not approved" in run(*ALICE, "migrate", "run", plan, code=6).stderr
-    assert f"keyclave migrate run {plan}" in run(*BOB, "migrate", "approve", plan, "--justification", "ok").stdout
+    for justification in ("seen", "ok"):
+        agreed = run(*BOB, "migrate", "approve", plan, "--justification", justification).stdout
+        assert f"keyclave migrate run {plan}" in agreed
+    shown = run("migrate", "show", plan).stdout
+    assert shown.startswith(text.partition("Somebody else")[0])
+    *_, seen, ok, then = shown.splitlines()
+    assert (seen[:19], seen[-6:]) == ("Approved by bob at ", ": seen")
+    assert ok.endswith(": ok")
+    assert then == f"Carry it out: keyclave migrate run {plan}"
     assert run(*ALICE, "migrate", "run", plan).stdout.count("COMPLETED") == 2
     assert run("migrate", "list").stdout.count("COMPLETED") == 2
+    assert "It was run: `keyclave migrate list` shows" in run("migrate", "show", plan).stdout
+    assert json.loads(run("migrate", "show", plan, "--json").stdout)["approvals"][0]["approved_by"] == "bob"
     (row,) = run("migrate", "list", "--plans").stdout.splitlines()
     assert (row.split("\t")[0], row.split("\t")[-1]) == (plan, "bob")
     assert json.loads(run("migrate", "list", "--plans", "--json").stdout)[0]["approvals"][0]["approved_by"] == "bob"
@@ -62,7 +73,22 @@ def test_fr_012_what_is_not_completed_is_code_1(run: Run) -> None:
     plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
     run(*BOB, "migrate", "approve", plan, "--justification", "ok")
     run("keys", "revoke", "release", "--reason", "stolen", "--yes")
-    assert "FAILED" in run(*ALICE, "migrate", "run", plan, code=1).stdout
+    ended = run(*ALICE, "migrate", "run", plan, code=1)
+    assert "FAILED" in ended.stdout
+    assert "not ended" not in ended.stderr
+
+
+def test_fr_012_what_had_to_wait_goes_on_when_the_plan_is_run_again(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519", "--wrappable")
+    plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "other", "--json").stdout)["plan_id"]
+    run(*BOB, "migrate", "approve", plan, "--justification", "ok")
+    run("keys", "rotate", "release", "--validation-period", "1h")
+    said = run(*ALICE, "migrate", "run", plan, code=1)
+    assert "IN_PROGRESS" in said.stdout
+    assert said.stderr.endswith("1 of 1 not ended: run the plan again to go on with it.\n")
+    assert "not ended" not in run(*ALICE, "migrate", "run", plan, "--json", code=1).stderr
+    run("keys", "rollback", "release", "--reason", "the migration comes first")
+    assert "COMPLETED" in run(*ALICE, "migrate", "run", plan).stdout
 
 
 def test_fr_012_a_migration_is_proven_and_rolled_back(run: Run, migrated: str) -> None:
@@ -89,9 +115,36 @@ def test_fr_012_whoever_approves_reads_the_exception(run: Run) -> None:
     assert f"with an exception: {reason}." in run(*BOB, "migrate", "show", plan).stdout
 
 
+def test_fr_012_what_cannot_be_reached_is_named_with_its_key(run: Run, config: Path, migrated: str) -> None:
+    config.write_text(config.read_text().replace(OTHER, AWAY))
+    for command in (("verify", migrated), ("rollback", migrated, "--reason", "not yet")):
+        refused = run("migrate", *command, code=4).stderr
+        assert refused.startswith(f"Error: {'verify' if 'verify' in command else 'revert'}_migration backend 'other'")
+        assert "key 'release': " in refused
+
+
+def test_fr_012_a_plan_in_which_nothing_can_go_is_neither_approved_nor_run(run: Run) -> None:
+    run("keys", "create", "release", "--algorithm", "ED25519")
+    plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "software", "--json").stdout)["plan_id"]
+    assert "it is kept in 'software' already" in run("migrate", "show", plan).stdout
+    for command in (("approve", plan, "--justification", "wanted"), ("run", plan)):
+        refused = run(*BOB, "migrate", *command, code=2).stderr
+        assert "nothing in this plan can be migrated" in refused
+        assert f"Next: `keyclave migrate show {plan}` says why." in refused
+
+
+def test_fr_012_what_was_rolled_back_says_so(run: Run, migrated: str) -> None:
+    assert run("migrate", "list").stdout.split("\t")[7].startswith("20")
+    run("migrate", "rollback", migrated, "--reason", "not yet")
+    assert "was rolled back since: backend 'software' keeps the key" in run("migrate", "verify", migrated).stdout
+    assert run("migrate", "list").stdout.split("\t")[7] == "-"
+    refused = run("migrate", "retire", migrated, "--yes", code=3).stderr
+    assert "Next: Nothing is left to do: the key is where it was" in refused
+
+
 def test_an_id_of_nothing_is_a_wrong_argument(run: Run) -> None:
     nothing = "00000000-0000-0000-0000-000000000000"
-    run("migrate", "run", nothing, code=2)
+    assert "keyclave migrate list --plans" in run("migrate", "run", nothing, code=2).stderr
     run("migrate", "show", nothing, code=2)
     run("migrate", "verify", nothing, code=2)
     run("migrate", "retire", nothing, "--yes", code=2)

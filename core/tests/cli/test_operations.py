@@ -8,16 +8,19 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 from uuid import uuid4
 
 import keyclave
 import pytest
 from click.testing import CliRunner, Result
+from keyclave.cli import recover
 from keyclave.cli.root import app
 from keyclave.plugin import CONTRACTS
-from keyclave.services.ownership.owners import OWNER
+from keyclave.services.rotation import service as rotation
 from keyclave.state.records import StoredIntent
 
+from core.tests.services.clock import Clock
 from core.tests.services.foreign_keys import foreign_settings
 from core.tests.services.long_ago import long_ago
 
@@ -57,7 +60,7 @@ def test_a_backend_is_shown_with_the_keys_that_it_takes(run: Run) -> None:
     assert "ECDSA_P256   yes" in run("backends", "show", "software").stdout
     assert "security level: SOFTWARE" in run("backends", "show", "software").stdout
     run("backends", "show", "hsm", code=4)
-    run("backends", "show", "none", code=2)
+    assert "Next: Use one of software, hsm, or configure it." in run("backends", "show", "none", code=2).stderr
 
 
 @pytest.mark.usefixtures("broken")
@@ -119,7 +122,11 @@ def test_the_audit_log_is_listed_and_filtered(run: Run) -> None:
     assert json.loads(run("audit", "list", "--limit", "2", "--all", "--json").stdout) == everything
     assert run("audit", "list", "--until", "2000-01-01").stdout == ""
     assert len(run("audit", "list", "--since", "2000-01-01T00:00:00+0000").stdout.splitlines()) == 6
-    assert "KEY_GENERATION" in run("audit", "list", "--operation", "X", code=2).stderr
+    for time in ("2000-01-01T00:00", "2000-01-01 00:00", "2000-01-01 00:00:00"):
+        assert len(run("audit", "list", "--since", time, "--operation", "sign").stdout.splitlines()) == 4
+    refused = run("audit", "list", "--operation", "SGIN", code=2).stderr
+    assert "unknown type of operation 'SGIN'" in refused
+    assert "KEY_GENERATION" in refused
     run("audit", "list", "--since", "yesterday", code=2)
     run("audit", "list", "--key", "missing", code=3)
 
@@ -192,12 +199,13 @@ def test_a_validation_period_is_not_unfinished(run: Run) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "rotate", "k", "--validation-period", "1h")
     (waiting,) = json.loads(run("recover", "--json").stdout)["waiting"]
-    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", True)
-    assert "Waiting: rotate of key" in run("recover").stdout
+    assert (waiting["kind"], waiting["step"], waiting["abandoned"]) == ("rotate", "window", False)
+    assert (waiting["key_name"], waiting["process"]) == ("k", None)
+    assert "Waiting: rotate of key 'k' (" in run("recover").stdout
     columns = run("recover", "--list").stdout.rstrip("\n").split("\t")
     assert columns[:2] == ["rotate", "window"]
-    assert columns[3] == "software"
-    assert columns[4].startswith("0:00:")
+    assert columns[3:5] == ["k", "software"]
+    assert columns[5].startswith("0:00:")
     assert columns[-1] == "needs none"
     assert "ok      recovery: no change is open" in run("doctor").stdout
 
@@ -218,10 +226,32 @@ def test_doctor_notes_which_keys_are_due(run: Run) -> None:
 def test_fr_022_doctor_notes_dates_that_a_clock_which_was_ahead_has_left(run: Run) -> None:
     with long_ago(days=-36_500):
         run("keys", "create", "k", "--algorithm", "ED25519")
+    with long_ago(days=-1):
+        run("keys", "create", "l", "--algorithm", "ED25519")
     said = run("doctor").stdout
-    assert "note    rotation: 1 key due later than any interval ends: the clock was ahead" in said
+    assert "note    rotation: 2 keys due later than the interval ends: the clock was ahead" in said
+    run("keys", "rotate", "l", "--now")
     run("keys", "rotate", "k", "--now")
     assert "ok      rotation: no key is due" in run("doctor").stdout
+
+
+def test_fr_022_doctor_notes_that_the_clock_is_not_trusted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "by its age" not in run("doctor").stdout
+    run("keys", "confirm-clock")
+    assert "by its age" not in run("doctor").stdout
+    Clock(monkeypatch, rotation).go(seconds=40 * 86_400)
+    said = run("doctor").stdout
+    assert "note    rotation: nothing is destroyed by its age: the clock went ahead" in said
+    assert "Next: Run `keyclave keys confirm-clock` if the clock is right." in said
+    run("keys", "confirm-clock")
+    assert "by its age" not in run("doctor").stdout
+
+
+def test_an_age_is_none_where_the_clock_went_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("keys", "create", "k", "--algorithm", "ED25519")
+    run("keys", "rotate", "k", "--validation-period", "1h")
+    Clock(monkeypatch, recover).go(seconds=-86_400)
+    assert run("recover", "--list").stdout.split("\t")[5] == "the clock went back"
 
 
 def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, config: Path) -> None:
@@ -237,7 +267,7 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
             to_version=None,
             backend_id="software",
             label=None,
-            parameters={OWNER: other._owner.name},
+            parameters=other._owner.parameters(),
             principal="tester",
             created_at=now,
             updated_at=now,
@@ -248,15 +278,18 @@ def test_what_a_living_process_is_doing_stays_open_until_it_ends(run: Run, confi
         (found,) = json.loads(run("recover", "--json", code=1).stdout)["open"]
         assert (found["operation_id"], found["kind"]) == (str(intent.operation_id), "revoke")
         assert (found["abandoned"], found["principal"]) == (False, "tester")
-        assert run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")[-2:] == ["tester", "at work"]
+        process = f"{gethostname()}:{os.getpid()}"
+        assert (found["key_name"], found["process"]) == ("k", process)
+        columns = run("recover", "--list", code=1).stdout.rstrip("\n").split("\t")
+        assert columns[-2:] == ["tester", f"at work, {process}"]
         said = run("recover", code=1).stdout
-        assert f"Open: revoke of key {handle.key_id} in backend 'software', at step 'begun'." in said
+        assert f"Open: revoke of key 'k' ({handle.key_id}) in backend 'software', at step 'begun'." in said
         assert "PROBLEM recovery: unfinished: 1 change" in run("doctor", code=1).stdout
     settings = config.read_text()
     config.write_text(settings.replace("[backends.software]", "[backends.renamed]"))
     assert run("recover", code=1).stderr.count("stays open") == 1
     config.write_text(settings)
-    resolved = f"Resolved: revoke of key {handle.key_id} in backend 'software'.\n"
+    resolved = f"Resolved: revoke of key 'k' ({handle.key_id}) in backend 'software'.\n"
     assert run("recover").stdout == f"{resolved}Nothing is open.\n"
     records = json.loads(run("audit", "list", "--operation", "RECOVER", "--json").stdout)
     assert [record["status"] for record in records] == ["FAILED", "SUCCESS"]
@@ -342,6 +375,18 @@ def test_doctor_finds_that_a_backend_has_none_of_its_keys(run: Run, config: Path
     assert "region" in problem["next_step"]
 
 
+def test_a_key_that_its_backend_does_not_have_is_looked_for_where_it_was_made(run: Run, config: Path) -> None:
+    run("keys", "create", "s", "--algorithm", "ECDSA_P256")
+    run("keys", "create", "e", "--algorithm", "AES_256")
+    Path("file").write_bytes(b"What the file says.")
+    elsewhere = f'[backends.software]\nplugin = "software"\nkeystore = "{config.parent / "elsewhere"}"'
+    config.write_text(config.read_text().replace('[backends.software]\nplugin = "software"', elsewhere))
+    for command in (("sign", "s"), ("encrypt", "e")):
+        said = run("keys", *command, "file", "-o", "out", code=3).stderr
+        assert "Next: Let [backends.software] name the region, account, token or directory" in said
+    assert "Next: Run `keyclave keys list`" in run("keys", "sign", "no-such", "file", "-o", "out", code=3).stderr
+
+
 def test_doctor_does_not_miss_the_backend_of_a_revoked_key(run: Run, config: Path) -> None:
     run("keys", "create", "k", "--algorithm", "ED25519")
     run("keys", "revoke", "k", "--reason", "the backend is retired", "--yes")
@@ -408,6 +453,7 @@ def test_a_config_file_that_is_not_there_is_a_configuration_error() -> None:
     result = CliRunner().invoke(app, ["--config", "missing.toml", "keys", "list"])
     assert result.exit_code == 2
     assert "missing.toml cannot be read" in result.stderr
+    assert "with --config or KEYCLAVE_CONFIG" in result.stderr
 
 
 @pytest.fixture

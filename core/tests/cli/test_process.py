@@ -181,6 +181,30 @@ def test_without_click_the_program_says_what_to_install() -> None:
     assert done.stderr.splitlines()[1] == "Next: pip install 'keyclave[cli]'"
 
 
+def test_an_interrupt_while_it_is_being_imported_is_no_traceback() -> None:
+    code = (
+        "import sys, types; stub = types.ModuleType('click')\n"
+        "def interrupt(name): raise KeyboardInterrupt\n"
+        "stub.__getattr__ = interrupt; sys.modules['click'] = stub; from keyclave.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Error: the run was interrupted\n")
+
+
+@pytest.mark.parametrize(("calls", "taken_down"), [(0, "taken down\n"), (1, "")])
+def test_nothing_is_taken_down_around_a_call_that_still_runs(calls: int, taken_down: str) -> None:
+    """The library of a token crashes in about one of three processes that end in an orderly way around its call."""
+    code = (
+        "import atexit, sys, threading, time; atexit.register(print, 'taken down')\n"
+        f"for _ in range({calls}): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "sys.argv = ['keyclave', '--help']; from keyclave.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: keyclave")
+    assert done.stdout.partition("143  terminated (SIGTERM)\n")[2] == taken_down
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs")
 def test_a_large_file_takes_no_more_memory_than_a_small_one(config: Path, key: str) -> None:
     for size, file in ((1, "small"), (96 << 20, "large")):

@@ -9,7 +9,7 @@ import keyclave
 import pytest
 from keyclave import Keyclave
 
-from core.tests.conftest import CONFIG
+from core.tests.configuring import settings_of
 
 PrivateKeys = Callable[[str], Any]
 
@@ -18,7 +18,7 @@ PrivateKeys = Callable[[str], Any]
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyclave]:
     directory = tmp_path_factory.mktemp("integrations")
     config = directory / "keyclave.toml"
-    config.write_text(CONFIG.format(directory=directory / "state"))
+    config.write_text(settings_of(directory / "state"))
     with keyclave.open(config, principal="tester") as clave:
         yield clave
 

@@ -59,6 +59,15 @@ def test_a_directory_that_lets_others_in_is_refused(directory: Path, wrong: int)
 
 
 @needs_posix
+def test_what_lets_others_in_is_named_in_full(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.chmod(0o755)
+    monkeypatch.chdir(directory.parent)
+    with pytest.raises(ConfigurationError) as refused:
+        private_directory(directory.name)
+    assert refused.value.message.startswith(f"{directory} lets group or others in")
+
+
+@needs_posix
 def test_a_link_to_a_directory_is_refused(directory: Path) -> None:
     link = directory.with_name("link")
     link.symlink_to(directory)

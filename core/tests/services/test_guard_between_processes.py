@@ -19,25 +19,12 @@ from keyclave.errors import Conflict
 from keyclave.state.upgrade import upgrade
 
 from core.tests.audit.second_checker import check_chains
+from core.tests.configuring import settings_of
 from tests.services.postgresql import Server, running
 
 pytestmark = pytest.mark.needs("postgresql")
 
 SIGNERS, ROTATIONS = 3, 25
-CONFIG = """
-[state]
-directory = "{directory}"
-url = "{url}"
-
-[environment]
-type = "local"
-
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-"""
 
 
 @pytest.fixture
@@ -65,7 +52,7 @@ def test_no_signature_is_released_after_the_rotation_that_ended_its_version(serv
     server.execute("CREATE DATABASE race")
     upgrade(server.url("race"))
     config = tmp_path / "keyclave.toml"
-    config.write_text(CONFIG.format(directory=tmp_path / "state", url=server.url("race")))
+    config.write_text(settings_of(tmp_path / "state", url=server.url("race")))
     context = multiprocessing.get_context("spawn")
     ready, stop, signed = context.Barrier(SIGNERS + 1), context.Event(), context.Queue()
     with keyclave.open(config) as clave:

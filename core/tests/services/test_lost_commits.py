@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import Conflict, OutcomeUnknown, StateUnavailable
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.ownership import owners
 from keyclave.state.store import Store, Transaction
 
@@ -88,7 +88,7 @@ def test_what_is_durable_is_done(clave: Keyclave, operation: str, number: int) -
 def test_what_is_not_durable_is_not_taken_for_done(
     clave: Keyclave, operation: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", timedelta(0))
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", timedelta(0))
     _, act, expected = OPERATIONS[operation]
     prepare(clave, operation)
     with losing(number, durable=False), pytest.raises(StateUnavailable, match="the connection was lost"):

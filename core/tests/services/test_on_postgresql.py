@@ -14,24 +14,10 @@ from click.testing import CliRunner, Result
 from keyclave.cli.root import app
 from keyclave.errors import IntegrityError, KeyDisabled
 
+from core.tests.configuring import settings_of
 from tests.services.postgresql import Server
 
 pytestmark = pytest.mark.needs("postgresql")
-
-CONFIG = """
-[state]
-directory = "{directory}"
-url = "{url}"
-
-[environment]
-type = "local"
-
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-"""
 
 
 @pytest.fixture
@@ -39,7 +25,7 @@ def config(server: Server, tmp_path: Path) -> Iterator[Path]:
     """Settings with a database that has no tables yet."""
     server.execute("CREATE DATABASE main_job")
     path = tmp_path / "keyclave.toml"
-    path.write_text(CONFIG.format(directory=tmp_path / "state", url=server.url("main_job")))
+    path.write_text(settings_of(tmp_path / "state", url=server.url("main_job")))
     yield path
     server.execute("DROP DATABASE main_job WITH (FORCE)")
 

@@ -9,7 +9,7 @@ import pytest
 from keyclave import Keyclave
 from keyclave.errors import BackendUnavailable, CapabilityUnsupported, KeyDisabled, KeyNotFound, OutcomeUnknown
 from keyclave.models import KeyStatus, OperationType
-from keyclave.services import recovery
+from keyclave.services import resolution
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing
@@ -54,7 +54,7 @@ def test_a_device_may_make_the_key_after_the_process_that_asked_ended(
     assert (second.recovered, open_kinds(second)) == ((), ["create"])
     assert "its backend may still carry it out" in caplog.text
     second.close()
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", -recovery._SETTLED_AFTER)
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", -resolution._SETTLED_AFTER)
     third = reopen(remote)
     assert ([intent.kind for intent in third.recovered], open_kinds(third)) == (["create"], [])
 

@@ -13,7 +13,7 @@ from keyclave import Keyclave
 from keyclave.errors import AuditUnavailable, IntegrityError, KeyclaveError
 from keyclave.state.upgrade import upgrade
 
-from core.tests.services.test_on_postgresql import CONFIG
+from core.tests.configuring import settings_of
 from tests.services.postgresql import Server
 
 MESSAGE = b"message"
@@ -64,7 +64,7 @@ def test_the_epoch_shows_an_earlier_copy_where_nothing_is_audited(config: Path, 
 def served(server: Server, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "served.toml"
     server.execute("CREATE DATABASE restored")
-    path.write_text(CONFIG.format(directory=tmp_path / "served", url=server.url("restored")))
+    path.write_text(settings_of(tmp_path / "served", url=server.url("restored")))
     yield path
     server.execute("DROP DATABASE restored WITH (FORCE)")
     server.execute("DROP DATABASE backup")

@@ -20,7 +20,7 @@ from keyclave.errors import (
 )
 from keyclave.models import KeyStatus
 from keyclave.plugin import Encrypted, Signed
-from keyclave.services import recovery
+from keyclave.services import resolution
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing, replaced
@@ -140,10 +140,11 @@ def test_what_cannot_be_undone_stays_open_and_says_so(
         with pytest.raises(BackendUnavailable):
             clave.rotation.rotate("k")
         (intent,) = clave.recovery.open_intents()
-        assert f"operation {intent.operation_id} stays open" in caplog.text
+        change = f"rotate of key 'k' ({intent.key_id}) in backend 'software'"
+        assert f"{change} stays open (operation {intent.operation_id}): " in caplog.text
         assert "the device was unplugged" in caplog.text
         assert recoveries(clave) == ["FAILED"]
-        with pytest.raises(Conflict, match="another change of this key is under way"):
+        with pytest.raises(Conflict, match=r"another change of this key is under way \(rotate\)"):
             clave.rotation.rotate("k")
         assert clave.recovery.run() == ()
     assert clave.keys.sign("k", MESSAGE).version == 1
@@ -169,12 +170,13 @@ def test_an_unknown_outcome_is_looked_for_until_it_can_be_told(
                 clave.keys.create("k", "ED25519")
     made, never_made = clave.recovery.open_intents()
     assert clave.recovery.run() == ()
-    assert f"operation {made.operation_id} stays open: its backend may still carry it out" in caplog.text
+    why = f"stays open (operation {made.operation_id}): its backend may still carry it out"
+    assert f"create of key 'k' ({made.key_id}) in backend 'software' {why}" in caplog.text
     late[0]()
     assert len(key_files(tmp_path)) == 1
     assert clave.recovery.run() == (made,)
     assert (key_files(tmp_path), clave.recovery.open_intents()) == (set(), (never_made,))
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", -recovery._SETTLED_AFTER)
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", -resolution._SETTLED_AFTER)
     assert clave.recovery.run() == (never_made,)
     assert clave.recovery.open_intents() == ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from keyclave.errors import Conflict, IntegrityError, InvalidArgument
@@ -82,6 +82,8 @@ def test_a_migration_is_found_as_it_was_put(store: Store) -> None:
     with store.read() as state:
         assert state.migrations.all() == state.migrations.of_plan(PLAN.plan_id) == (MIGRATION,)
         assert state.migrations.of_plan(uuid4()) == ()
+        assert state.migrations.of_key(UUID(MIGRATION.source_key_id)) == (MIGRATION,)
+        assert state.migrations.of_key(uuid4()) == ()
         assert state.plans.all() == (PLAN,)
         assert state.plans.get(PLAN.plan_id) == PLAN
         assert state.plans.get(uuid4()) is None

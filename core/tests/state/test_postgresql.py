@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -138,6 +140,67 @@ def test_the_address_is_shown_without_secrets(tmp_path: Path) -> None:
         assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [
+        ("keyclave@", "nobody@", "the server has no such database or user"),
+        ("/keyclave_", "/missing_", "the server has no such database or user"),
+        ("host=%2F", "host=%2Fnowhere%2F", "there is no socket of a server in that directory"),
+        ("host=%2F", "sslmode=ful&host=%2F", "sslmode has a value that libpq does not know"),
+        ("host=%2F", "sslmod=canary&host=%2F", "an option of the URL is not one of libpq's"),
+        ("host=%2F", "gssencmode=canary&host=%2F", "OperationalError"),
+    ],
+)
+def test_why_there_is_no_connection_is_said(postgresql_place: Place, right: str, wrong: str, reason: str) -> None:
+    url = postgresql_place.url.replace("host=/", "host=%2F")
+    assert right in url
+    with pytest.raises(StateUnavailable, match=f": {reason}") as caught:
+        upgrade(url.replace(right, wrong))
+    assert "canary" not in str(caught.value)
+
+
+def test_a_host_that_does_not_answer_is_said_to(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(StateUnavailable, match="/db: nothing answers on that host and port"):
+        Store.open(f"postgresql://me@127.0.0.1:{port}/db", key_file=tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    ("right", "reason"),
+    [
+        ("NOLOGIN", "the user may not log in"),
+        ("LOGIN CONNECTION LIMIT 0", "the server allows no more connections to this user or database"),
+    ],
+)
+def test_what_a_user_may_not_is_said(server: Server, postgresql_place: Place, right: str, reason: str) -> None:
+    server.execute(f"CREATE ROLE outsider {right}")
+    try:
+        with pytest.raises(StateUnavailable, match=f": {reason}"):
+            upgrade(postgresql_place.url.replace("keyclave@", "outsider@"))
+    finally:
+        server.execute("DROP ROLE outsider")
+
+
+def test_a_user_that_may_not_make_the_tables_is_told_who_may(server: Server, postgresql_place: Place) -> None:
+    with postgresql_place.raw() as connection:
+        connection.execute("CREATE ROLE powerless LOGIN")
+        connection.execute("CREATE SCHEMA apart")
+        connection.execute("GRANT USAGE ON SCHEMA apart TO powerless")
+    url = postgresql_place.url.replace("keyclave@", "powerless@") + "&options=-csearch_path%3Dapart"
+    try:
+        with pytest.raises(
+            StateUnavailable, match=r"postgresql://powerless@.* lacks a right on the database"
+        ) as caught:
+            upgrade(url)
+    finally:
+        with postgresql_place.raw() as connection:
+            connection.execute("DROP OWNED BY powerless")
+        server.execute("DROP ROLE powerless")
+    assert "As the owner" in caught.value.next_step
+    assert not caught.value.retryable
+
+
 def test_password_and_options_reach_the_server(postgresql_place: Place) -> None:
     with postgresql_place.raw() as connection:
         connection.execute("CREATE SCHEMA apart")
@@ -262,11 +325,27 @@ def test_a_server_that_crashes_keeps_what_was_committed(
         with pytest.raises(StateUnavailable, match="no connection"):
             add(store, new_key("lost"))
         own_server.start()
-        with pytest.raises(StateUnavailable):
-            names(store)  # its connection was kept over the crash; the next one is new
         assert names(store) == ["k0", "k1", "k2", "k3", "k4"]
         add(store, new_key("next"))
         assert names(store)[-1] == "next"
+
+
+def test_a_crash_while_nothing_is_done_is_not_noticed_afterwards(
+    own_server: Server, own_place: Place, new_key: NewKey
+) -> None:
+    """Every connection that was kept has died, the one of the leases and each of several that read."""
+    with contextlib.closing(own_place.open()) as store:
+        add(store, new_key("before"))
+        with store.lease() as state, store.read(), store.read():
+            state.leases.take(None, "work", "holder", timedelta(minutes=1))
+        own_server.stop(signal.SIGQUIT)
+        own_server.start()
+        with store.lease() as state:
+            assert state.leases.lock("work") is not None
+        with store.read(), store.read():
+            assert names(store) == ["before"]
+        add(store, new_key("after"))
+        assert names(store) == ["after", "before"]
 
 
 def test_damaged_files_are_an_integrity_error(own_server: Server, own_place: Place, new_key: NewKey) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 import keyclave
 import psycopg
 import pytest
+from click.testing import CliRunner
+from keyclave.cli.root import app as cli
 from keyclave.errors import ConfigurationError
-from keyclave.state.roles import grant, may_rewrite_log
+from keyclave.state.roles import grant, may_rewrite_log, missing_rights
 
+from core.tests.configuring import settings_of
 from core.tests.databases import Place
 from core.tests.services.long_ago import long_ago
 from tests.services.postgresql import Server
@@ -21,21 +24,8 @@ pytestmark = pytest.mark.needs("postgresql")
 
 ROLE = 'odd "role" name'
 USER = "odd%20%22role%22%20name@"
-CONFIG = """
-[state]
-directory = "{directory}"
-key_file = "{key_file}"
-url = "{url}"
 
-[environment]
-type = "local"
 
-[environment.rotation]
-validation_period = "0s"
-
-[backends.software]
-plugin = "software"
-"""
 REFUSED = (
     "UPDATE operations SET record = record",
     "DELETE FROM operations",
@@ -72,7 +62,7 @@ def app(server: Server, postgresql_place: Place) -> Iterator[Place]:
 
 def test_the_role_does_all_that_an_application_does(app: Place, tmp_path: Path) -> None:
     config = tmp_path / "keyclave.toml"
-    config.write_text(CONFIG.format(directory=tmp_path / "state", url=app.url, key_file=app.key_file))
+    config.write_text(settings_of(tmp_path / "state", url=app.url, key_file=app.key_file))
     with keyclave.open(config) as clave, keyclave.open(config) as other:
         with long_ago():
             clave.keys.create("k", "ED25519")
@@ -98,6 +88,21 @@ def test_the_role_may_not_touch_the_past(app: Place, statement: str) -> None:
 def test_who_could_rewrite_the_log_is_known(app: Place, postgresql_place: Place) -> None:
     assert not may_rewrite_log(app.url)
     assert may_rewrite_log(postgresql_place.url)
+
+
+def test_a_right_that_the_role_lacks_is_named_by_the_doctor(app: Place, tmp_path: Path) -> None:
+    """As after an upgrade that made a table, until the rights are given anew."""
+    config = tmp_path / "keyclave.toml"
+    config.write_text(settings_of(tmp_path / "state", url=app.url, key_file=app.key_file))
+    keyclave.open(config).close()
+    assert missing_rights(app.url) == ()
+    with psycopg.connect(app.url.replace(USER, "keyclave@"), autocommit=True) as owner:
+        owner.execute('REVOKE INSERT ON operations, keys FROM "odd ""role"" name"')
+    assert set(missing_rights(app.url)) == {"INSERT on operations", "INSERT on keys"}
+    said = CliRunner().invoke(cli, ["--config", str(config), "doctor"])
+    assert said.exit_code == 1
+    assert "PROBLEM state: the user of the database lacks rights: " in said.stdout
+    assert "keyclave state grant ROLE" in said.stdout
 
 
 def test_a_role_that_can_change_the_log_all_the_same_is_named(server: Server, postgresql_place: Place) -> None:

@@ -151,9 +151,10 @@ def test_another_connection_that_keeps_the_lock_makes_a_conflict(place: Place, n
         else:
             other.execute("BEGIN")
             other.execute("UPDATE instance SET mac = mac WHERE epoch < 0")
-        with pytest.raises(Conflict, match="locked") as caught:
+        with pytest.raises(Conflict, match=r"the database .*(state\.db|postgresql://).* was locked") as caught:
             add(store, new_key())
         assert caught.value.retryable
+        assert "the process that keeps the database locked" in caught.value.next_step
         assert names(store) == []
         other.execute("ROLLBACK")
         add(store, new_key())
@@ -166,7 +167,7 @@ def test_a_full_database_is_unavailable_and_works_again_with_space(sqlite_place:
         (writer,) = (c for c in store.connections() if isinstance(c, sqlite3.Connection))
         pages = writer.execute("PRAGMA page_count").fetchone()[0]
         writer.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StateUnavailable, match="SQLITE_FULL"):
+        with pytest.raises(StateUnavailable, match=r"state\.db failed: the disk is full \(SQLITE_FULL\)"):
             add(store, new_key("full", owner_principal="x" * 100_000))
         # The connection with the limit was dropped.
         add(store, new_key("after", owner_principal="x" * 100_000))

@@ -187,7 +187,7 @@ class _Proof:
     def row(self, row: RowLike) -> None:
         expected = self.sequence + 1
         if row.sequence != expected:
-            self.fault(expected, FaultKind.MISSING, f"records {expected} to {row.sequence - 1} are missing")
+            self.fault(expected, FaultKind.MISSING, _missing(expected, row.sequence - 1))
         elif self._hash is not None and chain_hash(self._hash, row.record) != row.hash:
             self.fault(row.sequence, FaultKind.CHAIN, "the record does not follow from the one before it")
         self._check_record(row)
@@ -229,3 +229,7 @@ class _Proof:
 
     def reached(self) -> ChainEnd:
         return ChainEnd(chain=self.chain, sequence=self.sequence, hash=self._hash or GENESIS)
+
+
+def _missing(first: int, last: int) -> str:
+    return f"record {first} is missing" if first == last else f"records {first} to {last} are missing"

@@ -130,8 +130,9 @@ class Transactions(Protocol):
 
         No other one appends to its chain, and no key changes, before it has ended. ``Conflict`` and
         ``IntegrityError`` say that nothing was written: another one took too long, the database refused a row
-        (``Conflict`` that is not retryable), or stored data is not what was written. After any other exception it is
-        unknown whether the transaction is durable.
+        (``Conflict`` that is not retryable), or stored data is not what was written. Nor was anything where the
+        transaction could not begin, or its block raised. After any other exception at its end it is unknown whether
+        the transaction is durable.
         """
 
     def read(self) -> AbstractContextManager[Transaction]:

@@ -45,17 +45,23 @@ class Writer:
         self._seen: dict[int, HeadLike] = {}
         self._poisoned = False
 
-    def commit(self, batch: Sequence[Pending]) -> bool:
+    def commit(self, batch: Sequence[Pending], *, again: bool = False) -> bool:
         """Write a batch, and note in each entry what became of it.
+
+        Args:
+            batch: the entries.
+            again: whether this is the second attempt, after one of which nothing was written.
 
         Returns:
             Whether entries that wait behind this batch may do better.
         """
         if self._poisoned and not self._recover(batch):
             return False
+        committing = False
         try:
             with self._transactions.append() as transaction:
                 chain, head = transaction.audit.chain, self._write(transaction, batch)
+                committing = True
         except Conflict as error:
             return _give_up(batch, error.message) if error.retryable else self._one_by_one(batch, error.message)
         except IntegrityError:
@@ -63,7 +69,9 @@ class Writer:
         except Exception as error:
             self._poisoned = True
             _logger.warning("audit commit failed (%s); reading the log again", _text(error))
-            return self._recover(batch, tried=True)
+            if committing or again:
+                return self._recover(batch, tried=committing)
+            return self.commit(batch, again=True)
         except BaseException:
             self._poisoned = True
             raise

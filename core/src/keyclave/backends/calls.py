@@ -25,6 +25,7 @@ from keyclave.errors import (
     CapabilityUnsupported,
     DeadlineExceeded,
     KeyclaveError,
+    KeyNotFound,
     OutcomeUnknown,
 )
 from keyclave.plugin.records import Location
@@ -202,11 +203,22 @@ class HookCalls:
         except BaseException as error:  # whatever a plugin lets escape
             return self.translate(hook, error)
 
+    def _elsewhere(self, hook: str, error: KeyclaveError) -> KeyclaveError:
+        """Return an error that says what to do next, where the backend does not have a key that the state knows."""
+        own = error.next_step != KeyNotFound.default_next_step
+        if isinstance(error, KeyNotFound) and not own and hook != "adopt_key":
+            error.next_step = (
+                f"Let [backends.{self.backend_id}] name the region, account, token or directory in which the key was"
+                " made, or put that back from a backup; `keyclave doctor` looks."
+            )
+        return error
+
     def translate(self, hook: str, error: BaseException) -> KeyclaveError:
         """Return what to raise for an exception that escaped from a hook."""
         kind = type(error)  # isinstance would ask the error, which may be the plugin's
         if issubclass(kind, KeyclaveError):
-            return bare(cast("KeyclaveError", error)).at(operation=hook, backend_id=self.backend_id)
+            known = bare(cast("KeyclaveError", error)).at(operation=hook, backend_id=self.backend_id)
+            return self._elsewhere(hook, known)
         if kind is Overdue:
             unknown = cast("Overdue", error).started and hook in _CHANGES
             message = f"no answer within {self.limits.of(hook):g} s"

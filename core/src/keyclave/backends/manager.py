@@ -23,6 +23,7 @@ from keyclave.backends.opened import Broken, Opened
 from keyclave.backends.opening import BackendInstance, Opener
 from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
+from keyclave.backends.rereading import LostLevel
 from keyclave.backends.retrying import Retries
 from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
 from keyclave.models import EnvironmentType
@@ -117,6 +118,11 @@ class BackendManager:
                 opened.level.watch()
             marks.append(None if opened is None else opened.level.withdrawn)
         return tuple(marks)
+
+    def lost_levels(self) -> tuple[LostLevel, ...]:
+        """Return each time that an open backend showed less than before."""
+        opened = (slot.opened for slot in self._slots.values())
+        return tuple(lost for each in opened if each is not None for lost in each.level.lost)
 
     def permissions_policy(self, name: str) -> str:
         """Return the least-privilege policy for a configured backend, or for any backend of a plugin.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from copy import copy
 from time import monotonic
 
@@ -18,9 +19,9 @@ from keyclave.backends.backend import Backend
 from keyclave.backends.contract import contract_problem
 from keyclave.backends.description import description_problem
 from keyclave.errors import BackendUnavailable, KeyclaveError, PolicyViolation
-from keyclave.plugin.records import BackendDescription
+from keyclave.plugin.records import BackendDescription, Record
 
-__all__ = ["Rereading"]
+__all__ = ["LostLevel", "Rereading"]
 
 _COUNTS = 3600.0
 """Seconds for which evidence counts."""
@@ -29,6 +30,20 @@ _AHEAD = 600.0
 _PAUSE = 60.0
 """Seconds from a question without an answer to the next."""
 _log = logging.getLogger("keyclave.backends")
+
+
+class LostLevel(Record, frozen=True, kw_only=True):
+    """A backend showed less than before while it was open.
+
+    Attributes:
+        event_id: by which the audit log knows whether it is recorded.
+        backend_id: the backend.
+        problem: what it shows, or which rule it breaks by now.
+    """
+
+    event_id: uuid.UUID
+    backend_id: str
+    problem: str
 
 
 class Rereading:
@@ -42,10 +57,12 @@ class Rereading:
     Attributes:
         withdrawn: another object each time that the level, or the backend, does not count any more; what is bound to
             its keys must be bound anew then.
+        lost: each time that the backend showed less than before.
     """
 
     def __init__(self, backend: Backend, plugin: str, read_at: float) -> None:
         self.withdrawn: object = None
+        self.lost: tuple[LostLevel, ...] = ()
         self._backend = backend
         self._plugin = plugin
         self._read_at = read_at
@@ -128,17 +145,21 @@ class Rereading:
             return
         level = backend.description.security_level
         if level is not before.security_level:
+            problem = f"it was {before.security_level.value} and is {level.value} now"
             _log.error(
-                "backend %r lost its level: it was %s and is %s now, and keys that require more are not used"
-                " (FR-014): %s",
+                "backend %r lost its level: %s, and keys that require more are not used (FR-014): %s",
                 backend.id,
-                before.security_level.value,
-                level.value,
+                problem,
                 " ".join(description.evidence),
             )
-            self.withdrawn = object()
+            self._withdraw(f"the backend lost its level: {problem} (FR-014)")
         try:
             backend.standing()
         except PolicyViolation as error:
             _log.error("backend %r is not used any more: %s", backend.id, error.message)
-            self._refused, self.withdrawn = error, object()
+            self._refused = error
+            self._withdraw(f"the backend is not used any more: {error.message}")
+
+    def _withdraw(self, problem: str) -> None:
+        self.lost += (LostLevel(event_id=uuid.uuid4(), backend_id=self._backend.id, problem=problem),)
+        self.withdrawn = object()

@@ -16,4 +16,7 @@ def main() -> None:
             raise
         sys.stderr.write("Error: the command line needs the extra 'cli'.\nNext: pip install 'keyclave[cli]'\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("Error: the run was interrupted\n")
+        sys.exit(130)
     run()

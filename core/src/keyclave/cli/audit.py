@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
-_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+_TIMES = click.DateTime(
+    ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+)
 _COLUMNS = ("Time", "Operation", "Key", "Version", "Status", "Principal", "Backend", "ms", "Error")
 
 
 @command("list", example="keyclave audit list --key release --operation SIGN")
 @click.option("--key", metavar="NAME", help="Only operations on this key.")
 @click.option("--operation", metavar="TYPE", help="Only operations of this type, such as SIGN.")
-@click.option("--since", type=_TIMES, metavar="TIME", help="Only from this time on: 2026-01-31, UTC, or with a time.")
-@click.option("--until", type=_TIMES, metavar="TIME", help="Only before this time.")
+@click.option(
+    "--since", type=_TIMES, metavar="TIME", help="Only from this time on, UTC: 2026-01-31, or 2026-01-31T12:00:00."
+)
+@click.option("--until", type=_TIMES, metavar="TIME", help="Only before this time, in the same form.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Only the last so many.")
 @click.option("--all", "everything", is_flag=True, help="All of them, however many there are.")
 def list_operations(
@@ -80,9 +84,11 @@ def _line(record: CryptographicOperation) -> tuple[object, ...]:
 def _operation_type(name: str) -> OperationType:
     from keyclave.models import OperationType  # noqa: PLC0415  pydantic is not needed for --help
 
-    if name not in OperationType.__members__:
-        raise InvalidArgument("unknown type of operation", next_step=f"Use one of {', '.join(OperationType)}.")
-    return OperationType(name)
+    if name.upper() not in OperationType.__members__:
+        raise InvalidArgument(
+            f"unknown type of operation {name!r}", next_step=f"Use one of {', '.join(OperationType)}."
+        )
+    return OperationType(name.upper())
 
 
 def _aware(time: datetime | None) -> datetime | None:

@@ -110,6 +110,7 @@ def select(session: Session, *, algorithm: str | None, explain: bool) -> int:
                 "accepted": c.accepted,
                 "reason": c.reason,
                 "looks": c.looks,
+                "is_away": c.is_away,
             }
             for c in selection.candidates
         ]

@@ -26,8 +26,8 @@ _MARKS = {"ok": click.style("ok      ", fg="green"), "note": "note    ", "proble
 def doctor(session: Session, *, policy: str | None) -> int:
     """Look at everything, and say what is wrong.
 
-    Everything is settings, plugins, backends, permissions, state, open changes and the audit log. Exit code 1 says
-    that something is wrong.
+    Everything is settings, plugins, backends, permissions, state, fallbacks and standbys, open changes and the audit
+    log. Exit code 1 says that something is wrong.
 
     With --policy nothing is looked at: the least-privilege policy is printed, as the provider takes it.
     """

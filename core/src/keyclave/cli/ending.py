@@ -6,14 +6,16 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
 from keyclave.cli.exit_codes import ExitCode
 from keyclave.cli.failures import failure_of
 
-__all__ = ["die_on_sigterm", "run_guarded"]
+__all__ = ["die_on_sigterm", "leave", "run_guarded"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -57,6 +59,20 @@ def die_on_sigterm() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def leave(code: int) -> NoReturn:
+    """Leave the process, at once if a call still runs in the library of a backend.
+
+    Such a call was interrupted or took too long, and cannot be stopped. It would crash in a library that is taken
+    down around it, and the process would end with a signal in place of its exit code.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _show(error: BaseException, *, as_json: bool) -> int:

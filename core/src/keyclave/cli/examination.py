@@ -6,11 +6,12 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from keyclave import __version__
+from keyclave.cli.fallback_findings import fallback_findings
+from keyclave.cli.finding import Finding
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
@@ -18,28 +19,12 @@ from keyclave.errors import KeyclaveError
 if TYPE_CHECKING:
     from keyclave import Keyclave, KeyHandle, Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["examine"]
 
 _PREFIX = "KEYCLAVE_"
 _LONGEST_INTERVAL = timedelta(days=366)
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _BROKEN_PLUGIN = frozenset({"failed", "conflicting"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        area: what it is.
-        status: ``ok``, ``problem``, or ``note`` for something to know.
-        text: what was found.
-        next_step: what to do about it; ``None`` for nothing.
-    """
-
-    area: str
-    status: Literal["ok", "problem", "note"]
-    text: str
-    next_step: str | None = None
 
 
 def examine(session: Session) -> Iterator[Finding]:
@@ -60,6 +45,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield from _backends(clave)
             yield _selection(clave)
             yield from _keys(clave)
+            yield from fallback_findings(clave)
             yield from _rotation(clave)
             yield from _plugins(clave)
             yield _recovery(clave)
@@ -93,10 +79,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _role(settings: Settings) -> Iterator[Finding]:
-    from keyclave.state.roles import may_rewrite_log  # noqa: PLC0415  SQLAlchemy is not needed for --help
+    from keyclave.state.roles import may_rewrite_log, missing_rights  # noqa: PLC0415  SQLAlchemy is not needed for --help
 
     url = settings.state.effective_url
-    if url.get_secret_value().startswith("postgresql") and may_rewrite_log(url):
+    if not url.get_secret_value().startswith("postgresql"):
+        return
+    if missing := missing_rights(url):
+        yield Finding(
+            "state",
+            "problem",
+            f"the user of the database lacks rights: {', '.join(missing)}",
+            "As the owner of the tables run `keyclave state grant ROLE` for this user, after each upgrade as well.",
+        )
+    if may_rewrite_log(url):
         yield Finding(
             "state",
             "note",
@@ -204,9 +199,9 @@ def _rotation(clave: Keyclave) -> Iterator[Finding]:
     now = datetime.now(UTC)
     rotating = {intent.key_id for intent in clave.recovery.waiting()}
     handles = (handle for page in clave.keys.pages() for handle in page)
-    dates = [(handle.key_id, handle.next_rotation_at) for handle in handles if handle.next_rotation_at is not None]
-    due = [date for key_id, date in dates if date <= now and key_id not in rotating]
-    beyond = sum(date > now + _LONGEST_INTERVAL for _, date in dates)
+    dates = [(h.key_id, h.created_at, h.next_rotation_at) for h in handles if h.next_rotation_at is not None]
+    due = [date for key_id, _, date in dates if date <= now and key_id not in rotating]
+    beyond = sum(made > now + _CLOCKS_DIFFER or date > now + _LONGEST_INTERVAL for _, made, date in dates)
     if due:
         yield Finding(
             "rotation",
@@ -218,11 +213,18 @@ def _rotation(clave: Keyclave) -> Iterator[Finding]:
         yield Finding(
             "rotation",
             "note",
-            f"{counted(beyond, 'key')} due later than any interval ends: the clock was ahead when they were rotated",
+            f"{counted(beyond, 'key')} due later than the interval ends: the clock was ahead when they were rotated",
             "Rotate each of them once by hand, which sets the date anew: `keyclave keys list` shows the dates.",
         )
     if not due and not beyond:
         yield Finding("rotation", "ok", "no key is due")
+    if (suspended := clave.rotation.suspended()) is not None:
+        yield Finding(
+            "rotation",
+            "note",
+            f"nothing is destroyed by its age: {suspended}",
+            "Run `keyclave keys confirm-clock` if the clock is right.",
+        )
 
 
 def _plugins(clave: Keyclave) -> Iterator[Finding]:

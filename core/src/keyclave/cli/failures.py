@@ -13,6 +13,8 @@ from keyclave.errors import KeyclaveError
 
 __all__ = ["Failure", "failure_of"]
 
+_INTERRUPTED = "Run `keyclave recover`: if a key was being changed, it finishes or undoes that."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -63,7 +65,10 @@ def failure_of(error: BaseException, *, for_json: bool) -> Failure:
             return _of_keyclave(error, error.message if for_json else str(error))
         case click.Abort() | KeyboardInterrupt():
             return Failure(
-                code=ExitCode.INTERRUPTED, kind="Interrupted", message="the run was interrupted", next_step=None
+                code=ExitCode.INTERRUPTED,
+                kind="Interrupted",
+                message="the run was interrupted",
+                next_step=_INTERRUPTED,
             )
         case click.ClickException():
             path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "keyclave"

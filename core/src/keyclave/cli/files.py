@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -20,6 +21,7 @@ __all__ = ["read_small", "source", "target"]
 
 _IN_MEMORY = 16 * 1024 * 1024
 _PROCESS_FILES = "/proc/self/fd"
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -128,6 +130,10 @@ def _replacement(path: Path, mode: int) -> Iterator[BinaryIO]:
             if nameless is not None:
                 _name(descriptor, temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in _NO_SPACE and error.filename is None:
+            error.filename = str(path)  # what writes into an open file does not know its name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ __all__ = ["list_keys", "public_key", "show"]
 
 _VERSION_COLUMNS = (
     *("Version", "Status", "Algorithm", "Backend", "Address", "Created"),
-    *("Last rotation", "Next rotation", "Takes over", "Destroyed"),
+    *("Last rotation", "Next rotation", "Takes over", "Destroyed", "Kept until"),
 )
 
 
@@ -54,7 +54,7 @@ def show(session: Session, *, name: str) -> None:
     """Show a key and every version of it.
 
     Columns: version, status, algorithm, backend, address in it, creation, last and next rotation, when it takes over
-    if it is under validation, and destruction (UTC).
+    if it is under validation, destruction, and until when it must be kept if it was replaced (UTC).
     """
     from keyclave.services.keys.service import current_handle  # noqa: PLC0415  not needed for --help
 
@@ -85,6 +85,7 @@ def _version_line(handle: KeyHandle) -> tuple[object, ...]:
         handle.next_rotation_at,
         handle.validation_ends_at,
         handle.destroyed_at,
+        handle.not_destroy_before if handle.destroyed_at is None else None,
     )
 
 

@@ -32,7 +32,7 @@ def plan(session: Session, *, names: tuple[str, ...], destination: str, exceptio
     """
     with session.open() as clave:
         made = clave.migration.plan(names, destination, exception=exception)
-    show_plan(session, made)
+    show_plan(session, made, ())
 
 
 @command(
@@ -66,6 +66,8 @@ def run(session: Session, *, plan: UUID) -> int:
     with session.open() as clave, told(session) as progress:
         records = clave.migration.run(plan, progress)
     show_migrations(session, records)
+    if not session.as_json and (waiting := sum(record.status == "IN_PROGRESS" for record in records)):
+        click.echo(f"{waiting} of {len(records)} not ended: run the plan again to go on with it.", err=True)
     return ExitCode.DONE if all(record.status == "COMPLETED" for record in records) else ExitCode.FAILED
 
 
@@ -108,7 +110,7 @@ def rollback(session: Session, *, migration: UUID, reason: str) -> None:
 
 @command("retire", example="keyclave migrate retire 7c3be1f0-23f4-4b8a-8d5e-0a5f4be1c9d2")
 @_migration
-@click.option("--yes", is_flag=True, help="Do not ask for a confirmation.")
+@click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal, and with --json.")
 def retire(session: Session, *, migration: UUID, yes: bool) -> None:
     """Destroy the key at the source, for good.
 

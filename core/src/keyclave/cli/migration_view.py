@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ from keyclave.cli.session import Session
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from keyclave.models import KeyMigrationRecord, MigrationPlan
+    from keyclave.models import KeyMigrationRecord, MigrationApproval, MigrationPlan
 
 __all__ = ["list_migrations", "show", "show_migrations", "show_plan", "told"]
 
@@ -51,19 +52,18 @@ def list_migrations(session: Session, *, plans: bool) -> None:
     if not plans:
         show_migrations(session, records)
     elif session.as_json:
-        session.answer(
-            [
-                {**each.model_dump(mode="json"), "approvals": [a.model_dump(mode="json") for a in approvals]}
-                for each, approvals in found
-            ]
-        )
+        session.answer([_as_json(each, approvals) for each, approvals in found])
     else:
         print_table(
             _PLANS,
             (
                 (
                     *(each.plan_id, each.created_at, each.requested_by, each.destination_backend_id),
-                    *(len(each.versions), len(each.possible), ", ".join(a.approved_by for a in approvals)),
+                    *(
+                        len(each.versions),
+                        len(each.possible),
+                        ", ".join(dict.fromkeys(a.approved_by for a in approvals)),
+                    ),
                 )
                 for each, approvals in found
             ),
@@ -75,11 +75,13 @@ def list_migrations(session: Session, *, plans: bool) -> None:
 def show(session: Session, *, plan: UUID) -> None:
     """Show a plan: read it before you approve it.
 
-    It tells who made it, by which exception if there is one, and of each version what `keyclave migrate plan` told.
+    It tells who made it, by which exception if there is one, of each version what `keyclave migrate plan` told, and
+    who has approved it.
     """
     with session.open() as clave:
         found = clave.migration.get_plan(plan)
-    show_plan(session, found)
+        approvals = clave.migration.approvals(plan)
+    show_plan(session, found, approvals)
 
 
 def show_migrations(session: Session, records: Iterable[KeyMigrationRecord]) -> None:
@@ -99,16 +101,20 @@ def _line(record: KeyMigrationRecord) -> tuple[object, ...]:
         record.source_backend_id,
         record.destination_backend_id,
         record.status.value,
-        record.source_retained_until,
+        None if record.status == "ROLLED_BACK" else record.source_retained_until,
         record.retired_at,
         record.error_message or record.rollback_reason,
     )
 
 
-def show_plan(session: Session, plan: MigrationPlan) -> None:
-    """Print a plan, and how it goes on."""
+def _as_json(plan: MigrationPlan, approvals: Sequence[MigrationApproval]) -> dict[str, object]:
+    return {**plan.model_dump(mode="json"), "approvals": [each.model_dump(mode="json") for each in approvals]}
+
+
+def show_plan(session: Session, plan: MigrationPlan, approvals: Sequence[MigrationApproval]) -> None:
+    """Print a plan, who approved it, and how it goes on."""
     if session.as_json:
-        session.answer(plan.model_dump(mode="json"))
+        session.answer(_as_json(plan, approvals))
         return
     session.answer(
         None,
@@ -122,10 +128,22 @@ def show_plan(session: Session, plan: MigrationPlan) -> None:
     print_table(_PLANNED, rows)
     notes = {f"{p.key_name}: {text}" for p in plan.possible for text in (p.downgrade, *p.consequences) if text}
     session.answer(None, *sorted(notes))
+    session.answer(None, *map(_agreed, approvals))
     if plan.possible:
-        session.answer(
-            None, f"Somebody else approves it: keyclave migrate approve {plan.plan_id} --justification TEXT"
-        )
+        session.answer(None, _next_step(plan, approvals))
+
+
+def _agreed(approval: MigrationApproval) -> str:
+    until = f"{approval.approved_at:%Y-%m-%d %H:%M} UTC, until {approval.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"Approved by {approval.approved_by} at {until}: {approval.approval_justification}"
+
+
+def _next_step(plan: MigrationPlan, approvals: Sequence[MigrationApproval]) -> str:
+    if any(each.consumed_at is not None for each in approvals):
+        return "It was run: `keyclave migrate list` shows what became of it, and running it again goes on."
+    if any(datetime.now(UTC) < each.expires_at for each in approvals):
+        return f"Carry it out: keyclave migrate run {plan.plan_id}"
+    return f"Somebody else approves it: keyclave migrate approve {plan.plan_id} --justification TEXT"
 
 
 @contextmanager

@@ -52,8 +52,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         for row in remaining:
             click.echo("\t".join(map(cell, row)))
         return
-    while page := list(islice(remaining, _ROWS)):
+    page = list(islice(remaining, _ROWS))
+    if not page:
+        click.echo("There are none.")
+    while page:
         _draw(columns, page)
+        page = list(islice(remaining, _ROWS))
 
 
 def _draw(columns: Sequence[str], rows: list[Sequence[object]]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recover"]
 
-_COLUMNS = ("Change", "Step", "Key", "Backend", "Age", "Principal", "Owner")
+_COLUMNS = ("Change", "Step", "Key", "Name", "Backend", "Age", "Principal", "Process")
 
 
 @command("recover", example="keyclave recover")
@@ -31,51 +32,77 @@ def recover(session: Session, *, as_list: bool) -> int:
     Every command does this when it starts; a change stays open while its process is alive or its backend cannot be
     reached. Exit code 1 says that something remains open. A validation period is none of that.
 
-    Columns with --list: change, step, key, backend, age, principal, and whether its process is alive, which a
-    validation period does not need.
+    Columns with --list: change, step, key id, name of the key, backend, age, principal, and the process: at work,
+    with its host and id, or gone. A validation period needs none.
     """
     with session.open() as clave:
-        resolved = clave.recovered
-        remaining = [_record(clave, intent) for intent in clave.recovery.open_intents()]
-        waiting = [_record(clave, intent) for intent in clave.recovery.waiting()]
+        resolved = [_Change.of(clave, intent) for intent in clave.recovered]
+        remaining = [_Change.of(clave, intent) for intent in clave.recovery.open_intents()]
+        waiting = [_Change.of(clave, intent) for intent in clave.recovery.waiting()]
     if as_list and not session.as_json:
-        rows = [_row(found, "gone" if found["abandoned"] else "at work") for found in remaining]
-        print_table(_COLUMNS, rows + [_row(found, "needs none") for found in waiting])
+        print_table(_COLUMNS, [change.row() for change in remaining + waiting])
     else:
         session.answer(
-            {"resolved": [_about(intent) for intent in resolved], "open": remaining, "waiting": waiting},
-            *(f"Resolved: {_line(_about(intent))}." for intent in resolved),
-            *(f"Open: {_line(found)}, at step {found['step']!r}." for found in remaining),
-            *(f"Waiting: {_line(found)}, in its validation period." for found in waiting),
+            {
+                "resolved": [change.about for change in resolved],
+                "open": [change.about | change.now for change in remaining],
+                "waiting": [change.about | change.now for change in waiting],
+            },
+            *(f"Resolved: {change.text}." for change in resolved),
+            *(f"Open: {change.text}, at step {change.about['step']!r}." for change in remaining),
+            *(f"Waiting: {change.text}, in its validation period." for change in waiting),
             f"Unfinished: {counted(len(remaining), 'change')}." if remaining else "Nothing is open.",
         )
     return ExitCode.FAILED if remaining else ExitCode.DONE
 
 
-def _about(intent: StoredIntent) -> dict[str, Any]:
-    return {
-        "operation_id": str(intent.operation_id),
-        "kind": intent.kind,
-        "step": intent.step,
-        "key_id": str(intent.key_id),
-        "backend_id": intent.backend_id,
-        "created_at": intent.created_at.isoformat(),
-        "principal": intent.principal,
-    }
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change, as it is shown.
 
+    Attributes:
+        text: which change of which key.
+        about: what it is, for a machine.
+        now: how it stands, for a machine.
+        is_waiting: whether it waits for the end of a validation period.
+    """
 
-def _record(clave: Keyclave, intent: StoredIntent) -> dict[str, Any]:
-    age = datetime.now(UTC) - intent.created_at
-    return _about(intent) | {
-        "age_seconds": int(age.total_seconds()),
-        "abandoned": clave.recovery.is_abandoned(intent),
-    }
+    text: str
+    about: dict[str, Any]
+    now: dict[str, Any]
+    is_waiting: bool
 
+    @classmethod
+    def of(cls, clave: Keyclave, intent: StoredIntent) -> Self:
+        """Return how a change of an instance is shown."""
+        recovery = clave.recovery
+        about = {
+            "operation_id": str(intent.operation_id),
+            "kind": intent.kind,
+            "step": intent.step,
+            "key_id": str(intent.key_id),
+            "key_name": recovery.key_name(intent),
+            "backend_id": intent.backend_id,
+            "created_at": intent.created_at.isoformat(),
+            "principal": intent.principal,
+        }
+        now = {
+            "age_seconds": int((datetime.now(UTC) - intent.created_at).total_seconds()),
+            "abandoned": recovery.is_abandoned(intent),
+            "process": recovery.process_at(intent),
+        }
+        return cls(recovery.describe(intent), about, now, recovery.is_waiting(intent))
 
-def _line(found: dict[str, Any]) -> str:
-    return f"{found['kind']} of key {found['key_id']} in backend {found['backend_id']!r}"
+    def row(self) -> tuple[object, ...]:
+        """Return its line in a table."""
+        seconds = self.now["age_seconds"]
+        age = timedelta(seconds=seconds) if seconds >= 0 else "the clock went back"
+        columns = ("kind", "step", "key_id", "key_name", "backend_id")
+        return (*(self.about[name] for name in columns), age, self.about["principal"], self._process())
 
-
-def _row(found: dict[str, Any], owner: str) -> tuple[object, ...]:
-    age = timedelta(seconds=found["age_seconds"])
-    return (found["kind"], found["step"], found["key_id"], found["backend_id"], age, found["principal"], owner)
+    def _process(self) -> str:
+        if self.is_waiting:
+            return "needs none"
+        if self.now["abandoned"]:
+            return "gone"
+        return "at work" if self.now["process"] is None else f"at work, {self.now['process']}"

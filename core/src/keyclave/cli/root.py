@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from keyclave import __version__
-from keyclave.cli.ending import die_on_sigterm, run_guarded
+from keyclave.cli.ending import die_on_sigterm, leave, run_guarded
 from keyclave.cli.exit_codes import MEANINGS
 from keyclave.cli.lazy import LazyGroup
 from keyclave.cli.session import Session
@@ -82,4 +82,7 @@ def run() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     die_on_sigterm()
-    app.main(prog_name="keyclave")
+    try:
+        app.main(prog_name="keyclave")
+    except SystemExit as ended:
+        leave(int(ended.code or 0))

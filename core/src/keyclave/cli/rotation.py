@@ -57,7 +57,7 @@ def _period(text: str | None) -> timedelta | None:
     try:
         period: timedelta = TypeAdapter(Duration).validate_python(text)
     except ValidationError:
-        raise click.UsageError(f"{text!r} is no time: write 24h, 30m or 10s.") from None
+        raise click.UsageError(f"{text!r} is no time: write 7d, 24h, 30m or 10s.") from None
     return period
 
 

@@ -32,7 +32,7 @@ def upgrade(session: Session) -> None:
 @command("grant", example="keyclave state grant keyclave_app")
 @click.argument("role")
 def grant(session: Session, *, role: str) -> None:
-    """Let a role of PostgreSQL use the database, but not rewrite its log.
+    """Let a PostgreSQL role use the database, but not rewrite its log.
 
     The role can change and remove no record of the audit log. Run it as the owner of the tables, and again after
     each upgrade. Applications then work as ROLE, which must be there; it keeps no other right on the tables.

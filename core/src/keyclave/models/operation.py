@@ -72,6 +72,7 @@ class OperationType(StrEnum):
     REMOVE_STANDBY = "REMOVE_STANDBY"
     BEGIN_FALLBACK = "BEGIN_FALLBACK"
     END_FALLBACK = "END_FALLBACK"
+    CHECK_LEVEL = "CHECK_LEVEL"
 
 
 class OperationStatus(StrEnum):

@@ -217,6 +217,6 @@ def _require_ours(target: Path, status: os.stat_result, mode: str) -> None:
         raise ConfigurationError(f"{target} belongs to another user")
     if status.st_mode & _OTHERS:
         raise ConfigurationError(
-            f"{target} lets group or others in (mode {stat.S_IMODE(status.st_mode):04o})",
+            f"{target.absolute()} lets group or others in (mode {stat.S_IMODE(status.st_mode):04o})",
             next_step=f"Find out who could have read or changed it, then set its mode to {mode}.",
         )

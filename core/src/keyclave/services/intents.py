@@ -8,14 +8,24 @@ from uuid import UUID
 from keyclave.errors import Conflict
 from keyclave.plugin import KeyLabel
 from keyclave.services.instance import Instance
-from keyclave.services.ownership.owners import OWNER, WINDOW
+from keyclave.services.ownership.owners import WINDOW
 from keyclave.services.recording import Operation
 from keyclave.state.records import IntentKind, StoredIntent, StoredKey
 from keyclave.state.store import Transaction
 
-__all__ = ["PLUGIN", "WINDOW", "IntentKind", "is_migration", "new_intent", "require_no_migration", "require_no_other"]
+__all__ = [
+    "KEY_NAME",
+    "PLUGIN",
+    "WINDOW",
+    "IntentKind",
+    "is_migration",
+    "new_intent",
+    "require_no_migration",
+    "require_no_other",
+]
 
-
+KEY_NAME = "key_name"
+"""The parameter of an intent that names a key which the state does not know yet."""
 PLUGIN = "plugin"
 """The parameter of an intent with a label that names the plugin which is asked to make the key."""
 
@@ -33,7 +43,7 @@ def new_intent(
 ) -> StoredIntent:
     """Return the intent of an operation, owned by this instance."""
     now = datetime.now(UTC)
-    parameters = {OWNER: instance.owner.name}
+    parameters = instance.owner.parameters()
     if label is not None:
         parameters[PLUGIN] = instance.backends.plugin_of(backend_id)
     return StoredIntent(
@@ -84,4 +94,8 @@ def require_no_other(state: Transaction, key: StoredKey) -> None:
                 next_step="Promote it with `keyclave keys promote`, or give it up with `keyclave keys rollback`.",
                 retryable=False,
             )
-        raise Conflict("another change of this key is under way", key_name=key.name)
+        raise Conflict(
+            f"another change of this key is under way ({other.kind})",
+            key_name=key.name,
+            next_step="`keyclave recover --list` shows it, and who is at it; repeat the call once it has ended.",
+        )

@@ -10,38 +10,27 @@ switched, and finished from then on. Each step may run again, and so may all of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-from keyclave.backends.backend import Backend
 from keyclave.errors import KeyclaveError, KeyNotFound, OutcomeUnknown
-from keyclave.models import KeyStatus, OperationType
-from keyclave.plugin import KeyLabel, KeyReference, Location
+from keyclave.models import OperationType
 from keyclave.services.instance import Instance
-from keyclave.services.intents import PLUGIN, WINDOW, is_migration
-from keyclave.services.keys.cancellation import restore_in_backend
-from keyclave.services.keys.destruction import destroy_in_backend, disable_in_backend
-from keyclave.services.migration.recovery import disable_source, finish_migration, is_to_be_undone
-from keyclave.services.migration.removal import require_absent, require_destination
+from keyclave.services.intents import KEY_NAME, WINDOW, is_migration
+from keyclave.services.migration.recovery import is_to_be_undone
 from keyclave.services.ownership.leases import LeaseLost
 from keyclave.services.ownership.owners import found_open
 from keyclave.services.periodic import Periodic
 from keyclave.services.recording import Operation, Recorder
-from keyclave.services.rotation.promotion import promote_in
+from keyclave.services.resolution import finish, settles_at, undo
 from keyclave.state.records import StoredIntent
-from keyclave.state.store import Transaction
 
 __all__ = ["Recovery"]
 
-Note = Callable[[Transaction], object]
-"""Writes to the state what became of a change."""
 _UNDONE = frozenset({"create", "adopt", "rotate"})
 _MAKING = _UNDONE | {"migrate"}
 """They make something in a backend, under a label of their own."""
-_SETTLED_AFTER = timedelta(seconds=60)
-"""A backend that was asked to create or adopt a key and did not answer may still do it until then."""
 _EVERY = timedelta(seconds=60)
 _log = logging.getLogger("keyclave.recovery")
 
@@ -71,15 +60,46 @@ class Recovery:
 
         A rotation in its validation period is not among them: there is nothing to do until it ends.
         """
-        return tuple(intent for intent in self._open() if intent.step != WINDOW)
+        return tuple(intent for intent in self._open() if not self.is_waiting(intent))
 
     def waiting(self) -> tuple[StoredIntent, ...]:
         """Return the rotations that are in their validation period, the oldest first."""
-        return tuple(intent for intent in self._open() if intent.step == WINDOW)
+        return tuple(intent for intent in self._open() if self.is_waiting(intent))
+
+    def is_waiting(self, intent: StoredIntent) -> bool:
+        """Return whether an open change is a rotation in its validation period, which needs no process."""
+        return intent.step == WINDOW
 
     def is_abandoned(self, intent: StoredIntent) -> bool:
-        """Return whether nobody works on an open change any more, so that it is resolved at the next occasion."""
-        return self._instance.owner.is_abandoned(intent)
+        """Return whether nobody works on an open change any more, so that it is resolved at the next occasion.
+
+        A rotation in its validation period is not: it waits for its end.
+        """
+        return not self.is_waiting(intent) and self._instance.owner.is_abandoned(intent)
+
+    def process_at(self, intent: StoredIntent) -> str | None:
+        """Return which process works on an open change, as ``host:process id``.
+
+        Returns:
+            ``None`` where none does, or where it is not known: an earlier version did not write it down, or another
+            process has taken the change over.
+        """
+        free = self.is_waiting(intent) or self.is_abandoned(intent)
+        return None if free else self._instance.owner.process_at(intent)
+
+    def key_name(self, intent: StoredIntent) -> str | None:
+        """Return the name of the key that an open change is of; ``None`` where that is not known."""
+        with self._instance.store.read() as state:
+            try:
+                return state.keys.by_id(intent.key_id).name
+            except KeyNotFound:
+                return intent.parameters.get(KEY_NAME)
+
+    def describe(self, intent: StoredIntent) -> str:
+        """Return which change of which key an open change is, in words for people."""
+        name = self.key_name(intent)
+        key = str(intent.key_id) if name is None else f"{name!r} ({intent.key_id})"
+        return f"{intent.kind} of key {key} in backend {intent.backend_id!r}"
 
     def _open(self) -> tuple[StoredIntent, ...]:
         with self._instance.store.read() as state:
@@ -131,8 +151,11 @@ class Recovery:
         try:
             return self._resolve(intent, definite=definite)
         except KeyclaveError as error:
-            _log.warning("operation %s stays open: %s", intent.operation_id, error)
+            self._warn(intent, str(error))
         return False
+
+    def _warn(self, intent: StoredIntent, reason: str) -> None:
+        _log.warning("%s stays open (operation %s): %s", self.describe(intent), intent.operation_id, reason)
 
     def _resolve(self, intent: StoredIntent, *, definite: bool) -> bool:
         """Finish or undo one intent; return whether this call closed it.
@@ -162,9 +185,13 @@ class Recovery:
         """Finish or undo an intent whose lease is held."""
         self._instance.owner.require(intent.operation_id)
         undone = is_to_be_undone(intent) or (intent.kind in _UNDONE and intent.step != WINDOW)
-        note = self._undo(intent, operation, definite=definite) if undone else self._finish(intent, operation)
+        if undone:
+            note = undo(self._instance, intent, operation, definite=definite)
+        else:
+            note = finish(self._instance, intent, operation)
         if note is None:
-            _log.warning("operation %s stays open: its backend may still carry it out", intent.operation_id)
+            settled = f"{settles_at(intent):%Y-%m-%d %H:%M:%S}"
+            self._warn(intent, f"its backend may still carry it out; `keyclave recover` knows after {settled} UTC")
             return False
         with suppress(LeaseLost), self._instance.owner.write(intent.operation_id) as state:
             if found_open(state, intent) == intent:
@@ -179,92 +206,7 @@ class Recovery:
         try:
             with self._recorder.operation(OperationType.RECOVER, str(intent.key_id)) as operation:
                 self._describe(operation, intent)
-                self._undo(intent, operation, definite=True)
+                undo(self._instance, intent, operation, definite=True)
                 self._instance.audit.append(operation.success())
         except KeyclaveError as error:
             _log.warning("operation %s may have left a key in its backend: %s", intent.operation_id, error)
-
-    def _undo(self, intent: StoredIntent, operation: Operation, *, definite: bool) -> Note | None:
-        """Destroy what was created, or forget what was adopted, and return what to note of it.
-
-        ``None`` says that nothing is there, but that the backend could still do late what it was asked.
-        """
-        if intent.kind == "revert":
-            disable_source(self._instance, intent)
-            return _note_nothing
-        if is_migration(intent):
-            require_destination(self._instance, intent)
-        if PLUGIN in intent.parameters:  # those of earlier versions do not say it
-            self._instance.require_plugin(intent.backend_id, intent.parameters[PLUGIN])
-        backend = self._instance.backends.get(intent.backend_id)
-        now = datetime.now(UTC)
-        try:
-            reference = backend.find_key(KeyLabel.parse(intent.label or ""))
-        except KeyNotFound:
-            dead = self._instance.owner.is_dead(intent)
-            died_with_owner = backend.description.location is Location.IN_PROCESS and dead
-            settled = now - intent.updated_at > _SETTLED_AFTER
-            return partial(_note_gone, intent, now) if definite or died_with_owner or settled else None
-        adopted = intent.kind == "adopt"
-        gone_at = _forget(backend, reference) if adopted else _destroy(backend, reference, operation)
-        if is_migration(intent):
-            require_absent(self._instance, backend.id, reference.label)
-        return partial(_note_gone, intent, gone_at)
-
-    def _finish(self, intent: StoredIntent, operation: Operation) -> Note:
-        """Repeat the call of the backend, which changes nothing the second time; return what to note of it."""
-        if intent.step == WINDOW:
-            return partial(_note_promoted, intent)
-        if is_migration(intent):
-            return finish_migration(self._instance, intent, operation)
-        with self._instance.store.read() as state:
-            key = state.keys.by_id(intent.key_id)
-            versions = state.keys.versions(intent.key_id)
-        if intent.kind == "revoke":
-            disable_in_backend(self._instance, key, versions)
-            return _note_nothing
-        version = next(v for v in versions if v.version == intent.to_version)
-        if intent.kind == "destroy":
-            return partial(_note_gone, intent, destroy_in_backend(self._instance, operation, key, version))
-        there = restore_in_backend(self._instance, key, version)
-        return partial(_note_there, intent) if there else _note_nothing
-
-
-def _destroy(backend: Backend, reference: KeyReference, operation: Operation) -> datetime | None:
-    """Destroy what was made, and return when it is gone; ``None`` from a backend that can only disable keys."""
-    if not backend.has("destroy_key"):
-        if backend.has("disable_key"):
-            backend.disable_key(reference)
-        return None
-    result = backend.destroy_key(reference)
-    operation.provider_reference = result.provider_reference
-    return result.scheduled_for or datetime.now(UTC)
-
-
-def _forget(backend: Backend, reference: KeyReference) -> datetime:
-    """Give an adopted key back: it was there before, and others may use it."""
-    backend.forget_key(reference)
-    return datetime.now(UTC)
-
-
-def _note_nothing(state: Transaction) -> None:
-    """Record nothing but the end of the intent."""
-
-
-def _note_promoted(intent: StoredIntent, state: Transaction) -> None:
-    """Let the version under validation take over."""
-    promote_in(state, state.keys.by_id(intent.key_id), intent)
-
-
-def _note_there(intent: StoredIntent, state: Transaction) -> None:
-    """Record that the version an intent names is not destroyed after all."""
-    version = next(v for v in state.keys.versions(intent.key_id) if v.version == intent.to_version)
-    state.keys.update_version(intent.key_id, version.version, destroyed_at=None)
-
-
-def _note_gone(intent: StoredIntent, gone_at: datetime | None, state: Transaction) -> None:
-    """Record that the version an intent names is gone, if it is. One that never became active is revoked."""
-    for version in state.keys.versions(intent.key_id):
-        if version.version == intent.to_version and version.destroyed_at is None:
-            status = KeyStatus.REVOKED if version.status is KeyStatus.PENDING else version.status
-            state.keys.update_version(intent.key_id, version.version, status=status, destroyed_at=gone_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from keyclave.models import KeyHandle, KeyMigrationRecord
@@ -15,8 +16,10 @@ __all__ = [
     "DueReport",
     "MigrationVerification",
     "MissingPlugin",
+    "RunningFallback",
     "Selection",
     "SignResult",
+    "UnusableStandby",
     "VersionSignature",
 ]
 
@@ -61,6 +64,36 @@ class SignResult(Record, frozen=True, kw_only=True):
     successor: VersionSignature | None = None
 
 
+class RunningFallback(Record, frozen=True, kw_only=True):
+    """A fallback that is under way: standbys sign for the keys of a backend, or did as long as they may (FR-024).
+
+    Attributes:
+        backend_id: the backend that is away.
+        begun_at: since when, UTC.
+        ends_at: when standbys sign no more though the backend is still away; ``None`` without such a limit.
+    """
+
+    backend_id: str
+    begun_at: datetime
+    ends_at: datetime | None
+
+
+class UnusableStandby(Record, frozen=True, kw_only=True):
+    """A standby version that could not sign if the backend of the active version were away (FR-024).
+
+    Attributes:
+        name: of the key.
+        version: the standby version.
+        backend_id: its backend.
+        reason: why it could not.
+    """
+
+    name: str
+    version: int
+    backend_id: str
+    reason: str
+
+
 class DueReport(Record, frozen=True, kw_only=True):
     """What was done because it was due.
 
@@ -99,6 +132,7 @@ class Candidate(Record, frozen=True, kw_only=True):
         accepted: whether it may take the key.
         reason: why, or why not, in a sentence.
         looks: what was looked at before that and was in order, a sentence each.
+        is_away: whether it is refused because it is UNAVAILABLE or could not be opened, which may pass.
     """
 
     backend_id: str
@@ -106,6 +140,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     accepted: bool
     reason: str
     looks: tuple[str, ...] = ()
+    is_away: bool = False
 
 
 class Selection(Record, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The settings: one TOML file and ``KEYCLAVE_…`` environment variables. Parsed here, acted on in `keyclave.app`."""
 
+from keyclave.settings.durations import Duration
 from keyclave.settings.loading import load
 from keyclave.settings.tables import (
     AuditSettings,
@@ -12,7 +13,6 @@ from keyclave.settings.tables import (
     Settings,
     StateSettings,
 )
-from keyclave.settings.values import Duration
 
 __all__ = [
     "AuditSettings",

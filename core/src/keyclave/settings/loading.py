@@ -94,7 +94,10 @@ def _read_bytes(path: Path) -> bytes:
         reason = error.strerror or type(error).__name__
     except ValueError:
         reason = "its name holds a NUL"
-    raise ConfigurationError(f"{path} cannot be read: {reason}")
+    raise ConfigurationError(
+        f"{path} cannot be read: {reason}",
+        next_step="Name a settings file that can be read, with --config or KEYCLAVE_CONFIG.",
+    )
 
 
 def _parse_toml(content: bytes) -> dict[str, Any] | str:
@@ -118,4 +121,6 @@ def _describe(path: Path | None, problem: Any) -> str:
     place = [str(part) for part in problem["loc"]]
     variable = PREFIX + "__".join(place).upper()
     where = variable if variable in os.environ else ": ".join(filter(None, (str(path or ""), ".".join(place))))
+    if problem["type"] == "extra_forbidden" and len(place) == 1:
+        return f"{where}: there is no such table; there are {', '.join(Settings.model_fields)}"
     return f"{where}: {_MESSAGES.get(problem['type'], problem['msg']).removeprefix('Value error, ')}"

@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from keyclave.models.backend import BackendId
 from keyclave.models.environment import DEFAULT_PRECEDENCE, BackendType
 from keyclave.models.levels import EnvironmentType, SecurityLevel
-from keyclave.settings.values import Duration, PathFromHome
+from keyclave.plugin.paths import PathFromHome
+from keyclave.settings.durations import Duration
 
 __all__ = [
     "PREFIX",

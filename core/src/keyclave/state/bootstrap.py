@@ -50,7 +50,7 @@ def _upgrade(database: Database) -> None:
     if not database.upgrades_itself:
         raise ConfigurationError(
             f"the schema of {database.place()} is missing or old",
-            next_step="Upgrade it with `keyclave state upgrade`.",
+            next_step="Upgrade it with `keyclave state upgrade`, as the user that owns the database.",
         )
     run_upgrade(database)
 

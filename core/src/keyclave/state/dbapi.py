@@ -11,7 +11,10 @@ from sqlalchemy.sql import Executable
 
 from keyclave.errors import KeyclaveError
 
-__all__ = ["Connection", "Cursor", "Database"]
+__all__ = ["LOCKED", "Connection", "Cursor", "Database"]
+
+LOCKED = "Repeat the call. If it happens again, find the process that keeps the database locked: it may hang."
+"""What to do next when another process keeps a lock for too long."""
 
 
 class Cursor(Protocol):

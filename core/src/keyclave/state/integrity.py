@@ -108,7 +108,7 @@ def read_instance_key(path: Path) -> SecretBytes:
     except FileNotFoundError:
         raise IntegrityError(
             f"the instance key {path} of this database is missing",
-            next_step="Restore the key file from the backup that the database came from.",
+            next_step="Copy it from another machine that uses the database, or from the backup of the database.",
         ) from None
     except OSError as error:
         raise ConfigurationError(f"the instance key {path} cannot be read: {error.strerror}") from None

@@ -36,6 +36,7 @@ _NOW = bindparam("now", type_=BigInteger)
 _DUE = _VERSIONS.selection.where(
     KEY_VERSIONS.c.status.in_((bindparam("active"), bindparam("standby"))), KEY_VERSIONS.c.next_rotation_at <= _NOW
 ).order_by(KEY_VERSIONS.c.next_rotation_at)
+_STANDBYS = _VERSIONS.selection.where(KEY_VERSIONS.c.status == bindparam("status")).order_by(KEY_VERSIONS.c.key_id)
 _EXPIRED = _VERSIONS.selection.where(
     KEY_VERSIONS.c.status == bindparam("status"),
     KEY_VERSIONS.c.destroyed_at.is_(None),
@@ -124,6 +125,11 @@ class Keys:
         """Return the active and standby versions whose next rotation is due, the longest overdue first."""
         statuses = {"active": KeyStatus.ACTIVE.value, "standby": KeyStatus.STANDBY.value}
         rows = self._session.rows(_VERSIONS, _DUE, **statuses, now=to_microseconds(now))
+        return tuple(_VERSION_CODEC.to_record(row) for row in rows)
+
+    def standbys(self) -> tuple[StoredVersion, ...]:
+        """Return the standby versions of all keys, by the ids of their keys."""
+        rows = self._session.rows(_VERSIONS, _STANDBYS, status=KeyStatus.STANDBY.value)
         return tuple(_VERSION_CODEC.to_record(row) for row in rows)
 
     def expired(self, now: datetime) -> tuple[StoredVersion, ...]:

@@ -39,16 +39,17 @@ M = TypeVar("M", bound=Model)
 
 
 class _ModelTable(Generic[M]):
-    """A table that keeps models of one type by one column, and finds those that another one makes a group of."""
+    """A table that keeps models of one type by one column, and finds those of one value in another column."""
 
-    def __init__(self, table: Table, model: type[M], key: str, group: str | None = None) -> None:
+    def __init__(self, table: Table, model: type[M], key: str, *groups: str) -> None:
         self._key = key
         self._model = model
         self._sealed = SealedTable(table, key)
         self._one: Select[Any] = self._sealed.where(key)
         self._all: Select[Any] = self._sealed.selection.order_by(table.c[key])
-        self._group = group or key
-        self._grouped: Select[Any] = self._sealed.where(self._group).order_by(table.c[key])
+        self._groups: dict[str, Select[Any]] = {
+            column: self._sealed.where(column).order_by(table.c[key]) for column in groups
+        }
         self._columns = tuple(column for column in self._sealed.columns if column != "details")
         numbers = (column for column in self._columns if isinstance(table.c[column].type, BigInteger))
         self._times = frozenset(column for column in numbers if not _is_number(model, column))
@@ -68,8 +69,8 @@ class _ModelTable(Generic[M]):
     def all(self, session: Session) -> tuple[M, ...]:
         return tuple(self._to_model(row) for row in session.rows(self._sealed, self._all))
 
-    def group(self, session: Session, value: str) -> tuple[M, ...]:
-        rows = session.rows(self._sealed, self._grouped, **{f"the_{self._group}": value})
+    def group(self, session: Session, column: str, value: str) -> tuple[M, ...]:
+        rows = session.rows(self._sealed, self._groups[column], **{f"the_{column}": value})
         return tuple(self._to_model(row) for row in rows)
 
     def _to_row(self, model: M) -> Row:
@@ -103,7 +104,7 @@ def _to_value(value: Any) -> Value:
 _ENVIRONMENTS = _ModelTable(ENVIRONMENTS, EnvironmentConfiguration, "environment_type")
 _BACKENDS = _ModelTable(BACKENDS, CryptographicBackend, "backend_id")
 _HEALTH = _ModelTable(BACKEND_HEALTH, BackendHealth, "backend_id")
-_MIGRATIONS = _ModelTable(MIGRATIONS, KeyMigrationRecord, "migration_id", "plan_id")
+_MIGRATIONS = _ModelTable(MIGRATIONS, KeyMigrationRecord, "migration_id", "plan_id", "source_key_id")
 _PLANS = _ModelTable(MIGRATION_PLANS, MigrationPlan, "plan_id")
 _APPROVALS = _ModelTable(MIGRATION_APPROVALS, MigrationApproval, "approval_id", "plan_id")
 
@@ -185,7 +186,11 @@ class Migrations:
 
     def of_plan(self, plan_id: UUID) -> tuple[KeyMigrationRecord, ...]:
         """Return those of a plan, by id."""
-        return _MIGRATIONS.group(self._session, plan_id.hex)
+        return _MIGRATIONS.group(self._session, "plan_id", plan_id.hex)
+
+    def of_key(self, key_id: UUID) -> tuple[KeyMigrationRecord, ...]:
+        """Return those of the versions of a key, by id."""
+        return _MIGRATIONS.group(self._session, "source_key_id", str(key_id))
 
 
 class Plans:
@@ -223,4 +228,4 @@ class Approvals:
 
     def of_plan(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
         """Return those of a plan, by id."""
-        return _APPROVALS.group(self._session, plan_id.hex)
+        return _APPROVALS.group(self._session, "plan_id", plan_id.hex)

@@ -15,8 +15,9 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
-from keyclave.state.dbapi import Connection, Cursor
+from keyclave.state.dbapi import LOCKED, Connection, Cursor
 from keyclave.state.migrations.guards import PREFIX
+from keyclave.state.refusals import reason_of
 
 __all__ = ["PostgresqlDatabase"]
 
@@ -29,9 +30,14 @@ _REQUIRED = {
 }
 _LOCKED = frozenset({"55P03", "40001", "40P01"})  # lock not available, serialization failure, deadlock
 _DAMAGED = frozenset({"XX001", "XX002"})  # data, index corrupted
+_NOT_ALLOWED = "42501"  # insufficient privilege
 _SHOWN = frozenset({"host", "port"})  # of the options in a URL: others can be secrets
 _UNREACHABLE = (
     "See that the server runs, and check the host, user, password, certificates and database of [state] url."
+)
+_GRANT = (
+    "As the owner of the database run `keyclave state upgrade`, then `keyclave state grant ROLE` for the user that"
+    " applications work as."
 )
 # Appending transactions share the instance among themselves, and leave it to one that changes anything.
 _LOCK = "LOCK TABLE instance IN EXCLUSIVE MODE"
@@ -124,7 +130,10 @@ class PostgresqlDatabase:
         for name, allowed in _REQUIRED.items():
             (effective,) = cursor.execute(f"SHOW {name}").fetchone()
             if effective not in allowed:
-                raise ConfigurationError(f"{self._place}: PostgreSQL's {name} is {effective}, not {allowed[0]}")
+                raise ConfigurationError(
+                    f"{self._place}: PostgreSQL's {name} is {effective}, not {allowed[0]}",
+                    next_step="Set it on the server; the encoding is chosen when a database is made.",
+                )
 
     def insert_all(self, cursor: Cursor, table: Table, rows: Sequence[Sequence[Any]]) -> None:
         """Insert the rows as one array for each column: one round trip, however many there are."""
@@ -160,7 +169,7 @@ class PostgresqlDatabase:
         """Return what an error of psycopg means."""
         state = getattr(error, "sqlstate", None) or ""
         if state in _LOCKED:
-            return Conflict("the database was locked for too long")
+            return Conflict(f"the database {self._place} was locked for too long", next_step=LOCKED)
         if state.startswith("22") or isinstance(error, self._driver.DataError):
             return Conflict("the database cannot hold a value", retryable=False)
         if state.startswith("23"):
@@ -168,9 +177,16 @@ class PostgresqlDatabase:
             return Conflict(f"the database refused a change: {rule.removeprefix(PREFIX)}", retryable=False)
         if state in _DAMAGED:
             return IntegrityError(f"the database {self._place} is damaged")
+        return self._unavailable(error, state)
+
+    def _unavailable(self, error: Exception, state: str) -> StateUnavailable:
         if not state:
             return StateUnavailable(
-                f"there is no connection to {self._place} ({type(error).__name__})", next_step=_UNREACHABLE
+                f"there is no connection to {self._place}: {reason_of(error)}", next_step=_UNREACHABLE
+            )
+        if state == _NOT_ALLOWED:
+            return StateUnavailable(
+                f"the user of {self._place} lacks a right on the database", next_step=_GRANT, retryable=False
             )
         return StateUnavailable(f"the database {self._place} failed: {type(error).__name__} {state}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from keyclave.errors import StateUnavailable
 from keyclave.state.connector import Connector
 from keyclave.state.dbapi import Connection
 from keyclave.state.session import Session
@@ -41,19 +42,19 @@ class Readers:
         """Note the transaction that a lent connection is in."""
         self._lent[connection] = session
 
-    def borrow(self) -> tuple[Connection, int]:
-        """Return a connection, and the generation that it belongs to."""
+    def borrow(self) -> tuple[Connection, int, bool]:
+        """Return a connection, the generation that it belongs to, and whether it was kept from an earlier use."""
         self._connector.require_usable()
         with self._lock:
             generation = self._generation
-            connection = self._idle.pop() if self._idle else None
-            if connection is not None:
-                self._lent[connection] = None
-        if connection is None:
-            connection = self._connector.connect(read_only=True)
-            with self._lock:
-                self._lent[connection] = None
-        return connection, generation
+            kept = self._idle.pop() if self._idle else None
+            if kept is not None:
+                self._lent[kept] = None
+                return kept, generation, True
+        connection = self._connector.connect(read_only=True)
+        with self._lock:
+            self._lent[connection] = None
+        return connection, generation, False
 
     def give_back(self, connection: Connection, generation: int, *, usable: bool) -> None:
         """Take a connection back; it is kept unless it is broken, too old, or there are enough."""
@@ -84,7 +85,16 @@ class ReadTransaction:
         self._connector = connector
 
     def __enter__(self) -> Transaction:
-        self._connection, self._generation = self._readers.borrow()
+        self._connection, self._generation, kept = self._readers.borrow()
+        if kept:
+            try:
+                return self._begin()
+            except StateUnavailable:
+                self._readers.forget()  # it has died since, and so have the others that were kept, perhaps
+            self._connection, self._generation, _ = self._readers.borrow()
+        return self._begin()
+
+    def _begin(self) -> Transaction:
         try:
             self._session = self._connector.session(self._connection)
             self._readers.note(self._connection, self._session)

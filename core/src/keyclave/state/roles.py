@@ -19,11 +19,13 @@ from keyclave.state.databases import database_at
 from keyclave.state.dbapi import Cursor, Database
 from keyclave.state.schema import METADATA, OPERATIONS
 
-__all__ = ["grant", "may_rewrite_log"]
+__all__ = ["grant", "may_rewrite_log", "missing_rights"]
 
 T = TypeVar("T")
 
 _TIMEOUT = 60.0
+_TABLES = METADATA.sorted_tables
+_NEEDED = {"INSERT": _TABLES, "UPDATE": [table for table in _TABLES if table is not OPERATIONS]}
 _OWNS = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'operations'::regclass"
 # What a role may do counts as what each role may do that it belongs to: SET ROLE gets that where it is not inherited.
 # The owner of a schema may drop what is in it.
@@ -41,6 +43,7 @@ WHERE relation.oid = 'operations'::regclass
 """
 _USER_CAN_REWRITE = _CAN_REWRITE.format(role="current_user")
 _ROLE_CAN_REWRITE = _CAN_REWRITE.format(role="%s")
+_HAS_RIGHT = "SELECT has_table_privilege(%s::regclass, %s)"
 _ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 
 
@@ -68,6 +71,21 @@ def may_rewrite_log(url: SecretStr | str) -> bool:
         StateUnavailable: the database failed.
     """
     return _on_server(url, lambda _, cursor: bool(_value(cursor, _USER_CAN_REWRITE)))
+
+
+def missing_rights(url: SecretStr | str) -> tuple[str, ...]:
+    """Return what the user of a URL may not do to the tables, of what Keyclave needs, as ``INSERT on keys``.
+
+    Raises:
+        ConfigurationError: it is no database of a server.
+        StateUnavailable: the database failed.
+    """
+
+    def ask(_: Database, cursor: Cursor) -> tuple[str, ...]:
+        needed = [(right, table.name) for right, tables in _NEEDED.items() for table in tables]
+        return tuple(f"{right} on {name}" for right, name in needed if not _value(cursor, _HAS_RIGHT, name, right))
+
+    return _on_server(url, ask)
 
 
 def _on_server(url: SecretStr | str, work: Callable[[Database, Cursor], T]) -> T:
@@ -110,12 +128,11 @@ def _value(cursor: Cursor, query: str, *parameters: str) -> Any:
 
 def _statements(schema: str, role: str) -> Iterator[str]:
     every = f"ALL TABLES IN SCHEMA {schema}"
-    changing = [table for table in METADATA.sorted_tables if table is not OPERATIONS]
     yield f"REVOKE ALL ON {every} FROM {role}"
     yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
     yield f"GRANT SELECT ON {every} TO {role}"
-    yield f"GRANT INSERT ON {_names(METADATA.sorted_tables)} TO {role}"
-    yield f"GRANT UPDATE ON {_names(changing)} TO {role}"
+    for right, tables in _NEEDED.items():
+        yield f"GRANT {right} ON {_names(tables)} TO {role}"
 
 
 def _names(tables: Iterable[Table]) -> str:

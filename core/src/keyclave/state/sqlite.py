@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import Executable
 
 from keyclave.errors import ConfigurationError, Conflict, IntegrityError, KeyclaveError, StateUnavailable
-from keyclave.state.dbapi import Connection, Cursor
+from keyclave.state.dbapi import LOCKED, Connection, Cursor
 from keyclave.state.location import file_identity, prepare_file
 from keyclave.state.migrations.guards import PREFIX
 
@@ -35,6 +35,13 @@ _PRAGMAS: dict[str, int | str] = {
 }
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_CAUSES = {
+    "SQLITE_FULL": "the disk is full (SQLITE_FULL)",
+    "SQLITE_IOERR_SHMSIZE": "a file beside it cannot grow, as on a full disk (SQLITE_IOERR_SHMSIZE)",
+    "SQLITE_IOERR_WRITE": "it cannot be written, as on a full disk (SQLITE_IOERR_WRITE)",
+    "SQLITE_CANTOPEN": "it or a file beside it cannot be opened to be written (SQLITE_CANTOPEN)",
+    "SQLITE_READONLY": "it cannot be written (SQLITE_READONLY)",
+}
 _PAUSE = 0.01
 
 
@@ -153,13 +160,13 @@ class SqliteDatabase:
         """Return what an error of `sqlite3` means."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:
-            return Conflict("the database was locked for too long")
+            return Conflict(f"the database {self.path} was locked for too long", next_step=LOCKED)
         if code in _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
             return IntegrityError(f"the database {self.path} is damaged")
         if isinstance(error, sqlite3.IntegrityError):
             return Conflict(f"the database refused a change: {str(error).removeprefix(PREFIX)}", retryable=False)
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        return StateUnavailable(f"the database failed: {name}")
+        return StateUnavailable(f"the database {self.path} failed: {_CAUSES.get(name, name)}")
 
     def place(self) -> str:
         """Return the file's name."""

@@ -106,7 +106,8 @@ class Store:
         """Drop every connection, open a new one, and let it write to the disk again what it sees.
 
         After a failed flush the operating system may show what the disk does not hold; after this, what is seen was
-        written anew. Raises as ``write`` does.
+        written anew. Raises as ``write`` does. The connection of the leases stays: their renewal must not wait for
+        this, and one that has died is replaced.
         """
         self._connector.require_usable()
         self._readers.forget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from keyclave.errors import Conflict, InvalidArgument
+from keyclave.errors import Conflict, InvalidArgument, StateUnavailable
 from keyclave.state.anchors import FIRST_CHAIN, Access
 from keyclave.state.chains import take_chain
 from keyclave.state.connector import Connector
@@ -49,15 +49,30 @@ class Writer:
         self.session: Session | None = None
 
     def begin(self, access: Access) -> Session:
-        """Begin a transaction; see `keyclave.state.store.Store`."""
+        """Begin a transaction; see `keyclave.state.store.Store`.
+
+        Where a connection that was kept has died since, a new one takes its place. Not so for one that only appends:
+        what the log holds after that must be proved first, by who writes it.
+        """
         self._enter()
-        session = None
         try:
-            session = self._connector.session(self._connected())
-            self.session = session
+            replaceable = self.connection is not None and access is not Access.APPEND
+            try:
+                return self._begun(access)
+            except StateUnavailable:
+                if not replaceable:
+                    raise
+            return self._begun(access)
+        except BaseException:
+            self._leave(None)
+            raise
+
+    def _begun(self, access: Access) -> Session:
+        self.session = session = self._connector.session(self._connected())
+        try:
             session.begin(self._begin[access])
         except BaseException:
-            self._leave(session)
+            self._finish(session)
             raise
         return session
 
@@ -97,11 +112,15 @@ class Writer:
 
     def _leave(self, session: Session | None) -> None:
         try:
-            if session is not None and not session.end():
-                self._drop()
+            if session is not None:
+                self._finish(session)
         finally:
             self._thread = 0
             self._lock.release()
+
+    def _finish(self, session: Session) -> None:
+        if not session.end():
+            self._drop()
 
     def _connected(self) -> Connection:
         if self.connection is None:

@@ -15,29 +15,17 @@ import pytest
 from keyclave import Keyclave
 from keyclave.plugin import HealthReport
 
+from core.tests.configuring import settings_of
 from core.tests.databases import Place
 from core.tests.services.clock import Clock
 from core.tests.services.failing import replaced
-
-CONFIG = """
-[state]
-directory = "{directory}"
-url = "{place.url}"
-key_file = "{place.key_file}"
-
-[environment]
-type = "local"
-
-[backends.software]
-plugin = "software"
-"""
 
 
 @pytest.fixture
 def fleet(place: Place, tmp_path: Path) -> Iterator[list[Keyclave]]:
     """Two instances on one database, each opened as by a process of its own."""
     config = tmp_path / "keyclave.toml"
-    config.write_text(CONFIG.format(directory=tmp_path / "state", place=place))
+    config.write_text(settings_of(tmp_path / "state", url=place.url, key_file=place.key_file))
     with ExitStack() as opened:
         yield [opened.enter_context(keyclave.open(config, principal="tester")) for _ in range(2)]
 

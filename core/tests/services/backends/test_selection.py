@@ -46,10 +46,13 @@ def test_fr_021_a_plugin_that_the_precedence_names_twice_is_one_candidate(reopen
     assert [v.status.value for v in clave.keys.versions("k")] == ["ACTIVE"]  # nothing can stand by for itself
 
 
-def test_what_the_first_does_not_have_the_next_takes(acme: str, reopen: Reopen) -> None:
+def test_what_the_first_does_not_have_the_next_takes(
+    acme: str, reopen: Reopen, caplog: pytest.LogCaptureFixture
+) -> None:
     clave = reopen(PRECEDENCE + acme, without=WITHOUT)
     assert reasons(clave, "RSA_2048")["acme"] == "it has no RSA_2048"
     assert clave.keys.create("k", "RSA_2048").backend_id == "software"
+    assert "a new key goes" not in caplog.text  # that is so every time
     with pytest.raises(CapabilityUnsupported, match="it has no RSA_2048"):
         clave.keys.create("named", "RSA_2048", backend="acme")
     assert [handle.name for handle in clave.keys.list()] == ["k"]
@@ -153,17 +156,23 @@ def test_fr_021_the_default_order_is_hardware_before_software() -> None:
     assert DEFAULT_PRECEDENCE == ("azure", "aws", "gcp", "pkcs11-hsm", "k8s", "tpm", "os-keychain", "software")
 
 
-def test_fr_016_a_backend_that_is_unavailable_takes_no_new_keys_until_it_is_back(acme: str, reopen: Reopen) -> None:
+def test_fr_016_a_backend_that_is_unavailable_takes_no_new_keys_until_it_is_back(
+    acme: str, reopen: Reopen, caplog: pytest.LogCaptureFixture
+) -> None:
     clave = reopen(PRECEDENCE + acme, without=WITHOUT)
     with failing(clave, "check_health", BackendUnavailable("unplugged"), backend="acme"):
         for _ in range(2):
             clave.backends.health()
     assert "it is UNAVAILABLE by its check at 20" in reasons(clave)["acme"]
     assert reasons(clave)["acme"].endswith("UTC: unplugged (FR-016)")
+    assert "a new key goes" not in caplog.text
     assert clave.keys.create("k", "ED25519").backend_id == "software"
+    assert "a new key goes to backend 'software', and not to 'acme', which comes before it: it is UN" in caplog.text
     for _ in range(2):
         clave.backends.health()
+    caplog.clear()
     assert clave.keys.create("back", "ED25519").backend_id == "acme"
+    assert "a new key goes" not in caplog.text
 
 
 def test_an_old_check_refuses_no_backend(acme: str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,3 +313,18 @@ def test_fr_024_a_database_that_is_away_when_a_key_is_created_is_said_so(
         with pytest.raises(StateUnavailable, match="there is no connection"):
             clave.keys.create("k", "ED25519")
     assert [r.operation_type for r in clave.audit.records()][before:] == ["KEY_GENERATION"]
+
+
+def test_fr_024_a_standby_whose_backend_shows_less_than_the_key_requires_is_told(acme: str, reopen: Reopen) -> None:
+    type_only = '[environment]\ntype = "local"\n'
+    strict = f'{type_only}required_level = "TPM"\nprecedence = ["acme"]\n{ENABLED}'
+    first, second = (f'{acme.replace("acme]", f"{name}]")}level = "TPM"\n' for name in ("first", "second"))
+    strong = reopen(strict + first + second, without=type_only)
+    strong.keys.create("k", "ED25519")
+    assert places(strong) == [("ACTIVE", "first"), ("STANDBY", "second")]
+    assert strong.backends.unusable_standbys() == ()
+    strong.close()
+    weak = reopen(strict + first + second.replace("TPM", "SOFTWARE"), without=type_only)
+    (found,) = weak.backends.unusable_standbys()
+    assert (found.name, found.version, found.backend_id) == ("k", 2, "second")
+    assert found.reason == "the key requires TPM, and its backend shows SOFTWARE"

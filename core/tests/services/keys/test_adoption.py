@@ -25,7 +25,7 @@ from keyclave.errors import (
 )
 from keyclave.models import KeyStatus
 from keyclave.plugin import Signed
-from keyclave.services import recovery
+from keyclave.services import resolution
 
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing, replaced
@@ -128,8 +128,9 @@ def test_what_cannot_be_adopted_is_refused_before_anything_happens(
     shared: Keyclave, arguments: dict[str, Any], error: type[KeyclaveError], said: str
 ) -> None:
     shared.keys.create("taken", "ED25519", backend="software")
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=said) as caught:
         adopt(shared, **arguments)
+    assert "a PKCS#11 token" in caught.value.next_step or error is not CapabilityUnsupported
     assert kinds(shared)[1:] == [("ADOPT", "FAILED")]
     assert uris(shared) == [URI]
     assert shared.recovery.open_intents() == ()
@@ -243,7 +244,7 @@ def test_a_late_answer_is_waited_for(
     assert_foreign(first, keys, pem)
     with replaced(first, "adopt_key", answer_late, backend="shared"), pytest.raises(OutcomeUnknown):
         adopt(first)
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", -recovery._SETTLED_AFTER)
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", -resolution._SETTLED_AFTER)
     assert [intent.kind for intent in first.recovery.run()] == ["adopt"]
     assert_foreign(first, keys, pem)
 

@@ -125,6 +125,38 @@ def test_fr_014_a_key_whose_backend_lost_its_level_is_not_used_any_more(
         assert state.epoch > epoch, "what other processes have bound is bound anew"
 
 
+def test_fr_014_a_level_that_was_lost_is_in_the_audit_log_once(
+    strong: Keyclave, minutes_later: Callable[[Keyclave, float], None]
+) -> None:
+    Said(strong).say = lambda: SecurityLevel.SOFTWARE
+    minutes_later(strong, 61)
+    threads = [threading.Thread(target=sign_in_vain, args=(strong,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    minutes_later(strong, 61)  # it shows the same as an hour before
+    sign_in_vain(strong)
+    found = [record for record in strong.audit.records() if record.operation_type == "CHECK_LEVEL"]
+    if not strong.audit.enabled:
+        assert found == []
+        return
+    (record,) = found
+    assert (record.key_handle_reference, record.backend_id, record.backend_type) == ("backend:acme", "acme", "acme")
+    assert record.requesting_principal == strong.principal
+    assert record.status == "FAILED"
+    assert record.error_message == (
+        "PolicyViolation: the backend lost its level: it was TPM and is SOFTWARE now (FR-014)"
+    )
+    assert strong.audit.verify().ok
+
+
+def sign_in_vain(clave: Keyclave) -> None:
+    for _ in range(2):
+        with pytest.raises(PolicyViolation, match=WEAKER):
+            clave.keys.sign("s", b"message")
+
+
 def test_fr_014_no_signature_waits_for_the_level(
     strong: Keyclave, minutes_later: Callable[[Keyclave, float], None]
 ) -> None:

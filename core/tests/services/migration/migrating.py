@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from keyclave.services.keys import creation, new_keys
 from keyclave.state.records import StoredKey
 from msgspec.structs import replace
 
+from tests.principals import As, alice, bob
+
 __all__ = ["OTHER", "As", "alice", "as_", "bob", "create_requiring_hsm", "listed", "migrate"]
 
 OTHER = '[backends.other]\nplugin = "software"\n'
-As = Callable[[str], Keyclave]
 
 
 @pytest.fixture
@@ -27,18 +28,6 @@ def as_(config: Path) -> Iterator[As]:
     config.write_text(config.read_text() + OTHER)
     with ExitStack() as closing:
         yield lambda principal: closing.enter_context(keyclave.open(config, principal=principal))
-
-
-@pytest.fixture
-def alice(as_: As) -> Keyclave:
-    """Who asks for migrations."""
-    return as_("alice")
-
-
-@pytest.fixture
-def bob(as_: As) -> Keyclave:
-    """Who approves them."""
-    return as_("bob")
 
 
 def migrate(alice: Keyclave, bob: Keyclave, *names: str, exception: str | None = None) -> KeyMigrationRecord:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import uuid
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,6 +275,26 @@ def test_fr_012_a_rollback_restores_the_level_once_no_version_is_below_it_by_exc
     assert alice.keys.decrypt("k", ciphertext) == b"by version 1"
     alice.migration.rollback(first.migration_id, "test")
     assert alice.keys.decrypt("k", ciphertext) == b"by version 1"
+    with alice._store.read() as state:
+        assert state.keys.by_name("k").required_security_level is SecurityLevel.HSM
+
+
+def test_fr_012_a_rollback_restores_the_level_without_a_look_at_other_keys(
+    alice: Keyclave, bob: Keyclave, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.keys.create("other", "ED25519", wrappable=True)
+    other = migrate(alice, bob, "other")
+    opened: Any = alice._backends.get("software")
+    monkeypatch.setattr(opened, "description", replace(opened.description, security_level=SecurityLevel.HSM))
+    create_requiring_hsm(alice, "ED25519")
+    record = migrate(alice, bob, "k", exception="the token is at its end")
+    (database,) = config.parent.rglob("*.db")
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        changed = "UPDATE migrations SET mac = zeroblob(32) WHERE migration_id = ?"
+        connection.execute(changed, [other.migration_id.hex])
+    alice.migration.rollback(record.migration_id, "test")
     with alice._store.read() as state:
         assert state.keys.by_name("k").required_security_level is SecurityLevel.HSM
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +24,15 @@ from keyclave.errors import (
     PolicyViolation,
     StateUnavailable,
 )
-from keyclave.models import KeyMigrationRecord, KeyStatus, MigrationStatus
+from keyclave.models import KeyHandle, KeyMigrationRecord, KeyStatus, MigrationStatus
 from keyclave.plugin import DestroyResult, DestroyState, KeyLabel
+from keyclave.services.keys.destruction import Destruction
 from keyclave.services.migration.run import MigrationRun
 
 from core.tests.services.failing import failing, replaced
+from core.tests.services.foreign_keys import foreign_settings
 from core.tests.services.long_ago import long_ago
-from core.tests.services.migration.migrating import alice, as_, bob, listed, migrate
+from core.tests.services.migration.migrating import As, alice, as_, bob, listed, migrate
 
 __all__ = ["alice", "as_", "bob"]
 
@@ -364,6 +369,63 @@ def test_fr_012_an_interrupted_retirement_is_finished(alice: Keyclave, bob: Keyc
     assert len(alice.recovery.run()) == 1
     assert alice.migration.list()[0].retired_at is not None
     assert record.source_location.label not in listed(alice, "software")
+
+
+@contextmanager
+def after_the_destruction(clave: Keyclave, act: Callable[[], object]) -> Iterator[None]:
+    """Let somebody else do something between the end of the old version and the note that the source is retired."""
+    real = Destruction.destroy
+
+    def destroy(destruction: Destruction, name: str, number: int) -> KeyHandle:
+        destroyed = real(destruction, name, number)
+        if destruction is clave.migration._retirement._destruction:
+            act()
+        return destroyed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Destruction, "destroy", destroy)
+        yield
+
+
+def test_fr_012_of_two_that_retire_a_source_one_does(alice: Keyclave, bob: Keyclave) -> None:
+    with long_ago():
+        alice.keys.create("k", "ED25519")
+        record = migrate(alice, bob, "k")
+    alice.rotation.confirm_clock()
+    retired: list[KeyMigrationRecord] = []
+
+    def retire() -> None:
+        retired.append(bob.migration.retire(record.migration_id, confirm="k"))
+
+    with after_the_destruction(alice, retire), pytest.raises(Conflict, match="somebody else changed this migration"):
+        alice.migration.retire(record.migration_id, confirm="k")
+    assert alice.migration.list() == tuple(retired)
+    ends = [r.status.value for r in alice.audit.records() if r.operation_type == "RETIRE_SOURCE"]
+    assert sorted(ends) == ["FAILED", "SUCCESS"]
+
+
+@pytest.mark.parametrize("rolled_back", [True, False])
+def test_fr_012_a_source_whose_destruction_was_called_off_is_not_retired(
+    as_: As, config: Path, installed: Callable[..., None], tmp_path: Path, *, rolled_back: bool
+) -> None:
+    installed("foreign")
+    config.write_text(config.read_text() + foreign_settings(tmp_path / "shared", deletion_days="7"))
+    alice, bob = as_("alice"), as_("bob")
+    with long_ago():
+        alice.keys.create("k", "ED25519", backend="shared")
+        record = migrate(alice, bob, "k")
+    alice.rotation.confirm_clock()
+
+    def call_it_off() -> None:
+        bob.keys.cancel_destruction("k", 1)
+        if rolled_back:
+            bob.migration.rollback(record.migration_id, "test")
+
+    with after_the_destruction(alice, call_it_off), pytest.raises(Conflict, match="somebody else"):
+        alice.migration.retire(record.migration_id, confirm="k")
+    (now,) = alice.migration.list()
+    assert (now.status, now.retired_at) == (("ROLLED_BACK" if rolled_back else "COMPLETED"), None)
+    works_at(alice, "shared" if rolled_back else "other")
 
 
 def test_fr_012_a_migration_is_proven_again_at_any_time(alice: Keyclave, bob: Keyclave) -> None:

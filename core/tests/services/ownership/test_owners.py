@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -9,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
 from keyclave import Keyclave
 from keyclave.errors import Conflict, OutcomeUnknown
 from keyclave.models import KeyStatus
-from keyclave.services import recovery
+from keyclave.services import resolution
 from keyclave.services.ownership import leases
 from keyclave.services.ownership.leases import LeaseLost
 from keyclave.services.ownership.owners import OWNER
@@ -59,12 +61,42 @@ def test_who_renews_its_lease_is_left_alone_however_long_it_takes(
     assert statuses(there) == [KeyStatus.DEPRECATED, KeyStatus.ACTIVE]
 
 
+def test_the_process_at_work_is_named_to_others(fleet: list[Keyclave]) -> None:
+    here, there = fleet
+
+    def look(real: Callable[..., Any], request: Any) -> Any:
+        (intent,) = there.recovery.open_intents()
+        assert there.recovery.key_name(intent) == "k"
+        assert there.recovery.process_at(intent) == f"{gethostname()}:{os.getpid()}"
+        fall_silent(here)
+        assert there.recovery.process_at(intent) is None
+        return real(request)
+
+    with replaced(here, "create_key", look), pytest.raises(LeaseLost):
+        here.keys.create("k", "ED25519")
+
+
+def test_a_process_that_took_a_change_over_is_not_taken_for_the_one_that_began_it(fleet: list[Keyclave]) -> None:
+    here, there = fleet
+
+    def look(real: Callable[..., Any], request: Any) -> Any:
+        (intent,) = there.recovery.open_intents()
+        fall_silent(here)
+        with there._owner.working(intent.operation_id):
+            assert there._owner.take_over(intent) == intent
+            assert (here.recovery.is_abandoned(intent), here.recovery.process_at(intent)) == (False, None)
+        return real(request)
+
+    with replaced(here, "create_key", look), pytest.raises(LeaseLost):
+        here.keys.create("k", "ED25519")
+
+
 def test_who_was_silent_is_fenced_and_removes_what_it_made_too_late(
     fleet: list[Keyclave], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others looked for the key before it was there, and closed the change as undone."""
     here, there = fleet
-    monkeypatch.setattr(recovery, "_SETTLED_AFTER", timedelta(0))
+    monkeypatch.setattr(resolution, "_SETTLED_AFTER", timedelta(0))
     here.keys.create("k", "ED25519")
     signature = here.keys.sign("k", b"message").signature
 

@@ -320,6 +320,14 @@ def test_a_key_that_encrypts_has_no_validation_period(clave: Keyclave) -> None:
     assert clave.rotation.rotate("k").status is KeyStatus.ACTIVE
 
 
+def test_a_validation_period_for_a_key_that_encrypts_is_refused(clave: Keyclave) -> None:
+    clave.keys.create("k", "AES_256")
+    with pytest.raises(InvalidArgument, match="a key of algorithm AES_256 has no validation period"):
+        clave.rotation.rotate("k", validation_period=DAY)
+    assert clave.keys.get("k").version == 1
+    assert clave.rotation.rotate("k", validation_period=timedelta(0)).version == 2
+
+
 CHANGES = [
     ("RSA_2048", "ECDSA_P256"),
     ("ECDSA_P256", "ML_DSA_65"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from keyclave.errors import InvalidArgument
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from keyclave.plugin.paths import PathFromHome
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from keyclave_aws.endpoints import checked_endpoint, region_of
 
@@ -26,27 +26,10 @@ class CredentialSource(StrEnum):
     STATIC = "static"
 
 
-def _not_empty(path: Any) -> Any:
-    if path == "":
-        raise InvalidArgument("must not be empty")
-    return path
-
-
-def _expand_home(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise InvalidArgument("nobody knows the home directory that ~ stands for here") from None
-
-
 def _not_reserved(prefix: str) -> str:
     if prefix == "aws":
         raise InvalidArgument("AWS keeps the aliases that begin with aws to itself")
     return prefix
-
-
-# An environment variable that is set to nothing must not stand for the working directory.
-_NamedPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 
 
 class AwsSettings(BaseModel):
@@ -72,9 +55,9 @@ class AwsSettings(BaseModel):
     """Profile in AWS's shared files, with `credentials = "shared-file"`; unset: `default`."""
     access_key_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,128}$")] | None = None
     """Access key, with `credentials = "static"`."""
-    secret_access_key_file: _NamedPath | None = None
+    secret_access_key_file: PathFromHome | None = None
     """File with the secret access key, mode 0600. One line break at its end is ignored."""
-    session_token_file: _NamedPath | None = None
+    session_token_file: PathFromHome | None = None
     """File with the session token of a temporary access key, mode 0600."""
     alias_prefix: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AfterValidator(_not_reserved)
@@ -82,7 +65,7 @@ class AwsSettings(BaseModel):
     """First part of the aliases of keys, after `alias/`."""
     deletion_days: int = Field(default=30, ge=7, le=30)
     """Days between a destruction and the end of the key, in which it can be called off."""
-    key_policy_file: _NamedPath | None = None
+    key_policy_file: PathFromHome | None = None
     """File with the key policy for new keys, JSON; unset: AWS's default, which leaves it to IAM."""
     multi_region: bool = False
     """Make keys that can be replicated to other regions."""

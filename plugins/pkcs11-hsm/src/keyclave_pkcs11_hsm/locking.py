@@ -54,4 +54,7 @@ def _is_acquired(lock: BaseFileLock) -> bool:
 
 
 def _too_long() -> BackendUnavailable:
-    return BackendUnavailable("keys of the token are being changed by another thread or process for too long")
+    return BackendUnavailable(
+        "keys of the token are being changed by another thread or process for too long",
+        next_step="See with `keyclave recover --list` which process is at work; end it if it hangs.",
+    )

@@ -137,7 +137,11 @@ def _not_initialized(path: Path, result: int) -> ConfigurationError | BackendUna
             f"module {path} refuses what it is initialised with",
             next_step="Set module_parameters as the module's documentation says.",
         )
-    return BackendUnavailable(f"module {path} does not start: C_Initialize returned {result:#x}")
+    return BackendUnavailable(
+        f"module {path} does not start: C_Initialize returned {result:#x}",
+        next_step="Check what the module reads when it starts, as its documentation says: its configuration, the"
+        " variable that names it, and its tokens.",
+    )
 
 
 def _after_fork() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from keyclave.errors import PolicyViolation
 from keyclave.models import KeyMigrationRecord, MigrationStatus, MigrationStrategy
 from pkcs11_tests.configuring import with_tokens
 
+from tests.principals import As, alice, bob
 from tests.services.tokens import Token
+
+__all__ = ["alice", "bob"]
 
 pytestmark = pytest.mark.needs("softhsm")
 
 MESSAGE = b"a message"
-As = Callable[[str], Keyclave]
 
 
 @pytest.fixture
@@ -29,18 +31,6 @@ def as_(softhsm_tokens: dict[str, Token], tmp_path: Path) -> Iterator[As]:
     config = with_tokens(tmp_path, softhsm_tokens)
     with ExitStack() as closing:
         yield lambda principal: closing.enter_context(keyclave.open(config, principal=principal))
-
-
-@pytest.fixture
-def alice(as_: As) -> Keyclave:
-    """Who asks for migrations."""
-    return as_("alice")
-
-
-@pytest.fixture
-def bob(as_: As) -> Keyclave:
-    """Who approves them."""
-    return as_("bob")
 
 
 def migrate(

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Self
 
 from keyclave.errors import InvalidArgument
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from keyclave.plugin.paths import PathFromHome
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from keyclave_software.limits import ITERATIONS, LANES, MEMORY_MIB
 
 __all__ = ["Argon2Settings", "SoftwareSettings"]
-
-
-def _not_empty(path: Any) -> Any:
-    if path == "":
-        raise InvalidArgument("must not be empty")
-    return path
-
-
-def _expand_home(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise InvalidArgument("nobody knows the home directory that ~ stands for here") from None
-
-
-# An environment variable that is set to nothing must not stand for the working directory.
-_NamedPath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_expand_home)]
 
 
 class _Section(BaseModel):
@@ -48,12 +31,12 @@ class Argon2Settings(_Section):
 class SoftwareSettings(_Section):
     """Where the keystore is, and what its master key comes from."""
 
-    keystore: _NamedPath | None = None
+    keystore: PathFromHome | None = None
     """Directory of the encrypted keys, created with mode 0700. Unset: the backend's directory below
     `[state] directory`."""
-    passphrase_file: _NamedPath | None = None
+    passphrase_file: PathFromHome | None = None
     """File with a passphrase of at least 8 bytes, mode 0600. One line break at its end is ignored."""
-    key_file: _NamedPath | None = None
+    key_file: PathFromHome | None = None
     """File with the master key, 32 random bytes, mode 0600. Unset, and no passphrase either: `master.key` in the
     backend's directory, created when it is missing."""
     argon2: Argon2Settings | None = None

@@ -5,13 +5,20 @@ It never lowers the required level, and it is asked for new keys only: an existi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import dropwhile
 
 from keyclave.backends.backend import Backend
 from keyclave.crypto.envelope_keys import DATA_KEY_SIZE
-from keyclave.errors import CapabilityUnsupported, ConfigurationError, KeyclaveError, PolicyViolation
+from keyclave.errors import (
+    BackendUnavailable,
+    CapabilityUnsupported,
+    ConfigurationError,
+    KeyclaveError,
+    PolicyViolation,
+)
 from keyclave.models import AvailabilityStatus, BackendHealth, get_algorithm
 from keyclave.models.backend import authentication_problem
 from keyclave.services.instance import Instance
@@ -24,6 +31,7 @@ __all__ = ["BackendSelector", "refused_by_ability"]
 _WHAT_TO_DO = "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses."
 _RECENT = timedelta(minutes=5)
 """A check that is older says nothing of now: a monitor checks each minute. Nor does one of a clock that was ahead."""
+_log = logging.getLogger("keyclave.backends")
 _BELOW_KEY = "its level is below the one that the key requires (FR-014)"
 
 
@@ -56,9 +64,10 @@ class BackendSelector:
         """
         if backend_id is not None:
             return self._able(backend_id, algorithm)
-        candidates = []
+        candidates: list[Candidate] = []
         for candidate in self._candidates(algorithm):
             if candidate.accepted:
+                _warn_of_those_away(candidates, candidate.backend_id)
                 return self._backends.get(candidate.backend_id)
             candidates.append(candidate)
         reasons = "; ".join(f"{c.backend_id}: {c.reason}" for c in candidates)
@@ -141,27 +150,28 @@ class BackendSelector:
 
     def _judge(self, backend_id: str, backend_type: str, algorithm: str | None) -> Candidate:
         looks: list[str] = []
-        refused = None
+        refused, is_away = None, False
         try:
             for refused, in_order in self._looks(backend_id, backend_type, algorithm):
                 if refused is not None:
                     break
                 looks.append(in_order)
         except KeyclaveError as error:
-            refused = error.message
+            refused, is_away = error.message, True
         return Candidate(
             backend_id=backend_id,
             backend_type=backend_type,
             accepted=refused is None,
             reason=refused or "available, allowed, and of the required level",
             looks=tuple(looks),
+            is_away=is_away,
         )
 
     def _looks(self, backend_id: str, backend_type: str, algorithm: str | None) -> Iterator[tuple[str | None, str]]:
         """Look at one thing after another: yield why it refuses the backend, and else what is in order.
 
         Raises:
-            KeyclaveError: the backend cannot be opened.
+            KeyclaveError: the backend cannot be opened, or is UNAVAILABLE.
         """
         allowed_in = self._environment.environment_type.value
         yield self._refused_by_type(backend_type), f"{backend_type} is allowed in {allowed_in}"
@@ -176,7 +186,8 @@ class BackendSelector:
         if health is None:
             yield None, "it was not checked lately"
         else:
-            yield _refused_by_health(health), f"it is {health.availability_status.value}"
+            _require_available(health)
+            yield None, f"it is {health.availability_status.value}"
         if algorithm is not None:
             yield refused_by_ability(backend, algorithm), f"it has {algorithm}"
 
@@ -210,12 +221,26 @@ def _authentication(backend: Backend) -> str:
     return f"it authenticates by {method.value}, with a warning: that {problem} (FR-023){named}"
 
 
-def _refused_by_health(health: BackendHealth) -> str | None:
+def _require_available(health: BackendHealth) -> None:
     if health.availability_status is not AvailabilityStatus.UNAVAILABLE:
-        return None
+        return
     result = health.health_check_status
     detail = "" if result is None or not result.detail else f": {result.detail}"
-    return f"it is UNAVAILABLE by its check at {health.last_health_check:%Y-%m-%d %H:%M:%S} UTC{detail} (FR-016)"
+    raise BackendUnavailable(
+        f"it is UNAVAILABLE by its check at {health.last_health_check:%Y-%m-%d %H:%M:%S} UTC{detail} (FR-016)"
+    )
+
+
+def _warn_of_those_away(refused: list[Candidate], chosen: str) -> None:
+    """Let a key go past a backend that should have taken it, and may again in a minute, but not in silence."""
+    for candidate in refused:
+        if candidate.is_away:
+            _log.warning(
+                "a new key goes to backend %r, and not to %r, which comes before it: %s",
+                chosen,
+                candidate.backend_id,
+                candidate.reason,
+            )
 
 
 def refused_by_ability(backend: Backend, algorithm: str) -> str | None:

@@ -10,9 +10,10 @@ from keyclave.plugin import KeyLabel, PermissionReport
 from keyclave.services.backends.health import HealthService
 from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.backends.view import with_health
+from keyclave.services.fallback.report import running_fallbacks, unusable_standbys
 from keyclave.services.handles import current
 from keyclave.services.instance import Instance
-from keyclave.services.results import Selection
+from keyclave.services.results import RunningFallback, Selection, UnusableStandby
 
 __all__ = ["BackendService"]
 
@@ -47,7 +48,10 @@ class BackendService:
             PolicyViolation: a rule for backends in this environment is broken.
         """
         if backend_id not in self._instance.backends.ids():
-            raise ConfigurationError(f"no backend {backend_id!r} is configured")
+            raise ConfigurationError(
+                f"no backend {backend_id!r} is configured",
+                next_step=f"Use one of {', '.join(self._instance.backends.ids())}, or configure it.",
+            )
         return self._record(self._instance.backends.get(backend_id))
 
     def permissions(self, backend_id: str) -> PermissionReport | None:
@@ -77,6 +81,17 @@ class BackendService:
     def select(self, algorithm: str | None = None) -> Selection:
         """Return which backend a new key would be created in, and why each candidate was taken or refused."""
         return self._selector.select(algorithm)
+
+    def fallbacks(self) -> tuple[RunningFallback, ...]:
+        """Return the fallbacks that are under way: of which backend, since when, and until when at the latest."""
+        return tuple(running_fallbacks(self._instance))
+
+    def unusable_standbys(self) -> tuple[UnusableStandby, ...]:
+        """Return the standby versions that could not sign now if the active ones were away, and why.
+
+        Each of their backends is opened, and asked whether it has the newest of its standbys.
+        """
+        return tuple(unusable_standbys(self._instance))
 
     def health(self) -> dict[str, HealthCheckResult]:
         """Check every configured backend now, and return the results by backend id.

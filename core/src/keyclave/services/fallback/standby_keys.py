@@ -17,7 +17,7 @@ from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.fallback.standby import retire, standby_of
 from keyclave.services.handles import algorithm_of, current, to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent, require_no_other
+from keyclave.services.intents import KEY_NAME, new_intent, require_no_other
 from keyclave.services.keys.generation import generate, label_for
 from keyclave.services.keys.new_keys import FIRST_VERSION
 from keyclave.services.keys.validation import validate
@@ -68,6 +68,7 @@ class NewStandby:
             to_version=number,
             label=self._label,
         )
+        self.intent.parameters[KEY_NAME] = key.name
 
     def begin(self, state: Transaction) -> None:
         """Write down what is about to be done."""

@@ -15,7 +15,7 @@ from keyclave.plugin import AdoptKeyRequest, ForeignKey, KeyLabel
 from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent
+from keyclave.services.intents import KEY_NAME, new_intent
 from keyclave.services.keys.generation import label_for, to_row
 from keyclave.services.keys.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
 from keyclave.services.keys.validation import validate
@@ -84,7 +84,9 @@ class Adoption:
         backend = self._selector.named(backend_id)
         if missing := [hook for hook in _HOOKS if not backend.has(hook)]:
             raise CapabilityUnsupported(
-                f"it does not adopt keys: it does not implement {' and '.join(missing)}", backend_id=backend_id
+                f"it does not adopt keys: it does not implement {' and '.join(missing)}",
+                backend_id=backend_id,
+                next_step="Name a backend that does, such as a PKCS#11 token; in this one create a key.",
             )
         return backend
 
@@ -110,6 +112,7 @@ class Adoption:
             to_version=FIRST_VERSION,
             label=label,
         )
+        intent.parameters[KEY_NAME] = key.name
         with self._instance.owner.write(operation.operation_id) as state:
             require_free(state, key.name)
             state.intents.add(intent)

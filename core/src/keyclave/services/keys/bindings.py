@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from keyclave.audit.log import StaleKey
 from keyclave.backends.manager import BackendManager
 from keyclave.errors import IntegrityError
+from keyclave.services.backends.lost_levels import LostLevels
 from keyclave.state.store import Store
 
 __all__ = ["Bindings", "EpochWatch", "Wanted"]
@@ -36,17 +37,20 @@ class EpochWatch:
         valid_until: the monotonic time until which it may be relied on.
     """
 
-    __slots__ = ("_backends", "_store", "_withdrawn", "epoch", "valid_until")
+    __slots__ = ("_backends", "_lost", "_store", "_withdrawn", "epoch", "valid_until")
 
-    def __init__(self, store: Store, backends: BackendManager) -> None:
+    def __init__(self, store: Store, backends: BackendManager, lost: LostLevels) -> None:
         self._store = store
         self._backends = backends
+        self._lost = lost
         self._withdrawn = backends.withdrawn()
         self.epoch = -1
         self.valid_until = 0.0
 
     def refresh(self) -> None:
         """Read the epoch again, and raise it first if the level of a backend does not count any more.
+
+        The audit log says so if the backend showed less than before.
 
         Raises:
             IntegrityError: it is lower than it was: the state was put back to an earlier copy of itself meanwhile.
@@ -56,6 +60,7 @@ class EpochWatch:
         if withdrawn != self._withdrawn:
             with self._store.write() as state:
                 state.raise_epoch()
+                self._lost.record_in(state)
             self._withdrawn = withdrawn
         with self._store.read() as state:
             now = state.epoch

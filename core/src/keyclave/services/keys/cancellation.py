@@ -64,7 +64,10 @@ class Cancellation:
     def _require_capable(self, key: StoredKey, version: StoredVersion) -> None:
         if not self._instance.backend_of(version).has("cancel_destruction"):
             raise CapabilityUnsupported(
-                "it does not call destructions off", backend_id=version.backend_id, key_name=key.name
+                "it does not call destructions off",
+                backend_id=version.backend_id,
+                key_name=key.name,
+                next_step="Nothing is left to do: what is destroyed in this backend cannot be brought back.",
             )
 
     def _begin(self, operation: Operation, key: StoredKey, number: int) -> StoredIntent:

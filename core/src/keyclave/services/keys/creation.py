@@ -8,7 +8,7 @@ from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.fallback.standby_keys import Standbys
 from keyclave.services.handles import to_handle
 from keyclave.services.instance import Instance
-from keyclave.services.intents import new_intent
+from keyclave.services.intents import KEY_NAME, new_intent
 from keyclave.services.keys.generation import generate, label_for
 from keyclave.services.keys.new_keys import FIRST_VERSION, RotationDefaults, new_key, require_free
 from keyclave.services.names import name_reference, require_name
@@ -72,6 +72,7 @@ class Creation:
             to_version=FIRST_VERSION,
             label=label,
         )
+        intent.parameters[KEY_NAME] = key.name
         with self._standbys.beside(key, chosen) as standby:
             beside = () if standby is None else (standby.intent.operation_id,)
             with self._instance.owner.write(operation.operation_id, *beside) as state:

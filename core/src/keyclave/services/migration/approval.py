@@ -42,8 +42,7 @@ class Approving:
                 plan = plan_in(state, plan_id)
                 operation.backend_id, operation.backend_type = plan.destination_backend_id, plan.destination_provider
                 _require_other_principal(plan, self._instance.principal)
-                if not plan.possible:
-                    raise InvalidArgument("nothing in this plan can be migrated", next_step=_READ)
+                _require_possible(plan)
                 if any(approval.consumed_at is not None for approval in state.approvals.of_plan(plan_id)):
                     raise Conflict("this plan was run already", retryable=False, next_step=_ANEW)
                 approval = MigrationApproval(
@@ -60,7 +59,7 @@ class Approving:
         return approval
 
 
-_READ = "`keyclave migrate list` shows the plans and the reasons that they give."
+_LIST = "`keyclave migrate list --plans` shows the plans and their ids."
 _ANEW = "Make a new plan for what is still to be migrated."
 _APPROVE = "Let somebody else than its requester run `keyclave migrate approve` with the id of the plan."
 
@@ -78,7 +77,7 @@ def plan_in(state: Transaction, plan_id: UUID) -> MigrationPlan:
     """
     plan = state.plans.get(plan_id)
     if plan is None:
-        raise InvalidArgument("there is no such migration plan", next_step=_READ)
+        raise InvalidArgument("there is no such migration plan", next_step=_LIST)
     return plan
 
 
@@ -86,8 +85,10 @@ def use_approval_in(state: Transaction, plan: MigrationPlan) -> tuple[KeyMigrati
     """Use the approval of a plan, and return the migrations that it stands for from now on.
 
     Raises:
+        InvalidArgument: there is nothing in it to approve.
         PolicyViolation: it is not approved, or no more.
     """
+    _require_possible(plan)
     now = datetime.now(UTC)
     valid = [a for a in state.approvals.of_plan(plan.plan_id) if a.approved_at <= now < a.expires_at]
     if not valid:
@@ -135,6 +136,13 @@ def _begun(
         source_required_level=key.required_security_level,
         administrative_approval=approval.record(),
     )
+
+
+def _require_possible(plan: MigrationPlan) -> None:
+    if not plan.possible:
+        raise InvalidArgument(
+            "nothing in this plan can be migrated", next_step=f"`keyclave migrate show {plan.plan_id}` says why."
+        )
 
 
 def _require_other_principal(plan: MigrationPlan, principal: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -110,23 +109,8 @@ def switch_back_in(
     if record.strategy is MigrationStrategy.WRAPPED:
         state.keys.update_version(key.key_id, record.key_version, **place_at_source(record))
     else:
-        now = datetime.now(UTC)
-        state.keys.update_version(
-            key.key_id,
-            intent.to_version or 0,
-            status=KeyStatus.DEPRECATED,
-            last_rotation_at=now,
-            next_rotation_at=None,
-        )
-        state.keys.update_version(
-            key.key_id,
-            record.key_version,
-            status=KeyStatus.ACTIVE,
-            last_rotation_at=now,
-            next_rotation_at=next_rotation(key.rotation_policy, now),
-        )
-    excepted = any(other.migration_id != record.migration_id for other in _by_exception(state, key))
-    if key.required_security_level is not record.source_required_level and not excepted:
+        _put_old_version_back(state, key, record.key_version, intent.to_version or 0)
+    if key.required_security_level is not record.source_required_level and not _is_excepted(state, key, record):
         state.keys.require_level(key.key_id, record.source_required_level)
     replace_if_unfit(state, key)
     state.intents.advance(intent.operation_id, SWITCHED)
@@ -142,13 +126,28 @@ def switch_back_in(
     return opened
 
 
-def _by_exception(state: Transaction, key: StoredKey) -> Iterator[KeyMigrationRecord]:
-    """Yield the migrations by which versions of a key are at a lower level, as far as they were not rolled back."""
-    for record in state.migrations.all():
-        if record.source_key_id == str(key.key_id) and record.status is MigrationStatus.COMPLETED:
-            planned = plan_of(state, record).of_version(key.key_id, record.key_version)
-            if planned.downgrade is not None:
-                yield record
+def _put_old_version_back(state: Transaction, key: StoredKey, old: int, new: int) -> None:
+    """Let the version that was re-keyed sign again, and the one that took over for it no more."""
+    now = datetime.now(UTC)
+    state.keys.update_version(
+        key.key_id, new, status=KeyStatus.DEPRECATED, last_rotation_at=now, next_rotation_at=None
+    )
+    state.keys.update_version(
+        key.key_id,
+        old,
+        status=KeyStatus.ACTIVE,
+        last_rotation_at=now,
+        next_rotation_at=next_rotation(key.rotation_policy, now),
+    )
+
+
+def _is_excepted(state: Transaction, key: StoredKey, reverted: KeyMigrationRecord) -> bool:
+    """Return whether another migration than the one that is rolled back keeps the key at a lower level."""
+    return any(
+        plan_of(state, other).of_version(key.key_id, other.key_version).downgrade is not None
+        for other in state.migrations.of_key(key.key_id)
+        if other.migration_id != reverted.migration_id and other.status is MigrationStatus.COMPLETED
+    )
 
 
 def reverted_in(state: Transaction, intent: StoredIntent, gone_at: datetime) -> KeyMigrationRecord:

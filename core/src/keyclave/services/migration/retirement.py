@@ -17,10 +17,13 @@ from keyclave.services.migration.notes import MIGRATION, migration_in, migration
 from keyclave.services.migration.removal import destroy_at_source
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredIntent, StoredKey
+from keyclave.state.store import Transaction
 
 __all__ = ["Retirement"]
 
 _KEPT = "Roll the migration back if the key does not work at its destination."
+_STAYS = "Nothing is left to do: the key is where it was before the migration, and stays there."
+_NOTHING = "Nothing is left to do."
 
 
 class Retirement:
@@ -43,6 +46,7 @@ class Retirement:
                 moved = state.keys.version(key.key_id, record.destination_version or record.key_version)
                 suspended = why_not_trusted(state.clock.witnessed(), datetime.now(UTC))
             operation.key_reference, operation.key_version = record.source_key_id, record.key_version
+            operation.key_name = record.key_name
             operation.backend_id, operation.backend_type = record.source_backend_id, record.source_provider
             _require_due(record, suspended)
             if confirm != record.key_name:
@@ -51,7 +55,7 @@ class Retirement:
                 validate(key, moved, self._instance.backend_of(moved), next_step=_KEPT)
             self._require_able(record)
             if record.strategy is MigrationStrategy.REKEYED:
-                return self._destroy_version(operation, record)
+                return self._destroy_version(operation, record, key)
             return self._destroy_copy(operation, record, key)
 
     def _require_able(self, record: KeyMigrationRecord) -> None:
@@ -65,11 +69,21 @@ class Retirement:
                 next_step="Remove the key with the tools of its maker, and leave the migration as it is.",
             )
 
-    def _destroy_version(self, operation: Operation, record: KeyMigrationRecord) -> KeyMigrationRecord:
-        """Destroy the old version of a key that was re-keyed, as `keys.destroy` does."""
-        gone_at = self._destruction.destroy(record.key_name, record.key_version).destroyed_at
+    def _destroy_version(
+        self, operation: Operation, record: KeyMigrationRecord, key: StoredKey
+    ) -> KeyMigrationRecord:
+        """Destroy the old version of a key that was re-keyed, as `keys.destroy` does.
+
+        That has an intent and a lease of its own. What others do before it is noted here is not overwritten: they may
+        have noted it, or called a destruction off that was scheduled, and rolled the migration back.
+        """
+        self._destruction.destroy(record.key_name, record.key_version)
         with self._instance.store.write() as state:
-            retired = retired_in(state, record, gone_at or datetime.now(UTC))
+            _require_unchanged(state, record)
+            gone_at = state.keys.version(key.key_id, record.key_version).destroyed_at
+            if gone_at is None:
+                raise Conflict("somebody else called the destruction of its source off", key_name=key.name)
+            retired = retired_in(state, record, gone_at)
             self._instance.audit.append_in(state, operation.success())
         return retired
 
@@ -97,17 +111,27 @@ class Retirement:
         intent.parameters[MIGRATION] = record.migration_id.hex
         with self._instance.owner.write(operation.operation_id) as state:
             require_no_other(state, key)
-            if migration_in(state, record.migration_id) != record:
-                raise Conflict("somebody else changed this migration", key_name=key.name)
+            _require_unchanged(state, record)
             state.intents.add(intent)
         return intent
 
 
+def _require_unchanged(state: Transaction, record: KeyMigrationRecord) -> None:
+    if migration_in(state, record.migration_id) != record:
+        raise Conflict("somebody else changed this migration", key_name=record.key_name)
+
+
 def _require_due(record: KeyMigrationRecord, suspended: str | None) -> None:
     if record.status is not MigrationStatus.COMPLETED or record.source_retained_until is None:
-        raise Conflict(f"the migration is {record.status.value}", key_name=record.key_name, retryable=False)
+        rolled_back = record.status is MigrationStatus.ROLLED_BACK
+        raise Conflict(
+            f"the migration is {record.status.value}",
+            key_name=record.key_name,
+            next_step=_STAYS if rolled_back else f"Complete it first: `keyclave migrate run {record.plan_id}`.",
+            retryable=False,
+        )
     if record.retired_at is not None:
-        raise Conflict("its source is retired already", key_name=record.key_name, retryable=False)
+        raise Conflict("its source is retired already", key_name=record.key_name, next_step=_NOTHING, retryable=False)
     if record.source_retained_until > datetime.now(UTC):
         raise PolicyViolation(
             f"the source is kept until {record.source_retained_until:%Y-%m-%d %H:%M} UTC (FR-012)",

@@ -70,7 +70,7 @@ class Reversal:
         """Return the intent of the rollback, or the record of a migration that was never begun and now never is."""
         with self._instance.owner.write(operation.operation_id) as state:
             record = migration_in(state, migration_id)
-            operation.key_reference = record.source_key_id
+            operation.key_reference, operation.key_name = record.source_key_id, record.key_name
             operation.key_version = record.destination_version or record.key_version
             operation.backend_id = record.destination_backend_id
             operation.backend_type = record.destination_provider

@@ -164,6 +164,6 @@ class MigrationService:
             return plan_in(state, plan_id)
 
     def approvals(self, plan_id: UUID) -> tuple[MigrationApproval, ...]:
-        """Return the approvals of a plan."""
+        """Return the approvals of a plan, the oldest first."""
         with self._instance.store.read() as state:
-            return state.approvals.of_plan(plan_id)
+            return tuple(sorted(state.approvals.of_plan(plan_id), key=lambda each: each.approved_at))

@@ -42,6 +42,7 @@ class MigrationVerifier:
                 old = state.keys.version(key.key_id, record.key_version)
                 new = state.keys.version(key.key_id, record.destination_version or record.key_version)
             operation.key_reference, operation.key_version = record.source_key_id, record.key_version
+            operation.key_name = record.key_name
             operation.backend_id, operation.backend_type = record.destination_backend_id, record.destination_provider
             if record.cryptographic_proof is None:
                 raise Conflict("the migration has no proof yet", key_name=record.key_name, retryable=False)
@@ -56,6 +57,8 @@ class MigrationVerifier:
         self, record: KeyMigrationRecord, key: StoredKey, old: StoredVersion, new: StoredVersion
     ) -> Iterator[str]:
         """Let the keys that exist show what they are, and yield what they showed."""
+        if record.status is MigrationStatus.ROLLED_BACK:
+            yield f"it was rolled back since: backend {record.source_backend_id!r} keeps the key"
         if record.status is not MigrationStatus.COMPLETED:
             return
         if new.status is KeyStatus.REVOKED or new.destroyed_at is not None:

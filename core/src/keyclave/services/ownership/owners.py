@@ -6,12 +6,14 @@ each transaction of a change looks at the lease. On the machine of the owner a l
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import gethostname
 
 from keyclave.errors import Conflict, KeyclaveError, OutcomeUnknown, StateUnavailable
 from keyclave.services.ownership.leases import Leases
@@ -23,6 +25,8 @@ __all__ = ["OWNER", "WINDOW", "CommitUnknown", "Owner", "found_open"]
 
 OWNER = "owner"
 """The parameter of an intent that names who began it."""
+_PROCESS = "process"
+"""The parameter that says to people which process that is."""
 WINDOW = "window"
 """The step of a rotation whose versions both sign: it waits for its end, and nobody works on it."""
 
@@ -51,8 +55,13 @@ class Owner:
         self._store = store
         self._locks = LockFiles(directory)
         self.name = self._locks.name
+        self._process = f"{gethostname()}:{os.getpid()}"
         self._leases = Leases(store, self.name)
         self._working: set[uuid.UUID] = set()
+
+    def parameters(self) -> dict[str, str]:
+        """Return the parameters of an intent that say that this instance works on it."""
+        return {OWNER: self.name, _PROCESS: self._process}
 
     @contextmanager
     def working(self, operation_id: uuid.UUID) -> Iterator[None]:
@@ -155,6 +164,13 @@ class Owner:
             return False
         with self._store.read() as state:
             return self._is_free(state, intent, state.leases.get(intent.operation_id.hex))
+
+    def process_at(self, intent: StoredIntent) -> str | None:
+        """Return the process of the owner that began an intent; ``None`` if another one has its lease."""
+        with self._store.read() as state:
+            lease = state.leases.get(intent.operation_id.hex)
+        is_owner = lease is None or lease.holder == intent.parameters.get(OWNER)
+        return intent.parameters.get(_PROCESS) if is_owner else None
 
     def is_dead(self, intent: StoredIntent) -> bool:
         """Return whether the process that began an intent is known to have ended, and can do nothing any more."""

@@ -86,13 +86,19 @@ class Renewal:
         chosen = get_algorithm(algorithm_of(key, old) if algorithm is None else algorithm)
         if chosen.signs is not get_algorithm(key.algorithm).signs:
             raise InvalidArgument(
-                f"a key of algorithm {key.algorithm} cannot become one of algorithm {chosen.name}",
+                f"a key of algorithm {algorithm_of(key, old)} cannot become one of algorithm {chosen.name}",
                 key_name=name,
                 next_step="A key that signs stays one that signs, and one that encrypts one that encrypts.",
             )
         period = key.rotation_policy.validation_period if validation_period is None else validation_period
         if not isinstance(period, timedelta) or not timedelta(0) <= period <= LONGEST_VALIDATION:
             raise InvalidArgument("the validation period must be between 0 and 365 days (FR-017)", key_name=name)
+        if validation_period and not chosen.signs:
+            raise InvalidArgument(
+                f"a key of algorithm {chosen.name} has no validation period: only one version encrypts at a time",
+                key_name=name,
+                next_step="Rotate without a period; the old version goes on decrypting what it encrypted.",
+            )
         return _Wanted(
             key=key,
             old=old,

@@ -12,7 +12,6 @@ from keyclave.services.handles import current, to_handle
 from keyclave.services.instance import Instance
 from keyclave.services.keys.destruction import destroy_in_backend, disable_in_backend, followed_up, require_reason
 from keyclave.services.names import name_reference, require_name
-from keyclave.services.ownership.owners import OWNER
 from keyclave.services.recording import Operation, Recorder
 from keyclave.services.rotation.promotion import under_validation
 from keyclave.state.records import StoredIntent, StoredKey, StoredVersion
@@ -60,7 +59,7 @@ class Rollback:
             if active.next_rotation_at is not None and active.next_rotation_at <= now:
                 # It is still due, but what went wrong would go wrong again at once.
                 state.keys.update_version(key.key_id, active.version, next_rotation_at=now + _LATER)
-            parameters = {**intent.parameters, OWNER: self._instance.owner.name, "reason": reason}
+            parameters = {**intent.parameters, **self._instance.owner.parameters(), "reason": reason}
             state.intents.advance(intent.operation_id, "rollback", parameters=parameters)
         return key, version
 

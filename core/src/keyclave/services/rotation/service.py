@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from keyclave.models import KeyHandle
+from keyclave.services.clock import why_not_trusted
 from keyclave.services.instance import Instance
 from keyclave.services.periodic import Periodic
 from keyclave.services.results import DueReport
@@ -43,9 +44,11 @@ class RotationService:
         Args:
             name: the key.
             algorithm: of the new version, to change from one signature algorithm to another; ``None`` keeps it.
-            validation_period: how long both sign; zero for none; ``None`` takes the key's policy.
+            validation_period: how long both sign; zero for none; ``None`` takes the key's policy. A key that encrypts
+                has none, and is refused one.
 
         Raises:
+            InvalidArgument: the key cannot have this algorithm, or this period.
             KeyNotFound: there is no such key.
             KeyDisabled: the key is revoked.
             Conflict: somebody else is changing the key, or a version of it is under validation.
@@ -99,6 +102,12 @@ class RotationService:
         many keys that are due at once are spread over several runs.
         """
         return self._due_work.run()
+
+    def suspended(self) -> str | None:
+        """Return why nothing is destroyed by its age at present; ``None`` while it may be, or nobody ever ran it."""
+        with self._instance.store.read() as state:
+            witnessed = state.clock.witnessed()
+        return None if witnessed is None else why_not_trusted(witnessed, datetime.now(UTC))
 
     def confirm_clock(self) -> datetime:
         """Trust the clock, after it jumped, or after nothing was run for long; return the time that is trusted."""
