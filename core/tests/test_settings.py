@@ -89,6 +89,8 @@ def test_the_required_level_follows_the_environment(tmp_path: Path, environment:
         ("[environment.rotation]\ninterval = 'soon'", "environment.rotation.interval"),
         ("[environment]\ntype = 'production'", "FR-014"),
         ("[environment]\ntype = 'production'\n[backends.h]\nplugin = 'p'\naccept_simulator = true", "FR-014"),
+        ("[backends.b]\nplugin = 'p'\n[backends.'a/../b']\nplugin = 'p'", "'a/../b' leads to that of another one"),
+        ("[backends.'a/../../../x']\nplugin = 'p'", "leads to that of another one"),
         ("environment = ", "not TOML"),
     ],
 )

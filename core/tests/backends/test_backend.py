@@ -503,6 +503,15 @@ def test_pages_that_never_end(acme: Open) -> None:
         list(backend.list_keys())
 
 
+def test_new_pages_that_never_end(acme: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyclave.backends.backend._PAGES", 1000)
+    backend = acme()
+    tokens = map(str, range(10_000))
+    replace(backend, "list_keys", lambda **_: KeyPage(keys=(), next_page=next(tokens)))
+    with pytest.raises(IntegrityError, match="it does not end after 1000 pages"):
+        list(backend.list_keys())
+
+
 @pytest.mark.parametrize(
     "result",
     [

@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -184,6 +186,32 @@ def test_a_backend_that_opens_too_late_is_closed_again(installed: Installed, man
     assert raised.value.retryable
     gate.set()
     assert closed.wait(60)
+
+
+def test_fr_016_those_who_wait_for_a_backend_that_hangs_wait_together(installed: Installed, manage: Manage) -> None:
+    installed("acme")
+    manager = manage("acme", limits=TimeLimits(opening=1.0))
+    gate, attempts = threading.Event(), []
+
+    def hang(*_: object) -> None:
+        attempts.append(1)
+        gate.wait()
+
+    sabotage(manager, "open_backend", hang)
+
+    def wait(_: int) -> float:
+        began = time.monotonic()
+        with pytest.raises(BackendUnavailable, match="backend 'acme': open_backend did not return within 1 s"):
+            manager.get("acme")
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as threads:
+        assert max(threads.map(wait, range(8))) < 5  # one after the other they would take 8 seconds
+    assert len(attempts) < 4
+    with pytest.raises(BackendUnavailable):
+        manager.get("acme")  # who comes later tries again
+    assert len(attempts) > 1
+    gate.set()
 
 
 def test_what_was_opened_is_closed_once(installed: Installed, manage: Manage) -> None:

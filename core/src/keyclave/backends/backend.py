@@ -51,6 +51,8 @@ __all__ = ["Backend"]
 
 P = TypeVar("P", KeyPage, ForeignKeyPage)
 _NONCE_SIZES = range(16, 65)
+_PAGES = 100_000
+"""The most pages of one listing: more keys than any backend has, even with one on each."""
 
 
 class Backend:
@@ -145,6 +147,8 @@ class Backend:
                 return
             if token in seen:
                 raise self._results.wrong(hook, "it repeats a page")
+            if len(seen) == _PAGES:
+                raise self._results.wrong(hook, f"it does not end after {_PAGES} pages")
             seen.add(token)
 
     def public_key(self, key: KeyReference) -> PublicKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from copy import copy
+from time import monotonic
 from types import MappingProxyType
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from keyclave.backends.policy import PluginPolicy
 from keyclave.backends.report import Fault, PluginReport, PluginStage, PluginState
 from keyclave.backends.rereading import LostLevel
 from keyclave.backends.retrying import Retries
-from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError
+from keyclave.errors import AuthenticationFailed, BackendUnavailable, ConfigurationError, KeyclaveError
 from keyclave.models import EnvironmentType
 from keyclave.plugin.records import BackendContext, Host
 
@@ -40,6 +41,8 @@ class _Slot:
         self.opened: Opened | None = None
         self.refused: AuthenticationFailed | None = None
         self.fault: Fault | None = None
+        self.failure: KeyclaveError | None = None
+        self.failed_at = 0.0
         self.retries = Retries()
 
     def record(self, fault: Fault | None) -> None:
@@ -90,8 +93,9 @@ class BackendManager:
         slot = self._slot(backend_id)
         opened = slot.opened
         if opened is None:
+            came_at = monotonic()
             with slot.lock:
-                opened = slot.opened or self._open(slot)
+                opened = slot.opened or self._open_for_all(slot, came_at)
         if opened.calls.faults:
             raise opened.calls.unavailable("open")
         opened.level.require()
@@ -201,6 +205,19 @@ class BackendManager:
                 next_step=f"Configure [backends.{backend_id}]; the settings name {', '.join(self._slots) or 'none'}.",
                 retryable=False,
             ) from None
+
+    def _open_for_all(self, slot: _Slot, came_at: float) -> Opened:
+        """Open a backend. Who waited while another caller did so in vain gets its answer, and does not try again.
+
+        Otherwise each of those who wait for a device that hangs would wait for all those before it.
+        """
+        if slot.failure is not None and slot.failed_at > came_at:
+            raise copy(slot.failure)
+        try:
+            return self._open(slot)
+        except KeyclaveError as error:
+            slot.failure, slot.failed_at = copy(error), monotonic()
+            raise
 
     def _open(self, slot: _Slot) -> Opened:
         instance = slot.instance

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from posixpath import normpath
 from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
@@ -232,6 +233,16 @@ class Settings(BaseSettings):
         settings = self.model_copy(update={"environment": environment})
         settings.check_production()
         return settings
+
+    @model_validator(mode="after")
+    def _check_directories(self) -> Self:
+        """Each backend has a directory of its own below that of the state, by its id."""
+        astray = [backend_id for backend_id in self.backends if normpath(backend_id) != backend_id]
+        if astray:
+            raise ValueError(
+                f"the id of a backend names its directory, and {astray[0]!r} leads to that of another one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_production(self) -> Self:

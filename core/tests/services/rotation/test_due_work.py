@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from keyclave import Keyclave, RotationPolicy
-from keyclave.errors import BackendUnavailable, Conflict, IntegrityError
+from keyclave.errors import BackendUnavailable, Conflict, IntegrityError, PolicyViolation
 from keyclave.models import KeyStatus
 from keyclave.services import clock
+from keyclave.services.keys import destruction
 from keyclave.services.rotation import due_work
 from keyclave.services.rotation import service as rotation
 
+from core.tests.services.clock import Clock
 from core.tests.services.conftest import Reopen
 from core.tests.services.failing import failing, replaced
 from core.tests.services.long_ago import long_ago
@@ -196,14 +198,14 @@ def test_a_clock_that_jumps_suspends_destruction_until_it_is_confirmed(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # a plain one: it is compared
             return datetime.now(tz) + jump
 
-    for module in (due_work, rotation):
+    for module in (due_work, rotation, destruction):
         monkeypatch.setattr(module, "datetime", Jumped)
     for _ in range(2):
         report = clave.rotation.run_due()
         assert "the clock went" in str(report.suspended)
         assert report.destroyed == ()
     clave.rotation.confirm_clock()
-    assert [h.name for h in clave.rotation.run_due().destroyed] == ["k"]
+    assert {h.name for h in clave.rotation.run_due().destroyed} == {"k"}
 
 
 @pytest.mark.parametrize("algorithm", ["ED25519", "AES_256"])
@@ -234,6 +236,22 @@ def test_fr_017_a_key_that_was_rotated_while_the_clock_was_ahead_is_promoted_and
     rotated = clave.rotation.rotate("k", algorithm="RSA_2048", validation_period=timedelta(0))
     assert rotated.next_rotation_at is not None
     assert rotated.next_rotation_at - datetime.now(UTC) < timedelta(days=91)
+
+
+def test_fr_017_a_clock_that_is_ahead_ends_no_retention_by_hand_either(
+    clave: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clave.rotation.run_due()
+    clave.keys.create("k", "ED25519", policy=FORGETFUL)
+    clave.rotation.rotate("k")
+    ahead = Clock(monkeypatch, destruction)
+    ahead.go(seconds=timedelta(days=36_525).total_seconds())
+    with pytest.raises(PolicyViolation, match="is not known: the clock went ahead"):
+        clave.keys.destroy("k", 1)
+    assert clave.keys.versions("k")[0].destroyed_at is None
+    Clock(monkeypatch, rotation).go(seconds=timedelta(days=36_525).total_seconds())
+    clave.rotation.confirm_clock()
+    assert clave.keys.destroy("k", 1).destroyed_at is not None
 
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

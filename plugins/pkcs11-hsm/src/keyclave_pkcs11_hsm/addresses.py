@@ -17,7 +17,7 @@ __all__ = ["Address", "address_in", "fingerprint_of", "require_address", "token_
 # What RFC 7512, section 2.3, lets stand for itself in a path, beyond what `quote` does.
 _SAFE = ":[]@!$'()*+,="
 _URI = re.compile(
-    r"pkcs11:token=[^;?]+;serial=[^;?]*;object=(?P<name>[^;?]*);id=(?P<id>[^;?]*);type=(private|secret-key)"
+    r"pkcs11:token=[^;?]+;serial=(?P<serial>[^;?]*);object=(?P<name>[^;?]*);id=(?P<id>[^;?]*);type=(private|secret-key)"
     r"(\?keyclave-spki-sha256=(?P<spki>[0-9a-f]{64}))?"
 )
 
@@ -26,11 +26,13 @@ class Address(NamedTuple):
     """What an address says.
 
     Attributes:
+        serial: of the token that the key was in; empty where that has none.
         identifier: the CKA_ID.
         name: the CKA_LABEL.
         fingerprint: SHA-256 of the public key, in hexadecimal; ``None`` for a secret key.
     """
 
+    serial: str
     identifier: bytes
     name: str
     fingerprint: str | None
@@ -88,7 +90,7 @@ def address_in(reference: KeyReference) -> Address:
     found = _URI.fullmatch(reference.uri)
     if found is None:
         raise _foreign_address()
-    return Address(unquote_to_bytes(found["id"]), unquote(found["name"]), found["spki"])
+    return Address(unquote(found["serial"]), unquote_to_bytes(found["id"]), unquote(found["name"]), found["spki"])
 
 
 def require_address(reference: KeyReference, place: Place) -> Address:

@@ -80,7 +80,7 @@ class Pkcs11Backend:
         self._adoptions = adoptions
         self._adopting = Adopting(pool, lock, adoptions, self._algorithms, self._uri)
         self._creation = Creation(pool, lock)
-        self._destruction = Destruction(pool, lock, adoptions)
+        self._destruction = Destruction(pool, lock, adoptions, abilities.serial)
         self._importing = Importing(pool, lock, wrapping, self._algorithms)
         self._exporting = Exporting(pool, wrapping, adoptions)
         self._signing = Signing(pool, abilities.signing, adoptions)

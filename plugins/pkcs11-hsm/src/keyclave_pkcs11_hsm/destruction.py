@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from keyclave.errors import BackendUnavailable, KeyNotFound, OutcomeUnknown
+from keyclave.errors import BackendUnavailable, IntegrityError, KeyNotFound, OutcomeUnknown
 from keyclave.plugin import KeyReference
 from pkcs11 import Session as RawSession
 from pkcs11.constants import ObjectClass
@@ -26,10 +26,11 @@ _USABLE = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
 class Destruction:
     """Removes keys, one at a time over all threads and processes of this backend."""
 
-    def __init__(self, pool: SessionPool, lock: TokenLock, adoptions: Adoptions) -> None:
+    def __init__(self, pool: SessionPool, lock: TokenLock, adoptions: Adoptions, serial: str) -> None:
         self._pool = pool
         self._lock = lock
         self._adoptions = adoptions
+        self._serial = serial
 
     def destroy(self, key: KeyReference) -> None:
         """Remove a key, whether it is there or not, and after it what is known of its adoption.
@@ -37,13 +38,14 @@ class Destruction:
         Raises:
             InvalidArgument: the address does not belong to the label.
             KeyNotFound: it was made elsewhere, is not adopted, and is there.
-            IntegrityError: an adopted key is there no more, and another one is in its place.
+            IntegrityError: an adopted key is there no more, and another one is in its place; or it is not there, and
+                was in another token, of which this one says nothing.
             OutcomeUnknown: the token did not answer, and may have removed it; or it says so, and still has it.
         """
         with self._lock.held():
             place = self._adoptions.place(key.label)
             try:
-                self._pool.run(lambda session: _destroy(session.raw, key, place))
+                self._pool.run(lambda session: self._destroy(session.raw, key, place))
             except BackendUnavailable:
                 unknown = True
             else:
@@ -51,6 +53,32 @@ class Destruction:
                 self._adoptions.remove(key.label)
         if unknown:
             raise OutcomeUnknown("the token did not say whether it removed the key")
+
+    def _destroy(self, session: RawSession, key: KeyReference, place: Place) -> None:
+        try:
+            require_address(key, place)
+        except KeyNotFound:
+            # Adopted and destroyed before, or never adopted, or the record of it was lost.
+            objects = objects_of(session, address_in(key).adopted_place())
+            if any(objects[kind] for kind in _USABLE):
+                raise
+            self._require_same_token(key)
+            return
+        if not any(objects_of(session, place).values()):
+            self._require_same_token(key)
+        remove_objects(session, place)
+        if any(objects_of(session, place).values()):  # NSS says CKR_OK although it could not write
+            raise OutcomeUnknown("the token says that it removed the key, and still has it")
+
+    def _require_same_token(self, key: KeyReference) -> None:
+        """Refuse to take a key for destroyed because another token does not have it."""
+        serial = address_in(key).serial
+        if serial != self._serial:
+            raise IntegrityError(
+                f"the key was in the token with serial number {serial!r}, and this is {self._serial!r}, which says"
+                " nothing of it",
+                next_step="Let the settings of the backend name the token of the key again.",
+            )
 
 
 def remove_objects(session: RawSession, place: Place) -> None:
@@ -62,18 +90,3 @@ def remove_objects(session: RawSession, place: Place) -> None:
         for found in objects[kind]:
             with undisturbed(session), suppress(ObjectHandleInvalid):  # somebody else just did it
                 found.destroy()
-
-
-def _destroy(session: RawSession, key: KeyReference, place: Place) -> None:
-    try:
-        require_address(key, place)
-    except KeyNotFound:
-        # Adopted and destroyed before, or never adopted, or the record of it was lost.
-        address = address_in(key)
-        objects = objects_of(session, address.adopted_place())
-        if any(objects[kind] for kind in _USABLE):
-            raise
-        return
-    remove_objects(session, place)
-    if any(objects_of(session, place).values()):  # NSS says CKR_OK although it could not write
-        raise OutcomeUnknown("the token says that it removed the key, and still has it")

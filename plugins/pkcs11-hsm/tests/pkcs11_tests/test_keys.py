@@ -9,6 +9,7 @@ import pytest
 from keyclave.errors import (
     CapabilityUnsupported,
     DecryptionFailed,
+    IntegrityError,
     InvalidArgument,
     KeyAlreadyExists,
     KeyclaveError,
@@ -32,6 +33,20 @@ def use(backend: Pkcs11Backend, key: KeyReference) -> object:
         return backend.encrypt(key=key, plaintext=b"data key", aad=b"")
     scheme = get_signature_scheme(algorithm.schemes[0])
     return backend.sign(key=key, data=bytes(scheme.digest_size), scheme=scheme.name)
+
+
+@pytest.mark.needs("softhsm")
+def test_a_key_of_another_token_is_not_taken_for_destroyed(
+    open_backend: Open, softhsm_tokens: dict[str, Token], new_label: NewLabel
+) -> None:
+    main, other = open_backend(softhsm_tokens["main"]), open_backend(softhsm_tokens["other"])
+    key = create(main, new_label(), "ECDSA_P256").reference
+    with pytest.raises(IntegrityError, match="which says nothing of it") as raised:
+        other.destroy_key(key=key)
+    assert "name the token of the key again" in raised.value.next_step
+    assert main.find_key(label=key.label) == key
+    for _ in range(2):  # the second time it is gone from the token that it was in
+        assert main.destroy_key(key=key).state is DestroyState.DESTROYED
 
 
 @pytest.mark.parametrize("kind", ["kept", "exportable"])

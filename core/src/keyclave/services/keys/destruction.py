@@ -20,12 +20,14 @@ from keyclave.errors import (
     PolicyViolation,
 )
 from keyclave.models import KeyHandle, KeyStatus, OperationType
+from keyclave.services.clock import why_not_trusted
 from keyclave.services.handles import current, to_handle, to_reference
 from keyclave.services.instance import Instance
 from keyclave.services.intents import WINDOW, new_intent, require_no_migration
 from keyclave.services.names import name_reference, require_name, require_version
 from keyclave.services.recording import Operation, Recorder
 from keyclave.state.records import StoredKey, StoredVersion
+from keyclave.state.store import Transaction
 
 __all__ = ["Destruction", "destroy_in_backend", "disable_in_backend", "followed_up", "read_version", "require_reason"]
 
@@ -171,6 +173,7 @@ class Destruction:
             if now.label != version.label:
                 raise Conflict("somebody else moved this version", key_name=key.name)
             _require_destructible(key.name, now)
+            _require_trusted_clock(state, key.name, now)
             state.intents.add(intent)
         self._instance.owner.require(operation.operation_id)
         with followed_up(key, f"version {version.version} will be destroyed, but is not known to be gone yet"):
@@ -210,4 +213,18 @@ def _require_destructible(name: str, version: StoredVersion) -> None:
             f"version {version.version} is kept until {version.not_destroy_before:%Y-%m-%d %H:%M} UTC",
             key_name=name,
             next_step="Wait until then: old signatures and ciphertexts may still need it.",
+        )
+
+
+def _require_trusted_clock(state: Transaction, name: str, version: StoredVersion) -> None:
+    """Refuse to take a retention for ended by a clock that jumped since somebody looked at it."""
+    witnessed = state.clock.witnessed()
+    if version.not_destroy_before is None or witnessed is None:
+        return
+    problem = why_not_trusted(witnessed, datetime.now(UTC))
+    if problem is not None:
+        raise PolicyViolation(
+            f"whether version {version.version} must still be kept is not known: {problem}",
+            key_name=name,
+            next_step="Look at the clock first, then run `keyclave keys confirm-clock`.",
         )
