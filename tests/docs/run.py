@@ -69,7 +69,7 @@ class Page:
     def _bash(self, block: Block, _: str) -> None:
         command = ["bash", "-euo", "pipefail", "-c", block.text]
         environment = {**self._environment, "NO_COLOR": "1", "COLUMNS": "100"}
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
         assert result.returncode == 0, f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
         self._printed = result.stdout
 

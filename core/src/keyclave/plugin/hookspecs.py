@@ -209,6 +209,7 @@ class KeyStorage:
             >>> Backend().find_key(label=None)
             Traceback (most recent call last):
             keyclave.errors.KeyNotFound: no key with this label
+            Next: Run `keyclave keys list` to see the keys of this instance.
         """
         raise NotImplementedError
 
@@ -345,6 +346,7 @@ class KeyStorage:
             >>> Backend().begin_import(request=None)
             Traceback (most recent call last):
             keyclave.errors.CapabilityUnsupported: AES keys cannot be imported
+            Next: Use a backend that can: `keyclave backends show ID` says which new keys one takes.
         """
         raise NotImplementedError
 
@@ -368,6 +370,7 @@ class KeyStorage:
             >>> Backend().import_key(ticket=None, wrapped=None)
             Traceback (most recent call last):
             keyclave.errors.InvalidArgument: the wrapped key cannot be unwrapped
+            Next: Correct the argument that the message names.
         """
         raise NotImplementedError
 
