@@ -427,7 +427,7 @@ LEAKS: dict[str, Callable[[KeyclaveError], object]] = {
     "nothing": lambda error: None,
     "message": lambda error: setattr(error, "message", PASSPHRASE.hex()),
     "attribute": lambda error: setattr(error, "next_step", PASSPHRASE.decode()),
-    "note": lambda error: error.add_note(base64.b64encode(b"x" + PASSPHRASE).decode()),
+    "note": lambda error: setattr(error, "next_step", base64.b64encode(b"x" + PASSPHRASE).decode()),  # it is one
     "cause": lambda error: setattr(error, "__cause__", RuntimeError(PASSPHRASE)),
     "suppressed context": lambda error: setattr(error, "__context__", RuntimeError(PASSPHRASE)),
     "local": lambda error: setattr(error, "__cause__", foreign_cause()),
