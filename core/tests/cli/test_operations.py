@@ -185,7 +185,8 @@ def test_a_key_that_was_taken_away_ends_with_7(run: Run, config: Path, tmp_path:
     assert "State: KEYS: a row of table keys is there twice." in bad.stdout
     assert json.loads(run("audit", "verify", "--json", code=7).stdout)["faults"][0]["kind"] == "KEYS"
     problems = [f for f in json.loads(run("doctor", "--json", code=1).stdout)["findings"] if f["status"] == "problem"]
-    assert [problem["area"] for problem in problems] == ["audit"]
+    assert [problem["area"] for problem in problems] == ["keys", "audit"]
+    assert "1 key in backend 'software' that the state does not know, such as software:" in problems[0]["text"]
 
 
 def test_nothing_is_open_after_everything_ended(run: Run) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING
 from keyclave import __version__
 from keyclave.cli.fallback_findings import fallback_findings
 from keyclave.cli.finding import Finding
+from keyclave.cli.key_findings import key_findings
 from keyclave.cli.output import counted
 from keyclave.cli.session import Session
 from keyclave.errors import KeyclaveError
 
 if TYPE_CHECKING:
-    from keyclave import Keyclave, KeyHandle, Settings
+    from keyclave import Keyclave, Settings
 
 __all__ = ["examine"]
 
@@ -44,7 +44,7 @@ def examine(session: Session) -> Iterator[Finding]:
             yield from _role(clave.settings)
             yield from _backends(clave)
             yield _selection(clave)
-            yield from _keys(clave)
+            yield from key_findings(clave)
             yield from fallback_findings(clave)
             yield from _rotation(clave)
             yield from _plugins(clave)
@@ -157,42 +157,6 @@ def _selection(clave: Keyclave) -> Finding:
         f"no backend may take one ({reasons})",
         "Configure a backend that the policy takes; `keyclave backends select --explain` says what it refuses.",
     )
-
-
-def _keys(clave: Keyclave) -> Iterator[Finding]:
-    homes: Counter[str] = Counter()
-    newest: dict[str, KeyHandle] = {}
-    for handle in (handle for page in clave.keys.pages() for handle in page if handle.status != "REVOKED"):
-        homes[handle.backend_id] += 1
-        newest[handle.backend_id] = max(handle, newest.get(handle.backend_id, handle), key=lambda h: h.created_at)
-    configured = clave.settings.effective_backends
-    missing = {backend_id: count for backend_id, count in sorted(homes.items()) if backend_id not in configured}
-    if not missing:
-        yield Finding("keys", "ok", f"{counted(homes.total(), 'key')} in use, in backends that are configured")
-    for backend_id, count in missing.items():
-        yield Finding(
-            "keys",
-            "problem",
-            f"{counted(count, 'key')} in use in backend {backend_id!r}, which is not configured",
-            f"Configure [backends.{backend_id}] as it was when they were created.",
-        )
-    for backend_id in sorted(newest.keys() - missing.keys()):
-        yield from _sample(clave, backend_id, newest[backend_id].name)
-
-
-def _sample(clave: Keyclave, backend_id: str, name: str) -> Iterator[Finding]:
-    """Look for one key where it should be. What keeps the backend from answering is found elsewhere."""
-    try:
-        found = clave.backends.has_key(name)
-    except KeyclaveError:
-        return
-    if not found:
-        yield Finding(
-            "keys",
-            "problem",
-            f"backend {backend_id!r} does not have key {name!r}, the newest that should be in it",
-            f"Let [backends.{backend_id}] name the region, account, token or directory in which its keys were made.",
-        )
 
 
 def _rotation(clave: Keyclave) -> Iterator[Finding]:

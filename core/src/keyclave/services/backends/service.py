@@ -6,13 +6,14 @@ from keyclave.backends.backend import Backend
 from keyclave.backends.report import PluginReport
 from keyclave.errors import ConfigurationError, KeyclaveError, KeyNotFound
 from keyclave.models import CryptographicBackend, HealthCheckResult
-from keyclave.plugin import KeyLabel, PermissionReport
+from keyclave.plugin import KeyLabel, KeyReference, PermissionReport
 from keyclave.services.backends.health import HealthService
 from keyclave.services.backends.selection import BackendSelector
 from keyclave.services.backends.view import with_health
 from keyclave.services.fallback.report import running_fallbacks, unusable_standbys
 from keyclave.services.handles import current
 from keyclave.services.instance import Instance
+from keyclave.services.keys.unknown import unknown_keys
 from keyclave.services.results import RunningFallback, Selection, UnusableStandby
 
 __all__ = ["BackendService"]
@@ -77,6 +78,18 @@ class BackendService:
         except KeyNotFound:
             return False
         return True
+
+    def unknown_keys(self, backend_id: str) -> tuple[KeyReference, ...]:
+        """Return the keys that a backend has under labels of this instance, and that the state does not know.
+
+        They were left by a process that stood still for longer than others wait for it, or made after the copy of
+        the state that was put back. It lists all keys of the instance in the backend.
+
+        Raises:
+            CapabilityUnsupported: the backend does not list its keys.
+            BackendUnavailable: no such backend is configured, or it cannot be reached.
+        """
+        return tuple(unknown_keys(self._instance, self._instance.backends.get(backend_id)))
 
     def select(self, algorithm: str | None = None) -> Selection:
         """Return which backend a new key would be created in, and why each candidate was taken or refused."""
