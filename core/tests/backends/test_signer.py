@@ -211,7 +211,7 @@ def test_a_foreign_exception_is_told_by_type_and_place(
     ) as raised:
         sign(MESSAGE)
     assert raised.value.__context__ is None
-    assert raised.value.retryable
+    assert not raised.value.retryable  # the plugin is at fault, and will be at the next call
 
 
 def throw(error: BaseException) -> None:

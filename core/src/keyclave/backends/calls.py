@@ -227,12 +227,12 @@ class HookCalls:
             message = f"the plugin raised {describe(error)}"
             if hook == "describe":
                 self._on_fault(Fault(stage=PluginStage.DESCRIBE, reason=message, final=False))
-        failure: type[KeyclaveError] = BackendUnavailable
         if unknown:
-            failure = OutcomeUnknown
-        elif kind is Overdue:
-            failure = DeadlineExceeded
-        return failure(message, operation=hook, backend_id=self.backend_id)
+            return OutcomeUnknown(message, operation=hook, backend_id=self.backend_id)
+        if kind is Overdue:
+            return DeadlineExceeded(message, operation=hook, backend_id=self.backend_id)
+        # A fault of the plugin is no sign that the backend is away, and one message may be enough to cause it.
+        return BackendUnavailable(message, operation=hook, backend_id=self.backend_id, retryable=False)
 
     def fault(self, hook: str, reason: str) -> BackendUnavailable:
         """Take the backend out of use, since its plugin breaks the contract; return the error to raise."""

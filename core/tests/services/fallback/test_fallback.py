@@ -437,6 +437,19 @@ def test_fr_024_a_standby_whose_backend_lost_its_level_does_not_sign(acme: str, 
         sign(clave)
 
 
+def test_fr_024_a_message_that_crashes_the_plugin_leads_to_no_fallback(clave: Keyclave) -> None:
+    """Whoever sends one would else decide which key signs."""
+    (implementation,) = clave._backends.get("software").calls._relay.sign.get_hookimpls()
+
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError
+
+    object.__setattr__(implementation, "function", crash)
+    with pytest.raises(BackendUnavailable, match="the plugin raised ZeroDivisionError"):
+        sign(clave)
+    assert clave.backends.fallbacks() == ()
+
+
 @pytest.mark.parametrize("enabled", [ENABLED, ""], ids=["enabled", "by default"])
 def test_fr_024_production_has_no_fallback_unless_it_is_enabled_by_name(
     acme: str, reopen: Reopen, away: Away, enabled: str

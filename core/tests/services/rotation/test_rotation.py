@@ -59,6 +59,12 @@ def test_fr_022_a_key_is_not_rotated_before_its_minimum_interval(reopen: Reopen)
     assert clave.recovery.open_intents() == ()
 
 
+def test_fr_022_a_key_is_due_no_earlier_than_it_may_be_rotated(reopen: Reopen) -> None:
+    clave = reopen('minimum_interval = "10d"\n', after="[environment.rotation]\n")
+    created = clave.keys.create("k", "ED25519", policy=RotationPolicy(rotation_interval=timedelta(days=7)))
+    assert created.next_rotation_at == created.created_at + timedelta(days=10)
+
+
 def test_many_rotations_count_up(clave: Keyclave) -> None:
     clave.keys.create("k", "ED25519")
     signatures = [clave.keys.sign("k", MESSAGE).signature]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from keyclave.backends.backend import Backend
-from keyclave.models import KeyStatus, RotationPolicy
+from keyclave.models import KeyStatus
 from keyclave.plugin import CreatedKey, CreateKeyRequest, KeyLabel
 from keyclave.services.instance import Instance
 from keyclave.services.recording import Operation
@@ -44,10 +44,12 @@ def generate(
     return to_row(key, backend, created, status)
 
 
-def next_rotation(policy: RotationPolicy, since: datetime) -> datetime | None:
-    """Return when a key that was rotated or created at ``since`` is due (FR-022)."""
-    interval: timedelta | None = policy.rotation_interval if policy.automatic_rotation_enabled else None
-    return None if interval is None else since + interval
+def next_rotation(key: StoredKey, since: datetime) -> datetime | None:
+    """Return when a key that was rotated or created at ``since`` is due (FR-022), and may be rotated (FR-017)."""
+    policy = key.rotation_policy
+    if not policy.automatic_rotation_enabled or policy.rotation_interval is None:
+        return None
+    return since + max(policy.rotation_interval, key.minimum_rotation_interval or timedelta(0))
 
 
 def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeyStatus) -> StoredVersion:
@@ -67,7 +69,7 @@ def to_row(key: StoredKey, backend: Backend, created: CreatedKey, status: KeySta
         hsm_backed=created.hsm_backed,
         created_at=now,
         last_rotation_at=None,
-        next_rotation_at=next_rotation(key.rotation_policy, now) if status in _ROTATED else None,
+        next_rotation_at=next_rotation(key, now) if status in _ROTATED else None,
         not_destroy_before=None,
         destroyed_at=None,
         own_algorithm=None if algorithm == key.algorithm else algorithm,

@@ -137,7 +137,7 @@ def _put_old_version_back(state: Transaction, key: StoredKey, old: int, new: int
         old,
         status=KeyStatus.ACTIVE,
         last_rotation_at=now,
-        next_rotation_at=next_rotation(key.rotation_policy, now),
+        next_rotation_at=next_rotation(key, now),
     )
 
 

@@ -64,7 +64,7 @@ def promote_in(state: Transaction, key: StoredKey, intent: StoredIntent) -> Stor
         new.version,
         status=KeyStatus.ACTIVE,
         last_rotation_at=rotated_at,
-        next_rotation_at=next_rotation(policy, rotated_at),
+        next_rotation_at=next_rotation(key, rotated_at),
         validation_ends_at=None,
     )
     replace_if_unfit(state, key)
