@@ -127,8 +127,8 @@ def test_fr_012_a_plan_in_which_nothing_can_go_is_neither_approved_nor_run(run: 
     run("keys", "create", "release", "--algorithm", "ED25519")
     plan = json.loads(run(*ALICE, "migrate", "plan", "release", "--to", "software", "--json").stdout)["plan_id"]
     assert "it is kept in 'software' already" in run("migrate", "show", plan).stdout
-    for command in (("approve", plan, "--justification", "wanted"), ("run", plan)):
-        refused = run(*BOB, "migrate", *command, code=2).stderr
+    for code, *command in ((2, "approve", plan, "--justification", "wanted"), (6, "run", plan)):
+        refused = run(*BOB, "migrate", *command, code=code).stderr
         assert "nothing in this plan can be migrated" in refused
         assert f"Next: `keyclave migrate show {plan}` says why." in refused
 

@@ -206,10 +206,11 @@ class KeyStorage:
             ...     @hookimpl
             ...     def find_key(self, label):
             ...         raise KeyNotFound("no key with this label")
-            >>> Backend().find_key(label=None)
-            Traceback (most recent call last):
-            keyclave.errors.KeyNotFound: no key with this label
-            Next: Run `keyclave keys list` to see the keys of this instance.
+            >>> try:
+            ...     Backend().find_key(label=None)
+            ... except KeyNotFound as error:
+            ...     print(error)
+            no key with this label
         """
         raise NotImplementedError
 
@@ -343,10 +344,11 @@ class KeyStorage:
             ...     def begin_import(self, request):
             ...         raise CapabilityUnsupported("AES keys cannot be imported")
             >>> from keyclave.errors import CapabilityUnsupported
-            >>> Backend().begin_import(request=None)
-            Traceback (most recent call last):
-            keyclave.errors.CapabilityUnsupported: AES keys cannot be imported
-            Next: Use a backend that can: `keyclave backends show ID` says which new keys one takes.
+            >>> try:
+            ...     Backend().begin_import(request=None)
+            ... except CapabilityUnsupported as error:
+            ...     print(error)
+            AES keys cannot be imported
         """
         raise NotImplementedError
 
@@ -367,10 +369,11 @@ class KeyStorage:
             ...     def import_key(self, ticket, wrapped):
             ...         raise InvalidArgument("the wrapped key cannot be unwrapped")
             >>> from keyclave.errors import InvalidArgument
-            >>> Backend().import_key(ticket=None, wrapped=None)
-            Traceback (most recent call last):
-            keyclave.errors.InvalidArgument: the wrapped key cannot be unwrapped
-            Next: Correct the argument that the message names.
+            >>> try:
+            ...     Backend().import_key(ticket=None, wrapped=None)
+            ... except InvalidArgument as error:
+            ...     print(error)
+            the wrapped key cannot be unwrapped
         """
         raise NotImplementedError
 

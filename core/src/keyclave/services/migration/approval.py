@@ -42,7 +42,8 @@ class Approving:
                 plan = plan_in(state, plan_id)
                 operation.backend_id, operation.backend_type = plan.destination_backend_id, plan.destination_provider
                 _require_other_principal(plan, self._instance.principal)
-                _require_possible(plan)
+                if not plan.possible:
+                    raise InvalidArgument(_NOTHING, next_step=_see(plan))
                 if any(approval.consumed_at is not None for approval in state.approvals.of_plan(plan_id)):
                     raise Conflict("this plan was run already", retryable=False, next_step=_ANEW)
                 approval = MigrationApproval(
@@ -60,6 +61,7 @@ class Approving:
 
 
 _LIST = "`keyclave migrate list --plans` shows the plans and their ids."
+_NOTHING = "nothing in this plan can be migrated"
 _ANEW = "Make a new plan for what is still to be migrated."
 _APPROVE = "Let somebody else than its requester run `keyclave migrate approve` with the id of the plan."
 
@@ -85,10 +87,10 @@ def use_approval_in(state: Transaction, plan: MigrationPlan) -> tuple[KeyMigrati
     """Use the approval of a plan, and return the migrations that it stands for from now on.
 
     Raises:
-        InvalidArgument: there is nothing in it to approve.
-        PolicyViolation: it is not approved, or no more.
+        PolicyViolation: it is not approved, or no more, or there is nothing in it to approve.
     """
-    _require_possible(plan)
+    if not plan.possible:
+        raise PolicyViolation(_NOTHING, next_step=_see(plan))
     now = datetime.now(UTC)
     valid = [a for a in state.approvals.of_plan(plan.plan_id) if a.approved_at <= now < a.expires_at]
     if not valid:
@@ -138,11 +140,8 @@ def _begun(
     )
 
 
-def _require_possible(plan: MigrationPlan) -> None:
-    if not plan.possible:
-        raise InvalidArgument(
-            "nothing in this plan can be migrated", next_step=f"`keyclave migrate show {plan.plan_id}` says why."
-        )
+def _see(plan: MigrationPlan) -> str:
+    return f"`keyclave migrate show {plan.plan_id}` says why."
 
 
 def _require_other_principal(plan: MigrationPlan, principal: str) -> None:
