@@ -64,22 +64,14 @@ class Sweep:
         self.kills: tuple[Kill, ...] = (*self._at_calls(), *self._at_steps())
 
     def trial(self, kill: Kill) -> list[str]:
-        """Interrupt the operation there, recover and check; return what is wrong.
-
-        A kill has two attempts to fire: once in some thousands strace loses track of the process that it attaches to.
-        """
-        instance, status = self._attempt(kill)
-        if status != KILLED:
-            instance, status = self._attempt(kill)
+        """Interrupt the operation there, recover and check; return what is wrong."""
+        instance = self._copy()
+        status = in_child(partial(attempt, instance, self._operation, kill.arm))
         if status != KILLED:
             return [f"the kill did not fire: the process ended with status {status}"]
         wrong = self._examine(instance)
         shutil.rmtree(instance.directory)
         return wrong
-
-    def _attempt(self, kill: Kill) -> tuple[Instance, int]:
-        instance = self._copy()
-        return instance, in_child(partial(attempt, instance, self._operation, kill.arm))
 
     def close(self) -> None:
         """Remove what the sweep left."""
