@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,10 @@ from keyclave import Keyclave
 from keyclave.errors import Conflict, KeyDisabled
 from keyclave.models import KeyStatus, MigrationStatus, MigrationStrategy
 from keyclave.plugin import KeyLabel
+from keyclave.services.migration import approval, notes
 
+from core.tests.services.clock import Clock
+from core.tests.services.long_ago import long_ago
 from core.tests.services.migration.migrating import alice, as_, bob, listed, migrate
 
 __all__ = ["alice", "as_", "bob"]
@@ -25,6 +28,21 @@ def verify_independently(clave: Keyclave, version: int, signature: bytes) -> Non
     public_key = clave.keys.public_key("k", version)
     assert isinstance(public_key, ec.EllipticCurvePublicKey)
     public_key.verify(signature, MESSAGE, ec.ECDSA(hashes.SHA256()))
+
+
+def test_fr_012_the_source_of_a_migration_while_the_clock_was_behind_is_kept_as_long(
+    alice: Keyclave, bob: Keyclave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.rotation.confirm_clock()
+    with long_ago(days=20_000):
+        alice.keys.create("k", "ED25519", wrappable=True)
+    for module in (approval, notes):
+        Clock(monkeypatch, module).go(seconds=-timedelta(days=10_000).total_seconds())
+    record = migrate(alice, bob, "k")
+    assert record.completed_at is not None
+    assert record.source_retained_until is not None
+    assert datetime.now(UTC) - record.completed_at > timedelta(days=9_999)
+    assert record.source_retained_until - datetime.now(UTC) > timedelta(days=29)
 
 
 def test_fr_012_a_wrapped_key_goes_as_it_is(alice: Keyclave, bob: Keyclave) -> None:
